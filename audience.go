@@ -1,0 +1,228 @@
+package herald
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Audience says who a message is for, as the sender puts it: everybody, or an
+// expression. The members of an expression are joined by AND, the values
+// within a member by OR. In JSON it is "all" or an object.
+type Audience struct {
+	All bool `json:"-"`
+
+	RegistrationIDs  []RegistrationID `json:"registration_ids,omitempty"`
+	Aliases          []Alias          `json:"aliases,omitempty"`
+	Tags             []Tag            `json:"tags,omitempty"`     // any of
+	TagsAnd          []Tag            `json:"tags_and,omitempty"` // all of
+	TagsNot          []Tag            `json:"tags_not,omitempty"` // none of
+	Platforms        []Platform       `json:"platforms,omitempty"`
+	Languages        []string         `json:"languages,omitempty"` // "zh" includes "zh-CN"
+	AppVersions      []string         `json:"app_versions,omitempty"`
+	ActiveWithinDays int              `json:"active_within_days,omitempty"` // 1, 7 or 30
+	Online           *bool            `json:"online,omitempty"`
+	And              []Audience       `json:"and,omitempty"`
+	Or               []Audience       `json:"or,omitempty"`
+	Not              *Audience        `json:"not,omitempty"`
+
+	// Known by name, and refused until the parts behind them exist.
+	Segments []string `json:"segments,omitempty"`
+	Files    []string `json:"files,omitempty"`
+	Topic    string   `json:"topic,omitempty"`
+}
+
+// Limits of an audience expression.
+const (
+	MaxAudienceDepth = 8   // nesting of and, or, not
+	MaxAudienceNodes = 100 // objects in one expression
+)
+
+// MarshalJSON writes "all" or the object.
+func (a Audience) MarshalJSON() ([]byte, error) {
+	if a.All {
+		return []byte(`"all"`), nil
+	}
+	type plain Audience
+	return json.Marshal(plain(a))
+}
+
+// UnmarshalJSON reads "all" or the object. Members that it does not know are
+// errors. What it reads is well-formed JSON of the right types; whether it
+// makes sense is for [Audience.Validate] to say.
+func (a *Audience) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimSpace(b)
+	if len(b) > 0 && b[0] == '"' {
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		if s != "all" {
+			return Invalid("audience", `Write "all", or an object such as {"tags":["vip"]}.`, "%.40q is not an audience", s)
+		}
+		*a = Audience{All: true}
+		return nil
+	}
+	if len(b) == 0 || b[0] != '{' {
+		return Invalid("audience", `Write "all", or an object such as {"tags":["vip"]}.`, "an audience is a string or an object")
+	}
+	type plain Audience
+	var p plain
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		var inner *Error
+		if errors.As(err, &inner) {
+			return inner
+		}
+		return Invalid("audience", "See the list of members in the documentation of audience.", "%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Invalid("audience", "Send one JSON value.", "text after the audience")
+	}
+	*a = Audience(p)
+	return nil
+}
+
+// Validate checks the expression against the limits and refuses members that
+// this version does not serve, by name. The error is an [*Error] whose Field
+// leads to the member.
+func (a *Audience) Validate() error {
+	nodes := 0
+	return a.validate("audience", 0, &nodes)
+}
+
+func (a *Audience) validate(at string, depth int, nodes *int) error {
+	if *nodes++; *nodes > MaxAudienceNodes || depth > MaxAudienceDepth {
+		return Invalid(at, "Name the people with a tag instead, or send several messages.",
+			"the expression has more than %d objects or %d levels", MaxAudienceNodes, MaxAudienceDepth)
+	}
+	if a.All {
+		return nil
+	}
+	for name, used := range map[string]bool{"segments": a.Segments != nil, "files": a.Files != nil, "topic": a.Topic != ""} {
+		if used {
+			return Invalid(at+"."+name, "Use tags, aliases or registration_ids.", "%s are not served by this version", name)
+		}
+	}
+	if a.empty() {
+		return Invalid(at, `Name at least one member, or write "all" for everybody.`, "the audience is empty")
+	}
+	if err := a.validateNames(at); err != nil {
+		return err
+	}
+	if d := a.ActiveWithinDays; d != 0 && d != 1 && d != 7 && d != 30 {
+		return Invalid(at+".active_within_days", "Write 1, 7 or 30.", "%d is not a tier of activity", d)
+	}
+	for name, list := range map[string][]Audience{"and": a.And, "or": a.Or} {
+		for i := range list {
+			if err := list[i].validate(fmt.Sprintf("%s.%s[%d]", at, name, i), depth+1, nodes); err != nil {
+				return err
+			}
+		}
+	}
+	if a.Not != nil {
+		return a.Not.validate(at+".not", depth+1, nodes)
+	}
+	return nil
+}
+
+// empty reports whether no member is present. A list that is present and empty
+// counts as a member: it names nobody.
+func (a *Audience) empty() bool {
+	return a.RegistrationIDs == nil && a.Aliases == nil && a.Tags == nil && a.TagsAnd == nil && a.TagsNot == nil &&
+		a.Platforms == nil && a.Languages == nil && a.AppVersions == nil && a.ActiveWithinDays == 0 && a.Online == nil &&
+		a.And == nil && a.Or == nil && a.Not == nil
+}
+
+func (a *Audience) validateNames(at string) error {
+	for i, id := range a.RegistrationIDs {
+		if !id.Valid() {
+			return Invalid(fmt.Sprintf("%s.registration_ids[%d]", at, i), "A registration ID has 20 characters of 0-9 and a-v; use the one that POST /v1/devices answered.", "%.40q is not a registration ID", string(id))
+		}
+	}
+	for i, p := range a.Platforms {
+		if !p.Valid() {
+			return Invalid(fmt.Sprintf("%s.platforms[%d]", at, i), "Use one of: "+platformList()+".", "%.40q is not a platform", string(p))
+		}
+	}
+	lists := []struct {
+		name   string
+		values []string
+	}{
+		{"aliases", asStrings(a.Aliases)}, {"tags", asStrings(a.Tags)}, {"tags_and", asStrings(a.TagsAnd)},
+		{"tags_not", asStrings(a.TagsNot)}, {"languages", a.Languages}, {"app_versions", a.AppVersions},
+	}
+	for _, l := range lists {
+		for i, v := range l.values {
+			if err := ValidName(fmt.Sprintf("%s.%s[%d]", at, l.name, i), v); err != nil {
+				return err
+			}
+		}
+	}
+	for _, l := range append(lists, struct {
+		name   string
+		values []string
+	}{"registration_ids", asStrings(a.RegistrationIDs)}) {
+		if len(l.values) > MaxIDsPerCall {
+			return Invalid(at+"."+l.name, "Send several messages, or tag the devices and name the tag.", "%d values are more than %d", len(l.values), MaxIDsPerCall)
+		}
+	}
+	return nil
+}
+
+// ByAlias reports whether the expression names aliases anywhere, and so
+// depends on who is bound to them.
+func (a *Audience) ByAlias() bool {
+	if a.Aliases != nil || a.Not != nil && a.Not.ByAlias() {
+		return true
+	}
+	for _, l := range [][]Audience{a.And, a.Or} {
+		for i := range l {
+			if l[i].ByAlias() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Valid reports whether the platform is one of [Platforms].
+func (p Platform) Valid() bool {
+	for _, q := range Platforms {
+		if p == q {
+			return true
+		}
+	}
+	return false
+}
+
+// ValidName checks a name that users choose (alias, tag, key): 1 to
+// [MaxNameBytes] bytes of UTF-8 without control characters.
+func ValidName(field, s string) error {
+	switch {
+	case s == "":
+		return Invalid(field, "Leave it out, or give it a value.", "is empty")
+	case len(s) > MaxNameBytes:
+		return Invalid(field, "Shorten it; a hash of it will do.", "%d bytes are more than %d", len(s), MaxNameBytes)
+	case !utf8.ValidString(s):
+		return Invalid(field, "Send UTF-8.", "is not UTF-8")
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return Invalid(field, "Remove line breaks, tabs and other control characters.", "has a control character")
+	}
+	return nil
+}
+
+func asStrings[S ~string](list []S) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+func platformList() string { return strings.Join(asStrings(Platforms), ", ") }

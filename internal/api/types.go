@@ -1,0 +1,250 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// SendRequest is the body of POST /v1/messages.
+type SendRequest struct {
+	Audience      herald.Audience      `json:"audience" doc:"Who the message is for: \"all\", or an object."`
+	Notification  *herald.Notification `json:"notification,omitempty" doc:"The visible part. A message may have only data."`
+	Data          json.RawMessage      `json:"data,omitempty" doc:"Any JSON for the app itself."`
+	TTL           *int64               `json:"ttl,omitempty" minimum:"0" maximum:"2592000" default:"86400" doc:"Seconds the message may wait, from the moment it is due. 0 reaches only who is connected now, and is not stored."`
+	Priority      herald.Priority      `json:"priority,omitempty" enum:"low,normal,high" default:"normal"`
+	CollapseKey   string               `json:"collapse_key,omitempty" maxLength:"128" doc:"A newer message with the same key replaces this one where it was not received yet."`
+	OrderingKey   string               `json:"ordering_key,omitempty" maxLength:"128" doc:"Messages with the same key arrive in the order they were accepted. Default: one order for the app."`
+	SendAt        *time.Time           `json:"send_at,omitempty" doc:"When to send, at most a year ahead. The audience is evaluated then."`
+	RequireTarget bool                 `json:"require_target,omitempty" doc:"Refuse the message (422) if the audience is empty."`
+}
+
+// SendAnswer is what an accepted message is answered with.
+type SendAnswer struct {
+	ID       herald.MessageID `json:"id"`
+	Target   *int64           `json:"target" doc:"Devices in the audience; null if the message is scheduled."`
+	Estimate *int64           `json:"estimate,omitempty" doc:"For a scheduled message: what the target would be now."`
+	Unknown  int64            `json:"unknown" doc:"Registration IDs and aliases in the audience that nobody has."`
+	Stored   bool             `json:"stored" doc:"True: message and audience are on stable storage. False only for TTL 0."`
+}
+
+// MessageView is a message as its sender sees it.
+type MessageView struct {
+	ID           herald.MessageID     `json:"id"`
+	State        herald.MessageState  `json:"state" enum:"scheduled,sending,done,withdrawn,expired,replaced"`
+	Audience     herald.Audience      `json:"audience"`
+	Notification *herald.Notification `json:"notification,omitempty"`
+	Data         json.RawMessage      `json:"data,omitempty"`
+	TTL          int64                `json:"ttl" doc:"Seconds."`
+	Priority     herald.Priority      `json:"priority"`
+	CollapseKey  string               `json:"collapse_key,omitempty"`
+	OrderingKey  string               `json:"ordering_key,omitempty"`
+	Stored       bool                 `json:"stored"`
+	AcceptedAt   time.Time            `json:"accepted_at"`
+	SendAt       *time.Time           `json:"send_at,omitempty"`
+	ExpiresAt    time.Time            `json:"expires_at"`
+	EndedAt      *time.Time           `json:"ended_at,omitempty"`
+	Unknown      int64                `json:"unknown"`
+	// Counts is absent in lists and while the message is scheduled.
+	Counts *herald.Counts `json:"counts,omitempty"`
+}
+
+// MessagePage is one page of messages, newest first.
+type MessagePage struct {
+	Messages   []MessageView `json:"messages"`
+	NextCursor string        `json:"next_cursor,omitempty" doc:"Give it as cursor to get the next page; absent on the last."`
+}
+
+// Trace is what happened to one message on one device.
+type Trace struct {
+	MessageID      herald.MessageID      `json:"message_id"`
+	RegistrationID herald.RegistrationID `json:"registration_id"`
+	State          herald.DeliveryState  `json:"state,omitempty" doc:"Absent if the device is not in the message's target."`
+	Summary        string                `json:"summary" doc:"A sentence that says what became of the message here, and why."`
+	Steps          []TraceStep           `json:"steps"`
+}
+
+// TraceStep is one event in a trace.
+type TraceStep struct {
+	Time  time.Time `json:"time"`
+	Event string    `json:"event" doc:"accepted, scheduled, released, or a delivery state."`
+	Via   string    `json:"via,omitempty" doc:"The transport or way by which it came."`
+	Text  string    `json:"text" doc:"The same in words."`
+}
+
+// Estimate says how many devices an audience comes to.
+type Estimate struct {
+	Devices int64 `json:"devices"`
+	Online  int64 `json:"online" doc:"Of these, connected to this node now."`
+	Unknown int64 `json:"unknown"`
+}
+
+// Profile is what a device says of itself.
+type Profile struct {
+	Platform   herald.Platform `json:"platform,omitempty" enum:"web,android,ios,hmos,quickapp,windows,macos,linux,embedded,other" default:"other"`
+	AppVersion string          `json:"app_version,omitempty" maxLength:"128"`
+	Language   string          `json:"language,omitempty" maxLength:"35" doc:"BCP 47, e.g. zh-CN."`
+	TimeZone   string          `json:"time_zone,omitempty" maxLength:"64" doc:"IANA name, e.g. Asia/Shanghai."`
+}
+
+// RegisterRequest is the body of POST /v1/devices.
+type RegisterRequest struct {
+	AppKey       herald.AppKey     `json:"app_key,omitempty" doc:"Which app the device belongs to. May be left out when the Authorization header says it."`
+	Installation string            `json:"installation,omitempty" minLength:"16" maxLength:"128" doc:"A random secret that the installation keeps. The same installation gets the same registration ID back; without one each call makes a new device."`
+	Alias        herald.Alias      `json:"alias,omitempty" maxLength:"128" doc:"Needs a back end's credentials, or an app that allows it; else use alias_token."`
+	AliasToken   string            `json:"alias_token,omitempty" maxLength:"4096" doc:"A JWT, signed by the app's back end, that binds an alias."`
+	Tags         []herald.Tag      `json:"tags,omitempty" maxItems:"1000" doc:"Needs a back end's credentials, or an app that allows it."`
+	Attributes   map[string]string `json:"attributes,omitempty"`
+	Profile
+}
+
+// RegisterAnswer is what a device is told when it registers.
+type RegisterAnswer struct {
+	RegistrationID herald.RegistrationID `json:"registration_id"`
+	Token          string                `json:"token" doc:"The device token. It is a secret of the device."`
+	Created        bool                  `json:"created" doc:"False if the installation was known."`
+}
+
+// DeviceView is a device as its app sees it.
+type DeviceView struct {
+	RegistrationID herald.RegistrationID `json:"registration_id"`
+	Profile
+	Alias        herald.Alias      `json:"alias,omitempty"`
+	Tags         []herald.Tag      `json:"tags"`
+	Attributes   map[string]string `json:"attributes,omitempty"`
+	Online       bool              `json:"online"`
+	Transports   []string          `json:"transports,omitempty" doc:"Of the sessions that are open now."`
+	RegisteredAt time.Time         `json:"registered_at"`
+	SeenAt       time.Time         `json:"seen_at" doc:"Last registration or connection, to about a minute."`
+}
+
+// DevicePage is one page of devices, in the order of registration.
+type DevicePage struct {
+	Devices    []DeviceView `json:"devices"`
+	NextCursor string       `json:"next_cursor,omitempty"`
+}
+
+// DeviceUpdate is the body of PATCH /v1/devices/{registration_id}. Absent
+// members stay as they are.
+type DeviceUpdate struct {
+	AppVersion *string            `json:"app_version,omitempty" maxLength:"128"`
+	Language   *string            `json:"language,omitempty" maxLength:"35"`
+	TimeZone   *string            `json:"time_zone,omitempty" maxLength:"64"`
+	Alias      *herald.Alias      `json:"alias,omitempty" doc:"\"\" removes it. What waits for the old alias ends as rebound on this device."`
+	AliasToken string             `json:"alias_token,omitempty" maxLength:"4096"`
+	Tags       *[]herald.Tag      `json:"tags,omitempty" maxItems:"1000" doc:"All tags of the device from now on."`
+	TagsAdd    []herald.Tag       `json:"tags_add,omitempty" maxItems:"1000"`
+	TagsRemove []herald.Tag       `json:"tags_remove,omitempty" maxItems:"1000"`
+	Attributes map[string]*string `json:"attributes,omitempty" doc:"Merged with those it has; null removes one."`
+	Revoke     bool               `json:"revoke_tokens,omitempty" doc:"Every token of the device dies; it has to register again."`
+}
+
+// DeviceQuery selects devices for listing.
+type DeviceQuery struct {
+	Alias    herald.Alias
+	Tag      herald.Tag
+	Platform herald.Platform
+	Online   *bool
+	Cursor   string
+	Limit    int
+}
+
+// Members is the body of POST /v1/tags/{tag} and POST /v1/aliases/{alias}:
+// devices to add and to remove.
+type Members struct {
+	Add    []herald.RegistrationID `json:"add,omitempty" maxItems:"1000"`
+	Remove []herald.RegistrationID `json:"remove,omitempty" maxItems:"1000"`
+}
+
+// MembersAnswer says what a change of members did.
+type MembersAnswer struct {
+	Added   int64                   `json:"added" doc:"Devices that have it now and did not before."`
+	Removed int64                   `json:"removed"`
+	Unknown []herald.RegistrationID `json:"unknown" doc:"Registration IDs that nobody has."`
+}
+
+// AliasView is an alias with its devices.
+type AliasView struct {
+	Alias   herald.Alias `json:"alias"`
+	Devices []DeviceView `json:"devices"`
+}
+
+// TagView is a tag with the number of its devices.
+type TagView struct {
+	Tag     herald.Tag `json:"tag"`
+	Devices int64      `json:"devices"`
+}
+
+// TagPage is one page of tags, in byte order.
+type TagPage struct {
+	Tags       []TagView `json:"tags"`
+	NextCursor string    `json:"next_cursor,omitempty"`
+}
+
+// Receipt is one reported event, in the body of POST /v1/receipts.
+type Receipt struct {
+	ID             herald.MessageID      `json:"id"`
+	Event          herald.DeliveryState  `json:"event" enum:"received,displayed,clicked"`
+	RegistrationID herald.RegistrationID `json:"registration_id,omitempty" doc:"Whose receipt it is; left out by a device, which reports its own."`
+}
+
+// ReceiptsRequest is the body of POST /v1/receipts: events, or a cursor that
+// says "I have everything of mine up to here", or both.
+type ReceiptsRequest struct {
+	Receipts []Receipt `json:"receipts,omitempty" maxItems:"1000"`
+	Cursor   string    `json:"cursor,omitempty" doc:"For devices only."`
+}
+
+// ReceiptsAnswer says how many receipts were taken.
+type ReceiptsAnswer struct {
+	Accepted int64 `json:"accepted" doc:"Receipts that named a message of this device (again or for the first time)."`
+	Unknown  int64 `json:"unknown" doc:"Receipts for messages that the device was not sent."`
+}
+
+// AppView is an app as its owner sees it.
+type AppView struct {
+	AppKey    herald.AppKey `json:"app_key"`
+	Name      string        `json:"name"`
+	CreatedAt time.Time     `json:"created_at"`
+	// DeviceAliases, DeviceTags and Origins: see the settings of the record.
+	DeviceAliases bool     `json:"device_aliases" doc:"Devices may claim an alias without a signed token."`
+	DeviceTags    bool     `json:"device_tags" doc:"Devices may change their own tags."`
+	Origins       []string `json:"origins" doc:"Web origins that may connect; empty means any."`
+	Devices       int64    `json:"devices"`
+	Online        int64    `json:"online"`
+}
+
+// AppUpdate is the body of PATCH /v1/app.
+type AppUpdate struct {
+	Name          *string   `json:"name,omitempty" minLength:"1" maxLength:"128"`
+	DeviceAliases *bool     `json:"device_aliases,omitempty"`
+	DeviceTags    *bool     `json:"device_tags,omitempty"`
+	Origins       *[]string `json:"origins,omitempty" maxItems:"100"`
+}
+
+// KeyRequest is the body of POST /v1/keys.
+type KeyRequest struct {
+	Name   string   `json:"name" minLength:"1" maxLength:"128"`
+	Scopes []string `json:"scopes" minItems:"1" doc:"What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write."`
+}
+
+// KeyView is a Bearer key without its secret.
+type KeyView struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Scopes     []string   `json:"scopes"`
+	CreatedAt  time.Time  `json:"created_at"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"To about a minute."`
+}
+
+// KeyAnswer is a new key. It is the only time that the key itself is shown.
+type KeyAnswer struct {
+	KeyView
+	Key string `json:"key" doc:"Send it as: Authorization: Bearer <key>."`
+}
+
+// KeyList lists the keys of an app.
+type KeyList struct {
+	Keys []KeyView `json:"keys"`
+}

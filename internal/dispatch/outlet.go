@@ -1,0 +1,22 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Outlet is a channel as dispatch sees it: live connections, a vendor, the
+// inbox.
+//
+// Deliver hands a message to as many devices of the handover's set as it can
+// and answers those that it took it for. What is not in the answer is absent
+// here, and dispatch decides what that means. Dispatch calls Deliver from one
+// goroutine per app, in log order, and waits for it: an outlet that has to
+// talk to somebody slow keeps a queue of its own. The outlet reports the state
+// "sent" to receipt itself, because it alone knows by which way. An error
+// means that nobody got it and that trying again later may help.
+type Outlet interface {
+	Deliver(ctx context.Context, h record.Handover) (*sets.Set, error)
+}

@@ -1,0 +1,67 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// MessageStore takes messages into the record.
+type MessageStore interface {
+	// Accept makes a message durable in a group commit; see
+	// record.Acceptance. A scheduled one becomes a job instead of a release.
+	// The same idempotency key with another hash answers
+	// idempotency_conflict. A target over 16 KiB as a bitmap is written as
+	// chunks before the message joins the commit.
+	Accept(ctx context.Context, a record.Acceptance) (record.Accepted, error)
+	// ReleaseDue gives a scheduled message its target and its release and
+	// finishes the job, in one commit. A job whose fence has moved on, or a
+	// message that is not scheduled any more, answers conflict.
+	ReleaseDue(ctx context.Context, job record.Job, m record.Message) (record.Accepted, error)
+	// EndMessage moves a message to withdrawn, replaced or expired, if it has
+	// not ended yet (else conflict; not_found if there is none). Withdrawn
+	// takes a log position for the notice, which is returned (0 otherwise).
+	// A scheduled message loses its job.
+	EndMessage(ctx context.Context, app herald.AppKey, id herald.MessageID, state herald.MessageState, now time.Time) (herald.Pos, error)
+}
+
+// MessageReader finds messages.
+type MessageReader interface {
+	// Message finds a message with body and target; not_found if there is
+	// none.
+	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
+	// Messages lists messages without targets, newest first.
+	Messages(ctx context.Context, app herald.AppKey, f record.MessageFilter) ([]*record.Message, error)
+	// Releases lists the releases after a log position, ascending, with
+	// their messages (body and target included), at most limit.
+	Releases(ctx context.Context, app herald.AppKey, after herald.Pos, limit int) ([]record.Release, error)
+	// ByCollapseKey lists the IDs of the messages that have a collapse key
+	// and have not ended, oldest first.
+	ByCollapseKey(ctx context.Context, app herald.AppKey, key string) ([]herald.MessageID, error)
+	// MaxMessageID is the highest message ID of all apps; 0 if there is none.
+	MaxMessageID(ctx context.Context) (herald.MessageID, error)
+}
+
+// JobStore hands out what must happen later.
+type JobStore interface {
+	// LeaseJobs takes up to limit due jobs for a time, raising their fences.
+	LeaseJobs(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]record.Job, error)
+	// NextJob is when the earliest job falls due; zero if there is none.
+	NextJob(ctx context.Context) (time.Time, error)
+	// Expired lists messages of all apps whose TTL has ended and that have
+	// not ended themselves, at most limit.
+	Expired(ctx context.Context, now time.Time, limit int) ([]*record.Message, error)
+	// Purge deletes what is past its retention: idempotency rows, and
+	// messages that ended before the time given, with all that belongs to
+	// them, at most limit messages a call. It reports whether more is left.
+	Purge(ctx context.Context, now, endedBefore time.Time, limit int) (more bool, err error)
+}
+
+// Store is all that dispatch needs of the record.
+type Store interface {
+	MessageStore
+	MessageReader
+	JobStore
+}

@@ -1,0 +1,202 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// Frame is what a transport writes to a socket for one message: immutable, and
+// shared by every session that gets it. It holds nothing of a session: no
+// number, cursor or name of its own. (What a protocol must number, such as an
+// MQTT packet ID, is a prefix of fixed length that its Conn writes.)
+type Frame []byte
+
+// Errors of Conn.Send.
+var (
+	// ErrFull means that the session's queue has no room; nothing was taken.
+	ErrFull = errors.New("live: the queue of the connection is full")
+	// ErrClosed means that the connection is closing or closed.
+	ErrClosed = errors.New("live: the connection is closed")
+)
+
+// Conn is one connected socket, as a session sees it.
+//
+// Send queues a frame. It never blocks, starts no goroutine, may be called from
+// any goroutine, and keeps the frame without copying it. Frames leave in the
+// order of the calls. Once Send has answered ErrFull, the conn calls
+// Handler.Writable when its queue has drained to half.
+//
+// Close says why to the peer, as its protocol can, after what is queued (for
+// at most 5 s), and then ends. It returns at once and may be called again.
+type Conn interface {
+	Send(Frame) error
+	Close(Reason)
+}
+
+// Handler is the protocol state of one connection, made by a transport and
+// driven by a Listener. Its methods are never called at the same time.
+type Handler interface {
+	// Open is called once, when the answer to the request head is written.
+	Open(Conn)
+	// Data brings bytes as they came from the client, at least one; they are
+	// valid during the call only. An error ends the connection.
+	Data([]byte) error
+	// Writable is called after Send has answered ErrFull, when there is room.
+	Writable()
+	// Closed is called once, last: the socket is gone.
+	Closed(err error)
+}
+
+// Transport is the codec of one protocol on top of sessions.
+type Transport interface {
+	// Name is the product's name of the protocol, e.g. "websocket"; it is the
+	// "via" of receipts.
+	Name() string
+	// Encode makes the frame of a release, once per message (and per platform
+	// for which the message has overrides).
+	Encode(Release) Frame
+	// Control makes a frame of what the server says about the session itself;
+	// nil if the protocol has no way to say it.
+	Control(Control) Frame
+}
+
+// Upgrader is an add-on of a Transport that is reached by an HTTP request.
+type Upgrader interface {
+	Transport
+	// Path is where it is mounted on the shared port.
+	Path() string
+	// Upgrade looks at a request head. It answers the head of the response
+	// and the handler of the connection, or an error (a *herald.Error), which
+	// the listener writes as a problem document; then the connection goes on
+	// as plain HTTP. It does not block: credentials are checked by the
+	// session later, unless that needs no I/O.
+	Upgrade(hub *Hub, r *http.Request) (Response, Handler, error)
+}
+
+// Response is the head of the answer to an upgrade request. With a Status of
+// 101 the socket belongs to the handler; with 200 the body streams until the
+// connection ends.
+type Response struct {
+	Status int
+	Header http.Header
+}
+
+// Release is what a transport encodes: the same for every device.
+type Release struct {
+	Kind    record.ReleaseKind
+	Msg     *record.Message
+	Content herald.Content // of the platform that it is encoded for
+	Cursor  string         // "" for a message with TTL 0
+}
+
+// ControlKind is a kind of Control.
+type ControlKind string
+
+// The kinds of control.
+const (
+	Welcome   ControlKind = "welcome"   // the session is open
+	Ping      ControlKind = "ping"      // are you there?
+	Pong      ControlKind = "pong"      // the answer to a client's ping
+	Problem   ControlKind = "error"     // what you sent was refused; the session goes on
+	Reconnect ControlKind = "reconnect" // this node is going; come back after a while
+)
+
+// Control is something that the server says about one session.
+type Control struct {
+	Kind ControlKind
+	// For Welcome.
+	Session, Token string // Token only if the device must replace its own
+	Device         herald.RegistrationID
+	Cursor         string // where the log stands; not an acknowledgement
+	Heartbeat      time.Duration
+	Timeout        time.Duration
+	// For Problem.
+	Err *herald.Error
+	// For Reconnect: how long this client should wait.
+	After time.Duration
+}
+
+// Reason is why a connection was closed: one of the close codes below, and a
+// short text (at most 120 bytes) for people.
+type Reason struct {
+	Code int
+	Text string
+}
+
+// Close codes, in the private range of RFC 6455 section 7.4.2.
+const (
+	CloseBadToken  = 4001
+	CloseForbidden = 4003
+	CloseHeartbeat = 4008
+	CloseReplaced  = 4009
+	CloseSlow      = 4010
+	CloseDraining  = 4012
+	CloseProtocol  = 4013
+	CloseTooMany   = 4029
+)
+
+// AckMode is how a client acknowledges.
+type AckMode string
+
+// The modes.
+const (
+	// AckEach: frames name message IDs. Waiting messages of high priority may
+	// come first.
+	AckEach AckMode = "each"
+	// AckUpto: the client gives cursors, so it is sent strictly in log order.
+	AckUpto AckMode = "upto"
+)
+
+// Device is whose session it is.
+type Device struct {
+	App      herald.AppKey
+	Ord      herald.Ordinal
+	ID       herald.RegistrationID
+	Platform herald.Platform
+	BoundPos herald.Pos // see record.Device
+}
+
+// Directory knows devices; registry is one.
+type Directory interface {
+	// Authenticate checks a device token. fresh is not empty if the client
+	// must use it from now on. Errors are unauthorized.
+	Authenticate(ctx context.Context, token string) (d Device, fresh string, err error)
+	// Seen notes that the device is here now. It does not block.
+	Seen(d Device, now time.Time)
+	// Cursor signs a log position for the app's devices.
+	Cursor(app herald.AppKey, pos herald.Pos) string
+	// ParseCursor reads a cursor back. One that is foreign, damaged or of
+	// another epoch gives false; that is no error, it costs duplicates.
+	ParseCursor(app herald.AppKey, cursor string) (herald.Pos, bool)
+}
+
+// Waiting is a release that waits for a device.
+type Waiting struct {
+	Kind record.ReleaseKind
+	Pos  herald.Pos
+	Msg  *record.Message
+}
+
+// Backlog knows what waits for a device; offline is one.
+type Backlog interface {
+	// Resume takes a cursor as acknowledgement: everything of the device's
+	// that was sent and released at or before it counts as received.
+	Resume(ctx context.Context, d Device, upto herald.Pos) error
+	// Waiting lists what was released to the device after a position and is
+	// not received or ended, in log order, at most limit. The list is
+	// complete up to the position upto; more tells whether that is short of
+	// the head.
+	Waiting(ctx context.Context, d Device, after herald.Pos, limit int) (list []Waiting, upto herald.Pos, more bool, err error)
+}
+
+// Receipts takes events; receipt is one.
+type Receipts interface {
+	// Report queues events of one app. It returns at once; they are durable
+	// within about 20 ms. What does not fit the message's target is dropped.
+	Report(app herald.AppKey, events ...record.Event)
+}

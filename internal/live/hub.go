@@ -1,0 +1,4 @@
+package live
+
+// Hub holds the sessions of this node.
+type Hub struct{}

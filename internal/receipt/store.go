@@ -1,0 +1,39 @@
+package receipt
+
+import (
+	"context"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Store keeps delivery states: a log of events, folded into chunks (what the
+// state sets are) and segments (how they came to be).
+type Store interface {
+	// AppendReceipts writes events as the next batch of an app's receipt log
+	// and gives its number. It is durable when it returns.
+	AppendReceipts(ctx context.Context, app herald.AppKey, events []record.Event) (uint64, error)
+	// ReceiptLog walks the batches that are not folded yet, ascending.
+	ReceiptLog(ctx context.Context, app herald.AppKey, each func(record.Batch) error) error
+	// FoldReceipts replaces chunks, appends segments and drops the log up to
+	// a batch, in one commit. If the log is folded up to there already it
+	// answers conflict and changes nothing.
+	FoldReceipts(ctx context.Context, f record.Fold) error
+	// StateChunks walks the chunks of one message, or (0) of all direct
+	// messages of the app.
+	StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error
+	// Segments lists the history of a message within a slab, ascending. For
+	// direct messages the slab is always 0.
+	Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, slab sets.Slab) ([]record.Segment, error)
+}
+
+// MessageSource finds the messages whose states are asked for.
+type MessageSource interface {
+	// Message finds a message with its target; not_found if there is none.
+	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
+	// LiveGroups lists the group messages of an app that have been released,
+	// have not ended, or ended less than herald.LateReceipts ago, with their
+	// targets, oldest release first.
+	LiveGroups(ctx context.Context, app herald.AppKey) ([]*record.Message, error)
+}

@@ -1,0 +1,119 @@
+// Package record names what the record keeps: the rows, and the operations by
+// which stages change them. It has no database in it; the packages under
+// store/ do, and each stage declares which of their methods it needs.
+//
+// The record has one log per app (docs/design/005-record.md). Everything that
+// changes who exists or what is released takes the next position of that log
+// inside the group commit that makes it durable, so that what is visible has
+// no holes and is seen in one order everywhere.
+package record
+
+import (
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// Head is where the log of an app stands.
+type Head struct {
+	Epoch   herald.Epoch
+	Pos     herald.Pos // the last position taken; 0 for a new app
+	NextOrd uint64     // the ordinal that the next device gets
+	NextN   uint64     // the delivery number that the next direct delivery gets
+}
+
+// App is one tenant.
+type App struct {
+	Key        herald.AppKey
+	Name       string
+	SecretHash []byte // SHA-256 of the master secret
+	Created    time.Time
+	Settings   Settings
+}
+
+// Settings is what the owner of an app has decided.
+type Settings struct {
+	// DeviceAliases lets a device claim an alias without a signed JWT.
+	DeviceAliases bool `json:"device_aliases,omitempty"`
+	// DeviceTags lets a device change its own tags.
+	DeviceTags bool `json:"device_tags,omitempty"`
+	// Origins are the web origins from which browsers may connect and call;
+	// empty means any, since no credential of a browser is ambient.
+	Origins []string `json:"origins,omitempty"`
+}
+
+// APIKey is a named Bearer key of an app.
+type APIKey struct {
+	App      herald.AppKey
+	ID       string // 8 characters of [0-9a-z]
+	Name     string
+	Hash     []byte // SHA-256 of the secret part
+	Scopes   []string
+	Created  time.Time
+	LastUsed time.Time // zero if never; written at most once a minute
+}
+
+// Device is one installation of an app.
+type Device struct {
+	App          herald.AppKey
+	Ord          herald.Ordinal
+	ID           herald.RegistrationID
+	Installation []byte // SHA-256 of the installation ID; nil if it named none
+	Platform     herald.Platform
+	AppVersion   string
+	Language     string // BCP 47, as the device wrote it
+	TimeZone     string // IANA name
+	Alias        herald.Alias
+	// BoundPos is the log position of the last change of Alias. What was
+	// evaluated before it and names aliases is not for this device any more.
+	BoundPos   herald.Pos
+	Attributes []byte // a JSON object of strings; nil if none
+	// Generation is raised to revoke the device's tokens.
+	Generation uint32
+	Created    time.Time
+	Seen       time.Time // last connect or registration, to about a minute
+	Removed    bool
+}
+
+// Registration asks for a device. With an installation that is known already
+// the device of that installation is updated and keeps its ordinal and ID.
+type Registration struct {
+	Device          // ID is the proposal for a new device; Ord is ignored
+	SetAlias   bool // bind Device.Alias; else a known device keeps its own
+	AddTags    []herald.Tag
+	RemoveTags []herald.Tag
+}
+
+// DevicePatch is a change to a device; nil members stay as they are.
+type DevicePatch struct {
+	AppVersion *string
+	Language   *string
+	TimeZone   *string
+	Alias      *herald.Alias // "" unbinds
+	Attributes []byte        // the whole new object; nil keeps the old one
+	AddTags    []herald.Tag
+	RemoveTags []herald.Tag
+	Revoke     bool // raise the generation: every token given out dies
+}
+
+// DeviceFilter selects devices for listing; zero members do not filter.
+type DeviceFilter struct {
+	Alias    herald.Alias
+	Platform herald.Platform
+	// Within, if not nil, are the only ordinals wanted, ascending.
+	Within []herald.Ordinal
+}
+
+// Job is something that must happen later. Who leases it holds it until the
+// lease ends; Fence grows with each lease, so that a late owner is refused.
+type Job struct {
+	App   herald.AppKey
+	ID    int64
+	Kind  string // see the Job constants
+	Msg   herald.MessageID
+	Due   time.Time
+	Fence int64
+}
+
+// JobRelease is the kind of job that releases a message when it falls due.
+const JobRelease = "release"

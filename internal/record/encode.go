@@ -1,0 +1,222 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// The first byte of what this file writes is its version.
+const encodingVersion = 1
+
+// Small sets are written as a list of differences, larger ones as a bitmap:
+// ten members take 64 bytes as a list and 707 as a bitmap.
+const (
+	setAsList   = 0
+	setAsBitmap = 1
+	listBelow   = 128
+)
+
+// errShort says that the bytes end too early.
+var errShort = errors.New("record: encoding ends too early")
+
+// AppendEvents writes events for a row of the receipt log.
+func AppendEvents(b []byte, events []Event) ([]byte, error) {
+	b = append(b, encodingVersion)
+	b = binary.AppendUvarint(b, uint64(len(events)))
+	for _, e := range events {
+		b = binary.AppendUvarint(b, uint64(e.Msg))
+		b = appendString(b, string(e.State))
+		b = binary.AppendVarint(b, e.Time.UnixMilli())
+		b = appendString(b, e.Via)
+		b = appendString(b, e.Detail)
+		var err error
+		if b, err = appendSet(b, e.Set); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// ParseEvents reads what AppendEvents wrote, once or several times in a row.
+func ParseEvents(b []byte) ([]Event, error) {
+	r := reader{b: b}
+	var out []Event
+	for len(r.b) > 0 && r.err == nil {
+		r.version()
+		for n := r.count(); n > 0 && r.err == nil; n-- {
+			e := Event{Msg: herald.MessageID(r.uvarint()), State: herald.DeliveryState(r.string())}
+			e.Time = time.UnixMilli(r.varint()).UTC()
+			e.Via, e.Detail = r.string(), r.string()
+			e.Set = r.set()
+			out = append(out, e)
+		}
+	}
+	return out, r.err
+}
+
+// AppendChanges writes set changes for a row of the set log.
+func AppendChanges(b []byte, changes []SetChange) ([]byte, error) {
+	b = append(b, encodingVersion)
+	b = binary.AppendUvarint(b, uint64(len(changes)))
+	for _, c := range changes {
+		b = appendString(b, c.Set)
+		flag := byte(0)
+		if c.Remove {
+			flag = 1
+		}
+		b = append(b, flag)
+		var err error
+		if b, err = appendSet(b, c.Ords); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// ParseChanges reads what AppendChanges wrote.
+func ParseChanges(b []byte) ([]SetChange, error) {
+	r := reader{b: b}
+	r.version()
+	var out []SetChange
+	for n := r.count(); n > 0 && r.err == nil; n-- {
+		out = append(out, SetChange{Set: r.string(), Remove: r.byte() == 1, Ords: r.set()})
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.err = fmt.Errorf("record: %d bytes follow the changes", len(r.b))
+	}
+	return out, r.err
+}
+
+// AppendSet writes one set, as a list below 128 members, else as a bitmap.
+func AppendSet(b []byte, s *sets.Set) ([]byte, error) { return appendSet(b, s) }
+
+// ParseSet reads what AppendSet wrote; nothing may follow it.
+func ParseSet(b []byte) (*sets.Set, error) {
+	r := reader{b: b}
+	s := r.set()
+	if r.err == nil && len(r.b) > 0 {
+		r.err = fmt.Errorf("record: %d bytes follow the set", len(r.b))
+	}
+	return s, r.err
+}
+
+func appendSet(b []byte, s *sets.Set) ([]byte, error) {
+	if n := s.Len(); n < listBelow {
+		b = append(b, setAsList)
+		b = binary.AppendUvarint(b, uint64(n))
+		last := herald.Ordinal(0)
+		for o := range s.All() {
+			b = binary.AppendUvarint(b, uint64(o-last))
+			last = o
+		}
+		return b, nil
+	}
+	bits, err := s.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, setAsBitmap)
+	b = binary.AppendUvarint(b, uint64(len(bits)))
+	return append(b, bits...), nil
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// reader takes values off a byte slice; after the first error it gives zeros.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.b = nil
+}
+
+func (r *reader) version() {
+	if v := r.byte(); r.err == nil && v != encodingVersion {
+		r.fail(fmt.Errorf("record: encoding version %d is not known to this release of Herald", v))
+	}
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail(errShort)
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail(errShort)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail(errShort)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// count reads the number of things that follow, of at least a byte each, so
+// that a wrong number cannot ask for memory.
+func (r *reader) count() uint64 {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail(errShort)
+		return 0
+	}
+	return n
+}
+
+func (r *reader) bytes() []byte {
+	n := r.count()
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) string() string { return string(r.bytes()) }
+
+func (r *reader) set() *sets.Set {
+	s := sets.New()
+	switch kind := r.byte(); {
+	case r.err != nil:
+	case kind == setAsList:
+		last := uint64(0)
+		for n := r.count(); n > 0 && r.err == nil; n-- {
+			if last += r.uvarint(); last > 1<<32-1 {
+				r.fail(errors.New("record: an ordinal is past 2^32"))
+				break
+			}
+			s.Add(herald.Ordinal(last))
+		}
+	case kind == setAsBitmap:
+		if err := s.UnmarshalBinary(r.bytes()); err != nil {
+			r.fail(err)
+		}
+	default:
+		r.fail(fmt.Errorf("record: %d is not a kind of set", kind))
+	}
+	return s
+}

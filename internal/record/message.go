@@ -1,0 +1,95 @@
+package record
+
+import (
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Message is a message as the record keeps it.
+type Message struct {
+	herald.Message
+	// Body is the content as JSON, checked by a checksum when it is read.
+	Body  []byte
+	State herald.MessageState // as stored; never "done", which is computed
+	Ended time.Time           // when it was withdrawn, replaced or expired; zero before
+
+	Pos     herald.Pos // of its release; 0 while it is scheduled
+	EvalPos herald.Pos // the log position at which its audience was evaluated
+	ByAlias bool       // its audience names aliases: see Device.BoundPos
+
+	Target  int64 // devices alive in the target; -1 while it is scheduled
+	Unknown int64 // names in the audience that nobody has
+
+	// Direct messages (up to herald.MaxDirect devices) have their devices
+	// here, ascending; the device at index i has delivery number FirstN+i.
+	Direct []herald.Ordinal
+	FirstN uint64
+	// Group messages have the image of their audience here. It may contain
+	// devices that were dead at acceptance; Target does not count those.
+	Group *sets.Set
+}
+
+// IsDirect reports whether the message is kept as entries. A message with no
+// target is direct.
+func (m *Message) IsDirect() bool { return m.Group == nil }
+
+// Acceptance asks for a message to become durable, and with it (unless it is
+// scheduled) its first release.
+type Acceptance struct {
+	Message
+	Idempotency *Idempotency
+	// Volatile is set for a message with TTL 0: nothing of it is stored but
+	// the idempotency row.
+	Volatile bool
+}
+
+// Idempotency is the key of a call with what was asked and answered.
+type Idempotency struct {
+	Key    string
+	Hash   []byte // of the request
+	Answer []byte // what the first call is told, and each repetition
+	Until  time.Time
+}
+
+// Accepted is what came of an acceptance.
+type Accepted struct {
+	Pos    herald.Pos // of the release; 0 if scheduled or volatile
+	FirstN uint64
+	// Prior is the answer to an earlier call with the same idempotency key
+	// and hash; if it is not nil nothing was written now.
+	Prior []byte
+}
+
+// ReleaseKind tells what a release brings.
+type ReleaseKind string
+
+// The kinds of release.
+const (
+	ReleaseMessage  ReleaseKind = "message"
+	ReleaseWithdraw ReleaseKind = "withdraw" // a notice to those it was sent to
+)
+
+// Release is one entry of the log that concerns deliveries. The message comes
+// without its body's content decoded.
+type Release struct {
+	Pos  herald.Pos
+	Kind ReleaseKind
+	Msg  *Message
+	At   time.Time
+}
+
+// Entry is one direct message on its way to one device.
+type Entry struct {
+	Pos herald.Pos
+	N   uint64 // delivery number
+	Msg herald.MessageID
+}
+
+// MessageFilter selects messages for listing, newest first.
+type MessageFilter struct {
+	Before herald.MessageID // only older ones; 0 for the newest
+	State  herald.MessageState
+	Limit  int
+}

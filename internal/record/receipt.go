@@ -1,0 +1,80 @@
+package record
+
+import (
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Event is a set of devices of one message that came to a state.
+type Event struct {
+	Msg   herald.MessageID
+	State herald.DeliveryState
+	Set   *sets.Set
+	Time  time.Time
+	// Via is what brought it: the transport for sent, "receipt" for what the
+	// device reported afterwards, "cursor", "server".
+	Via string
+	// Detail is more about it in a word or two; may be empty.
+	Detail string
+}
+
+// Chunk is a stored part of a state set: one slab of a group message, or one
+// stretch of 65,536 delivery numbers of an app's direct messages.
+type Chunk struct {
+	Msg   herald.MessageID // 0 for direct messages
+	State herald.DeliveryState
+	Index uint64 // slab, or delivery number >> 16
+	Bits  *sets.Set
+}
+
+// Segment is a piece of history: events of one message within one slab, in
+// the order in which they were folded.
+type Segment struct {
+	Msg   herald.MessageID
+	Slab  sets.Slab
+	From  uint64 // number of the first log batch in it
+	Batch []byte // see AppendEvents
+}
+
+// Fold moves the receipt log up to a batch into chunks and segments, in one
+// transaction.
+type Fold struct {
+	App      herald.AppKey
+	Upto     uint64 // the last batch that it covers
+	Chunks   []Chunk
+	Segments []Segment
+}
+
+// Batch is one row of the receipt log.
+type Batch struct {
+	N      uint64
+	Events []Event
+}
+
+// TargetState is the pseudo-state under which chunks of a dense target are
+// kept.
+const TargetState herald.DeliveryState = "target"
+
+// SetChunk is a stored slab of a named set, true up to a log position.
+type SetChunk struct {
+	Set  string
+	Slab sets.Slab
+	Upto herald.Pos
+	Bits *sets.Set
+}
+
+// SetChange adds devices to a named set of the app, or removes them.
+type SetChange struct {
+	Set    string
+	Remove bool
+	Ords   *sets.Set
+}
+
+// SetLogEntry is what one log position changed in the named sets.
+type SetLogEntry struct {
+	Pos     herald.Pos
+	NextOrd uint64 // devices that exist after it: ordinals [0, NextOrd)
+	Changes []SetChange
+}

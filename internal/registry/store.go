@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// AppStore keeps apps and their keys. All its methods may be called from any
+// goroutine; a write is durable when it returns nil.
+type AppStore interface {
+	// Apps lists every app, oldest first.
+	Apps(ctx context.Context) ([]record.App, error)
+	// CreateApp writes an app and the head of its log (epoch 1). It answers a
+	// conflict if the key is taken.
+	CreateApp(ctx context.Context, app record.App) error
+	// UpdateApp writes name, secret hash and settings of an app; not_found if
+	// there is none with that key.
+	UpdateApp(ctx context.Context, app record.App) error
+	// Head says where the app's log stands.
+	Head(ctx context.Context, app herald.AppKey) (record.Head, error)
+}
+
+// KeyStore keeps the Bearer keys of apps.
+type KeyStore interface {
+	// Keys lists the keys of all apps.
+	Keys(ctx context.Context) ([]record.APIKey, error)
+	// PutKey writes a key: a new one, or one whose LastUsed has moved.
+	PutKey(ctx context.Context, key record.APIKey) error
+	// DeleteKey removes a key; not_found if there is none.
+	DeleteKey(ctx context.Context, app herald.AppKey, id string) error
+}
+
+// DeviceStore keeps devices and who they are bound to.
+type DeviceStore interface {
+	// Register takes the next ordinal for a new installation, or updates the
+	// device of a known one; see record.Registration. Row, sets and log
+	// position change in one commit. The boolean tells whether it is new.
+	// More than herald.MaxDevicesByAlias devices on an alias answer
+	// limit_reached, and nothing is written.
+	Register(ctx context.Context, r record.Registration) (record.Device, bool, error)
+	// UpdateDevice changes a device that is not removed (else not_found),
+	// with its sets, at one log position. A changed alias sets BoundPos to it.
+	UpdateDevice(ctx context.Context, app herald.AppKey, id herald.RegistrationID, p record.DevicePatch) (record.Device, error)
+	// RemoveDevice retires a device: its ordinal joins record.DeadSet and is
+	// never used again; installation, alias, attributes and profile are
+	// erased. It gives the device as it was. not_found if it is gone already.
+	RemoveDevice(ctx context.Context, app herald.AppKey, id herald.RegistrationID) (record.Device, error)
+}
+
+// DeviceReader finds devices. Removed devices are not found.
+type DeviceReader interface {
+	// Device finds one by its registration ID; not_found if there is none.
+	Device(ctx context.Context, app herald.AppKey, id herald.RegistrationID) (record.Device, error)
+	// Devices lists devices with an ordinal of at least from, ascending, at
+	// most limit.
+	Devices(ctx context.Context, app herald.AppKey, f record.DeviceFilter, from herald.Ordinal, limit int) ([]record.Device, error)
+	// OrdinalsByID finds the ordinals of registration IDs (at most
+	// herald.MaxIDsPerCall); those that nobody has are absent.
+	OrdinalsByID(ctx context.Context, app herald.AppKey, ids []herald.RegistrationID) (map[herald.RegistrationID]herald.Ordinal, error)
+	// OrdinalsByAlias finds the devices bound to aliases (at most
+	// herald.MaxIDsPerCall); aliases with no device are absent.
+	OrdinalsByAlias(ctx context.Context, app herald.AppKey, aliases []herald.Alias) (map[herald.Alias][]herald.Ordinal, error)
+}
+
+// SetStore keeps the named sets of an app: chunks, and a log of changes that
+// is folded into them.
+type SetStore interface {
+	// ChangeSets writes set changes at the next log position.
+	ChangeSets(ctx context.Context, app herald.AppKey, changes []record.SetChange) (herald.Pos, error)
+	// SetChunks walks every chunk of an app, in no promised order.
+	SetChunks(ctx context.Context, app herald.AppKey, each func(record.SetChunk) error) error
+	// SetLog walks the changes after a position, ascending.
+	SetLog(ctx context.Context, app herald.AppKey, after herald.Pos, each func(record.SetLogEntry) error) error
+	// FoldSets replaces chunks (an empty one is deleted) and drops the log up
+	// to a position, in one commit.
+	FoldSets(ctx context.Context, app herald.AppKey, upto herald.Pos, chunks []record.SetChunk) error
+}
+
+// Store is all that registry needs of the record.
+type Store interface {
+	AppStore
+	KeyStore
+	DeviceStore
+	DeviceReader
+	SetStore
+}
