@@ -1,0 +1,42 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// Admin is what the operator of a server may do, from the machine that it runs
+// on: the CLI calls it directly, or over the operations port of a server that
+// runs already.
+type Admin interface {
+	// CreateApp makes an app with random keys.
+	CreateApp(ctx context.Context, name string) (AppSecrets, error)
+	// ListApps lists the apps, oldest first.
+	ListApps(ctx context.Context) ([]AppSummary, error)
+	// RotateApp gives an app a new master secret; the old one is refused from
+	// then on.
+	RotateApp(ctx context.Context, key herald.AppKey) (AppSecrets, error)
+	// PageToken makes a token for one installation of an app, which may
+	// register it and push to it, and nothing else. It is good for 30 days.
+	PageToken(ctx context.Context, key herald.AppKey, installation string) (string, error)
+}
+
+// AppSecrets is an app with its secrets, which are shown this once.
+type AppSecrets struct {
+	AppKey       herald.AppKey `json:"app_key"`
+	Name         string        `json:"name"`
+	MasterSecret string        `json:"master_secret"`
+	// JWTSecret is the HS256 key with which the app's back end signs alias
+	// tokens. It can be derived again; a rotation does not change it.
+	JWTSecret string `json:"jwt_secret"`
+}
+
+// AppSummary is an app in a list.
+type AppSummary struct {
+	AppKey    herald.AppKey `json:"app_key"`
+	Name      string        `json:"name"`
+	CreatedAt time.Time     `json:"created_at"`
+	Devices   int64         `json:"devices"`
+}

@@ -1,0 +1,92 @@
+// Package config reads the configuration of a server: built-in defaults, then
+// a YAML file, then environment variables, then flags, each over the one
+// before. Unknown keys are errors, with the nearest known key as the remedy.
+package config
+
+import "time"
+
+// Config is the whole configuration. Every field says its meaning, unit and
+// default; [Default] gives a value that serves on loopback.
+type Config struct {
+	// Data is the folder of the embedded store, the server key and the CLI
+	// context. Default ./herald-data; made with mode 0700.
+	Data string `koanf:"data"`
+	// Node tells nodes apart in message IDs, 0 to 1023. Default 0.
+	Node   int    `koanf:"node"`
+	Server Server `koanf:"server"`
+	Live   Live   `koanf:"live"`
+	Limits Limits `koanf:"limits"`
+	Log    Log    `koanf:"log"`
+}
+
+// Server says where to listen and what to be called.
+type Server struct {
+	// HTTP is the address of the API, the live transports and the pages.
+	// Default 127.0.0.1:7700.
+	HTTP string `koanf:"http"`
+	// Ops is the address of metrics, profiles and administration by the CLI.
+	// Default 127.0.0.1:7709; it should stay on loopback.
+	Ops string `koanf:"ops"`
+	// NextPort takes the next free port (up to 20 further) when one is taken.
+	// Default false; dev sets it.
+	NextPort bool `koanf:"next_port"`
+	// PublicURL is how clients reach this server, for links. Default: from HTTP.
+	PublicURL string `koanf:"public_url"`
+	// Demo serves the demo page under /demo/. Default false; dev sets it.
+	Demo bool `koanf:"demo"`
+	// AllowOpen lets HTTP listen beyond loopback while no app exists yet.
+	// Default false.
+	AllowOpen bool `koanf:"allow_open"`
+	// DrainTime is how long a stop waits for accepted work and connections.
+	// Default 30 s.
+	DrainTime time.Duration `koanf:"drain_time"`
+}
+
+// Live bounds connected clients.
+type Live struct {
+	// Heartbeat is how often a client must be heard. Default 50 s.
+	Heartbeat time.Duration `koanf:"heartbeat"`
+	// Timeout is the silence after which a session is dead. Default 75 s.
+	Timeout time.Duration `koanf:"timeout"`
+	// Connections is how many live connections this node takes. Default
+	// 0: as many as file descriptors allow, less a reserve.
+	Connections int `koanf:"connections"`
+	// SessionQueue is the bytes that may wait for one client. Default 262144.
+	SessionQueue int `koanf:"session_queue"`
+	// QueueMemory is the bytes that may wait for all clients. Default 512 MiB.
+	QueueMemory int64 `koanf:"queue_memory"`
+}
+
+// Limits bounds what callers may ask.
+type Limits struct {
+	// KeyRate is API requests per second for each app or key, with bursts of
+	// twice as many. Default 1000; 0 means no limit.
+	KeyRate float64 `koanf:"key_rate"`
+	// DeviceRate is API requests per second for each device. Default 10.
+	DeviceRate float64 `koanf:"device_rate"`
+	// AddressRate is requests per second without valid credentials (among
+	// them registrations) from one IP address. Default 20.
+	AddressRate float64 `koanf:"address_rate"`
+	// GroupMessages is how many live messages to more than 1,000 devices an
+	// app may have. Default 10000.
+	GroupMessages int `koanf:"group_messages"`
+}
+
+// Log says what to log.
+type Log struct {
+	// Level is debug, info, warn or error. Default info.
+	Level string `koanf:"level"`
+	// Format is json or text. Default json; dev uses text.
+	Format string `koanf:"format"`
+}
+
+// Default gives the defaults.
+func Default() Config {
+	return Config{
+		Data:   "./herald-data",
+		Server: Server{HTTP: "127.0.0.1:7700", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
+		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20},
+		Limits: Limits{KeyRate: 1000, DeviceRate: 10, AddressRate: 20, GroupMessages: 10000},
+		Log:    Log{Level: "info", Format: "json"},
+	}
+}
