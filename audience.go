@@ -112,6 +112,15 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 	if a.empty() {
 		return Invalid(at, `Name at least one member, or write "all" for everybody.`, "the audience is empty")
 	}
+	for name, empty := range map[string]bool{
+		"tags_and": a.TagsAnd != nil && len(a.TagsAnd) == 0, "tags_not": a.TagsNot != nil && len(a.TagsNot) == 0,
+		"and": a.And != nil && len(a.And) == 0,
+	} {
+		if empty {
+			// "All of nothing" is everybody, which nobody means who sends it.
+			return Invalid(at+"."+name, `Leave the member out, or write "all" for everybody.`, "the list is empty")
+		}
+	}
 	if err := a.validateNames(at); err != nil {
 		return err
 	}
@@ -132,7 +141,8 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 }
 
 // empty reports whether no member is present. A list that is present and empty
-// counts as a member: it names nobody.
+// counts as a member: it names nobody. (Where it would name everybody it is
+// refused by validate.)
 func (a *Audience) empty() bool {
 	return a.RegistrationIDs == nil && a.Aliases == nil && a.Tags == nil && a.TagsAnd == nil && a.TagsNot == nil &&
 		a.Platforms == nil && a.Languages == nil && a.AppVersions == nil && a.ActiveWithinDays == 0 && a.Online == nil &&
@@ -175,15 +185,18 @@ func (a *Audience) validateNames(at string) error {
 	return nil
 }
 
-// ByAlias reports whether the expression names aliases anywhere, and so
-// depends on who is bound to them.
-func (a *Audience) ByAlias() bool {
-	if a.Aliases != nil || a.Not != nil && a.Not.ByAlias() {
+// ByAlias reports whether the expression chooses devices by alias anywhere, and
+// so is meant for whoever was bound then. An alias under a not chooses nobody,
+// under two of them it does again.
+func (a *Audience) ByAlias() bool { return a.byAlias(true) }
+
+func (a *Audience) byAlias(positive bool) bool {
+	if a.Aliases != nil && positive || a.Not != nil && a.Not.byAlias(!positive) {
 		return true
 	}
 	for _, l := range [][]Audience{a.And, a.Or} {
 		for i := range l {
-			if l[i].ByAlias() {
+			if l[i].byAlias(positive) {
 				return true
 			}
 		}

@@ -12,9 +12,10 @@ import (
 //
 // Deliver hands a message to as many devices of the handover's set as it can
 // and answers those that it took it for. What is not in the answer is absent
-// here, and dispatch decides what that means. Dispatch calls Deliver from one
-// goroutine per app, in log order, and waits for it: an outlet that has to
-// talk to somebody slow keeps a queue of its own. The outlet reports the state
+// here, and dispatch decides what that means. What has a log position comes from
+// one goroutine per app, in log order, and dispatch waits for it: an outlet that
+// has to talk to somebody slow keeps a queue of its own. Messages with TTL 0
+// (Pos 0) come from any goroutine. The outlet reports the state
 // "sent" to receipt itself, because it alone knows by which way. An error
 // means that nobody got it and that trying again later may help.
 type Outlet interface {

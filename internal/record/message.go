@@ -14,6 +14,8 @@ type Message struct {
 	Body  []byte
 	State herald.MessageState // as stored; never "done", which is computed
 	Ended time.Time           // when it was withdrawn, replaced or expired; zero before
+	// EndPos is the log position of the withdrawal notice; 0 if there is none.
+	EndPos herald.Pos
 
 	Pos     herald.Pos // of its release; 0 while it is scheduled
 	EvalPos herald.Pos // the log position at which its audience was evaluated

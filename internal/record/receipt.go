@@ -57,6 +57,10 @@ type Batch struct {
 // kept.
 const TargetState herald.DeliveryState = "target"
 
+// ToldState is the pseudo-state of a device that has acknowledged the notice
+// that a message was withdrawn. It is no state of the delivery.
+const ToldState herald.DeliveryState = "told"
+
 // SetChunk is a stored slab of a named set, true up to a log position.
 type SetChunk struct {
 	Set  string
@@ -66,11 +70,7 @@ type SetChunk struct {
 }
 
 // SetChange adds devices to a named set of the app, or removes them.
-type SetChange struct {
-	Set    string
-	Remove bool
-	Ords   *sets.Set
-}
+type SetChange = sets.Change
 
 // SetLogEntry is what one log position changed in the named sets.
 type SetLogEntry struct {
