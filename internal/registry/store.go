@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // AppStore keeps apps and their keys. All its methods may be called from any
@@ -45,14 +47,20 @@ type DeviceStore interface {
 	UpdateDevice(ctx context.Context, app herald.AppKey, id herald.RegistrationID, p record.DevicePatch) (record.Device, error)
 	// RemoveDevice retires a device: its ordinal joins record.DeadSet and is
 	// never used again; installation, alias, attributes and profile are
-	// erased. It gives the device as it was. not_found if it is gone already.
+	// erased. It gives the device as it was, but with the log position of the
+	// removal as BoundPos. not_found if it is gone already.
 	RemoveDevice(ctx context.Context, app herald.AppKey, id herald.RegistrationID) (record.Device, error)
+	// Touch notes that devices were here: it writes Seen and puts them into
+	// the set of that day (record.SeenSet), at one log position.
+	Touch(ctx context.Context, app herald.AppKey, ords *sets.Set, at time.Time) error
 }
 
 // DeviceReader finds devices. Removed devices are not found.
 type DeviceReader interface {
 	// Device finds one by its registration ID; not_found if there is none.
 	Device(ctx context.Context, app herald.AppKey, id herald.RegistrationID) (record.Device, error)
+	// DeviceByInstallation finds one by the hash of its installation ID.
+	DeviceByInstallation(ctx context.Context, app herald.AppKey, hash []byte) (record.Device, error)
 	// Devices lists devices with an ordinal of at least from, ascending, at
 	// most limit.
 	Devices(ctx context.Context, app herald.AppKey, f record.DeviceFilter, from herald.Ordinal, limit int) ([]record.Device, error)
@@ -67,6 +75,9 @@ type DeviceReader interface {
 // SetStore keeps the named sets of an app: chunks, and a log of changes that
 // is folded into them.
 type SetStore interface {
+	// Removed walks the devices of an app that were removed, with the log
+	// positions at which they were, ascending by position.
+	Removed(ctx context.Context, app herald.AppKey, each func(herald.Ordinal, herald.Pos) error) error
 	// ChangeSets writes set changes at the next log position.
 	ChangeSets(ctx context.Context, app herald.AppKey, changes []record.SetChange) (herald.Pos, error)
 	// SetChunks walks every chunk of an app, in no promised order.

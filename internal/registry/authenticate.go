@@ -1,0 +1,223 @@
+package registry
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// RaisedSet holds the devices whose tokens were revoked at some time: only for
+// these a token's generation is compared with the record.
+const RaisedSet = "raised"
+
+func unauthorized(remedy, format string, args ...any) error {
+	return herald.Errorf(herald.CodeUnauthorized, remedy, format, args...)
+}
+
+// Master checks an app key and its master secret.
+func (r *Registry) Master(key herald.AppKey, secret string) error {
+	app := r.app(key)
+	// An unknown app costs the same comparison as a wrong secret.
+	hash := make([]byte, 32)
+	if app != nil {
+		hash = app.Row().SecretHash
+	}
+	if !sameSecret(hash, secret) || app == nil {
+		return unauthorized("Check app key and master secret; herald app rotate makes a new secret.", "the app key or the master secret is wrong")
+	}
+	return nil
+}
+
+// Key checks a Bearer key and notes that it was used.
+func (r *Registry) Key(ctx context.Context, token string) (record.APIKey, error) {
+	wrong := unauthorized("Check the key; POST /v1/keys makes a new one.", "the key is not valid, or was deleted")
+	prefix, key, ok := appOf(token)
+	f := strings.Split(token, ".")
+	if !ok || prefix != keyPrefix || len(f) != 4 {
+		return record.APIKey{}, wrong
+	}
+	app := r.app(key)
+	if app == nil {
+		return record.APIKey{}, wrong
+	}
+	app.mu.Lock()
+	row, known := app.apiKeys[f[2]]
+	stale := known && r.now().Sub(row.LastUsed) > time.Minute
+	valid := known && sameSecret(row.Hash, f[3])
+	if valid && stale {
+		row.LastUsed = r.now().UTC()
+		app.apiKeys[row.ID] = row
+	}
+	app.mu.Unlock()
+	if !valid {
+		return record.APIKey{}, wrong
+	}
+	if stale {
+		if err := r.store.PutKey(ctx, row); err != nil {
+			r.log.WarnContext(ctx, "registry: the last use of a key was not written", "error", err)
+		}
+	}
+	return row, nil
+}
+
+// DeviceAuth is what a device token proves.
+type DeviceAuth struct {
+	App      herald.AppKey
+	ID       herald.RegistrationID
+	Ord      herald.Ordinal
+	Platform herald.Platform
+	BoundPos herald.Pos // of a recent alias change; 0 if there was none
+	Fresh    string     // a new token to use from now on; "" if this one is good
+}
+
+// DeviceToken checks a device token. It reads the record only for tokens of
+// another epoch and for devices whose tokens were revoked at some time.
+func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth, err error) {
+	wrong := unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token is not valid")
+	prefix, key, ok := appOf(token)
+	if !ok || prefix != tokenPrefix {
+		return a, wrong
+	}
+	app := r.app(key)
+	if app == nil {
+		return a, wrong
+	}
+	c, ok := app.keys.parseDeviceToken(token)
+	if !ok {
+		return a, wrong
+	}
+	a = DeviceAuth{App: key, ID: c.id, Ord: c.ord}
+	if c.epoch != app.Epoch {
+		// After a restore from backup the ordinal may be another one.
+		d, err := r.store.Device(ctx, key, c.id)
+		if err != nil || d.Generation != c.generation {
+			return a, wrong
+		}
+		a.Ord, a.Fresh = d.Ord, app.token(d)
+	}
+	var dead, raised bool
+	app.Index.View(func(v sets.View) {
+		dead = v.Set(record.DeadSet).Contains(a.Ord) || uint64(a.Ord) >= v.Next()
+		raised = v.Set(RaisedSet).Contains(a.Ord)
+		for _, p := range herald.Platforms {
+			if v.Set(record.PlatformSet(p)).Contains(a.Ord) {
+				a.Platform = p
+			}
+		}
+	})
+	if dead {
+		return a, wrong
+	}
+	if raised {
+		d, err := r.store.Device(ctx, key, c.id)
+		if err != nil {
+			return a, err
+		}
+		if d.Generation != c.generation {
+			return a, unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token was revoked")
+		}
+	}
+	app.mu.Lock()
+	a.BoundPos = app.bound[a.Ord].pos
+	app.mu.Unlock()
+	return a, nil
+}
+
+// PageToken makes a token for one installation; see PageTokenTTL.
+func (r *Registry) PageToken(key herald.AppKey, installation string) (string, error) {
+	app, err := r.App(key)
+	if err != nil {
+		return "", err
+	}
+	if err := ValidInstallation("installation", installation); err != nil {
+		return "", err
+	}
+	return app.keys.pageToken(key, installation, r.now().Add(PageTokenTTL)), nil
+}
+
+// Page checks a page token. id is empty until the installation has registered.
+func (r *Registry) Page(ctx context.Context, token string) (key herald.AppKey, installation string, err error) {
+	wrong := unauthorized("Get a new link: herald dev prints one.", "the page token is not valid")
+	prefix, key, ok := appOf(token)
+	if !ok || prefix != pagePrefix {
+		return "", "", wrong
+	}
+	app := r.app(key)
+	if app == nil {
+		return "", "", wrong
+	}
+	installation, expires, ok := app.keys.parsePageToken(token)
+	if !ok {
+		return "", "", wrong
+	}
+	if r.now().After(expires) {
+		return "", "", unauthorized("Get a new link: herald dev prints one.", "the page token has expired")
+	}
+	return key, installation, nil
+}
+
+// Alias checks an alias token of an app and gives the alias that it binds.
+func (r *Registry) Alias(key herald.AppKey, token string) (herald.Alias, error) {
+	app, err := r.App(key)
+	if err != nil {
+		return "", err
+	}
+	return app.keys.aliasOf(key, token, r.now())
+}
+
+// JWTSecret is the key with which an app's back end signs alias tokens.
+func (r *Registry) JWTSecret(key herald.AppKey) string {
+	if app := r.app(key); app != nil {
+		return app.keys.jwt
+	}
+	return ""
+}
+
+// Cursor signs a log position for all devices of an app.
+func (r *Registry) Cursor(key herald.AppKey, pos herald.Pos) string {
+	app := r.app(key)
+	if app == nil {
+		return ""
+	}
+	return app.keys.formatCursor(app.Epoch, pos)
+}
+
+// ParseCursor reads a cursor back; false if it is foreign, damaged or of
+// another epoch.
+func (r *Registry) ParseCursor(key herald.AppKey, cursor string) (herald.Pos, bool) {
+	app := r.app(key)
+	if app == nil {
+		return 0, false
+	}
+	epoch, pos, ok := app.keys.parseCursor(cursor)
+	return pos, ok && epoch == app.Epoch
+}
+
+// AllowedOrigin reports whether a browser at a web origin may use an app.
+func (r *Registry) AllowedOrigin(key herald.AppKey, origin string) bool {
+	app := r.app(key)
+	if app == nil {
+		return false
+	}
+	list := app.Row().Settings.Origins
+	return len(list) == 0 || slices.Contains(list, origin)
+}
+
+// ValidInstallation checks an installation ID: 16 to 128 characters of
+// [0-9A-Za-z_-], so that it can stand in a token.
+func ValidInstallation(field, s string) error {
+	ok := len(s) >= 16 && len(s) <= 128
+	for i := range len(s) {
+		c := s[i]
+		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_')
+	}
+	if !ok {
+		return herald.Invalid(field, "Make a random one of 16 to 128 characters of 0-9 A-Z a-z - _ and keep it.", "is not an installation ID")
+	}
+	return nil
+}

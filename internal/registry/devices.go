@@ -1,0 +1,277 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// RegisterRequest asks for a device.
+type RegisterRequest struct {
+	App          herald.AppKey
+	Installation string // "" makes a new device each time
+	Platform     herald.Platform
+	AppVersion   string
+	Language     string
+	TimeZone     string
+	Alias        *herald.Alias // nil keeps what a known device has
+	Tags         []herald.Tag  // added to those it has
+	Attributes   []byte
+}
+
+func installationHash(installation string) []byte {
+	if installation == "" {
+		return nil
+	}
+	h := sha256.Sum256([]byte("herald installation " + installation))
+	return h[:]
+}
+
+// Register makes a device, or finds the one of a known installation and
+// updates it. It gives the device, its token, and whether it is new.
+func (r *Registry) Register(ctx context.Context, q RegisterRequest) (d record.Device, token string, created bool, err error) {
+	app, err := r.App(q.App)
+	if err != nil {
+		return d, "", false, err
+	}
+	if err := app.tagLimit(nil, q.Tags); err != nil {
+		return d, "", false, err
+	}
+	now := r.now().UTC()
+	reg := record.Registration{AddTags: q.Tags, Device: record.Device{
+		App: q.App, ID: herald.NewRegistrationID(now), Installation: installationHash(q.Installation),
+		Platform: q.Platform, AppVersion: q.AppVersion, Language: q.Language, TimeZone: q.TimeZone,
+		Attributes: q.Attributes, Created: now, Seen: now,
+	}}
+	if q.Alias != nil {
+		reg.SetAlias, reg.Alias = true, *q.Alias
+	}
+	d, created, err = r.store.Register(ctx, reg)
+	if err != nil {
+		return d, "", false, err
+	}
+	if q.Alias != nil && !created {
+		app.noteBind(d.Ord, d.BoundPos, now)
+	}
+	app.sawNow(d.Ord)
+	return d, app.token(d), created, nil
+}
+
+func (a *App) token(d record.Device) string {
+	return a.keys.deviceToken(deviceClaims{d.App, a.Epoch, d.ID, d.Ord, d.Generation})
+}
+
+// Installation finds the device of an installation by registering nothing; it
+// is not_found if the installation is unknown.
+func (r *Registry) Installation(ctx context.Context, key herald.AppKey, installation string) (record.Device, error) {
+	return r.store.DeviceByInstallation(ctx, key, installationHash(installation))
+}
+
+// Device finds a device by its registration ID.
+func (r *Registry) Device(ctx context.Context, key herald.AppKey, id herald.RegistrationID) (record.Device, error) {
+	if !id.Valid() {
+		return record.Device{}, herald.Errorf(herald.CodeNotFound, "Use the registration_id that POST /v1/devices answered.", "there is no device with the registration ID %.24q", string(id))
+	}
+	return r.store.Device(ctx, key, id)
+}
+
+// Devices lists devices from an ordinal on.
+func (r *Registry) Devices(ctx context.Context, key herald.AppKey, f record.DeviceFilter, from herald.Ordinal, limit int) ([]record.Device, error) {
+	return r.store.Devices(ctx, key, f, from, limit)
+}
+
+// Update changes a device.
+func (r *Registry) Update(ctx context.Context, key herald.AppKey, id herald.RegistrationID, p record.DevicePatch) (record.Device, error) {
+	app, err := r.App(key)
+	if err != nil {
+		return record.Device{}, err
+	}
+	old, err := r.Device(ctx, key, id)
+	if err != nil {
+		return record.Device{}, err
+	}
+	if err := app.tagLimit(app.TagsOf(old.Ord), p.AddTags); err != nil {
+		return record.Device{}, err
+	}
+	if p.Revoke {
+		// In this order a crash between the two costs a needless read, where
+		// the other order would leave a revoked token valid.
+		change := record.SetChange{Set: RaisedSet, Ords: sets.New(old.Ord)}
+		if _, err := r.store.ChangeSets(ctx, key, []record.SetChange{change}); err != nil {
+			return record.Device{}, err
+		}
+	}
+	d, err := r.store.UpdateDevice(ctx, key, id, p)
+	if err == nil && p.Alias != nil {
+		app.noteBind(d.Ord, d.BoundPos, r.now())
+	}
+	return d, err
+}
+
+// Remove retires a device and takes its tags off it.
+func (r *Registry) Remove(ctx context.Context, key herald.AppKey, id herald.RegistrationID) (record.Device, error) {
+	if !id.Valid() {
+		return r.Device(ctx, key, id)
+	}
+	return r.store.RemoveDevice(ctx, key, id)
+}
+
+// tagLimit refuses what would take a device over herald.MaxTagsPerDevice.
+func (a *App) tagLimit(has, add []herald.Tag) error {
+	known := make(map[herald.Tag]bool, len(has)+len(add))
+	for _, list := range [][]herald.Tag{has, add} {
+		for _, t := range list {
+			known[t] = true
+		}
+	}
+	if len(known) > herald.MaxTagsPerDevice {
+		return herald.Errorf(herald.CodeLimitReached, "Remove tags that are not used any more.", "a device has at most %d tags", herald.MaxTagsPerDevice)
+	}
+	return nil
+}
+
+// TagsOf lists the tags of a device, in byte order.
+func (a *App) TagsOf(o herald.Ordinal) []herald.Tag {
+	out := []herald.Tag{}
+	a.Index.View(func(v sets.View) {
+		for _, name := range v.NamesOf(o, record.TagSet("")) {
+			t, _ := record.TagOf(name)
+			out = append(out, t)
+		}
+	})
+	return out
+}
+
+// ChangeTag puts a tag on devices and takes it off others, in one commit.
+func (r *Registry) ChangeTag(ctx context.Context, key herald.AppKey, t herald.Tag, add, remove *sets.Set) error {
+	var changes []record.SetChange
+	if !remove.Empty() {
+		changes = append(changes, record.SetChange{Set: record.TagSet(t), Remove: true, Ords: remove})
+	}
+	if !add.Empty() {
+		changes = append(changes, record.SetChange{Set: record.TagSet(t), Ords: add})
+	}
+	if changes == nil {
+		return nil
+	}
+	_, err := r.store.ChangeSets(ctx, key, changes)
+	return err
+}
+
+// Ordinals finds devices by registration ID; those that nobody has are absent.
+func (r *Registry) Ordinals(ctx context.Context, key herald.AppKey, ids []herald.RegistrationID) (map[herald.RegistrationID]herald.Ordinal, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return r.store.OrdinalsByID(ctx, key, ids)
+}
+
+// OrdinalsByAlias finds the devices bound to aliases; aliases with none are
+// absent.
+func (r *Registry) OrdinalsByAlias(ctx context.Context, key herald.AppKey, aliases []herald.Alias) (map[herald.Alias][]herald.Ordinal, error) {
+	if len(aliases) == 0 {
+		return nil, nil
+	}
+	return r.store.OrdinalsByAlias(ctx, key, aliases)
+}
+
+func (a *App) noteBind(o herald.Ordinal, pos herald.Pos, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bound[o] = recentBind{pos, now}
+}
+
+func (a *App) sawNow(o herald.Ordinal) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen.Add(o)
+}
+
+// JustSeen gives the devices that were seen since the last Flush.
+func (a *App) JustSeen() *sets.Set {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.seen.Clone()
+}
+
+// Seen notes that a device is here. It is written with the next Flush.
+func (r *Registry) Seen(key herald.AppKey, o herald.Ordinal) {
+	if app := r.app(key); app != nil {
+		app.sawNow(o)
+	}
+}
+
+// Flush writes who was seen since the last time, and folds the log of set
+// changes into chunks. Call it about every minute, and before closing.
+func (r *Registry) Flush(ctx context.Context) error {
+	var errs []error
+	for _, key := range r.Apps() {
+		if app := r.app(key); app != nil {
+			errs = append(errs, r.flush(ctx, key, app))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Registry) flush(ctx context.Context, key herald.AppKey, app *App) error {
+	now := r.now()
+	app.mu.Lock()
+	seen := app.seen
+	app.seen = sets.New()
+	for o, b := range app.bound {
+		if now.Sub(b.at) > bindMemory {
+			delete(app.bound, o)
+		}
+	}
+	app.mu.Unlock()
+	if !seen.Empty() {
+		if err := r.store.Touch(ctx, key, seen, now); err != nil {
+			app.mu.Lock()
+			app.seen.Or(seen)
+			app.mu.Unlock()
+			return err
+		}
+	}
+	if err := r.forgetDays(ctx, key, app, now); err != nil {
+		return err
+	}
+	pos, parts := app.Index.Dirty()
+	if len(parts) == 0 {
+		return nil
+	}
+	chunks := make([]record.SetChunk, 0, len(parts))
+	for p, bits := range parts {
+		bits.Optimize()
+		chunks = append(chunks, record.SetChunk{Set: p.Set, Slab: p.Slab, Upto: pos, Bits: bits})
+	}
+	if err := r.store.FoldSets(ctx, key, pos, chunks); err != nil {
+		return err
+	}
+	app.Index.Clean(pos, parts)
+	return nil
+}
+
+// forgetDays drops the activity sets of days that no tier reaches any more.
+func (r *Registry) forgetDays(ctx context.Context, key herald.AppKey, app *App, now time.Time) error {
+	oldest := record.SeenSet(now.AddDate(0, 0, -maxActiveDays-1))
+	var changes []record.SetChange
+	app.Index.View(func(v sets.View) {
+		for _, name := range v.Names("seen:") {
+			if name < oldest {
+				changes = append(changes, record.SetChange{Set: name, Remove: true, Ords: v.Set(name).Clone()})
+			}
+		}
+	})
+	if changes == nil {
+		return nil
+	}
+	_, err := r.store.ChangeSets(ctx, key, changes)
+	return err
+}
+
+const maxActiveDays = 30

@@ -1,0 +1,328 @@
+// Package registry knows who exists: apps, their keys, devices, the aliases
+// and tags that devices bear, and the credentials of all of them.
+//
+// It is the writer of the sets of tags, platforms, languages, versions and
+// activity, and keeps them in memory as one sets.Index per app. Registration
+// IDs and aliases stay in the record. A change is durable, and visible to the
+// next evaluation of an audience, when the call that makes it returns.
+package registry
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Config is what a Registry is made of.
+type Config struct {
+	Store Store
+	// ServerKey is the secret of this installation of Herald, at least 32
+	// bytes, from outside the database. Tokens and cursors are signed with
+	// keys that are derived from it.
+	ServerKey []byte
+	Log       *slog.Logger
+	Now       func() time.Time // default time.Now
+}
+
+// Registry knows who exists. It is safe for use by several goroutines.
+type Registry struct {
+	store  Store
+	secret []byte
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu   sync.RWMutex
+	apps map[herald.AppKey]*App
+}
+
+// App is an app with what is held of it in memory.
+type App struct {
+	Index *sets.Index
+	Epoch herald.Epoch
+	keys  signingKeys
+
+	mu      sync.Mutex // guards what follows
+	row     record.App
+	apiKeys map[string]record.APIKey
+	seen    *sets.Set                     // devices seen since the last flush
+	bound   map[herald.Ordinal]recentBind // alias changes of the last minutes
+	removed []Removal                     // by position
+}
+
+// Removal says when a device was removed.
+type Removal struct {
+	Pos herald.Pos
+	Ord herald.Ordinal
+}
+
+type recentBind struct {
+	pos herald.Pos
+	at  time.Time
+}
+
+// bindMemory is how long an alias change is remembered outside the record: far
+// longer than a message needs from evaluation to fan-out.
+const bindMemory = 10 * time.Minute
+
+// New makes a registry with nothing in it; Load fills it.
+func New(c Config) *Registry {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Registry{store: c.Store, secret: c.ServerKey, log: c.Log, now: c.Now, apps: map[herald.AppKey]*App{}}
+}
+
+// Load reads apps, keys and sets from the record. Call it once, before use.
+func (r *Registry) Load(ctx context.Context) error {
+	rows, err := r.store.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if _, err := r.loadApp(ctx, row); err != nil {
+			return err
+		}
+	}
+	keys, err := r.store.Keys(ctx)
+	for _, k := range keys {
+		if app := r.app(k.App); app != nil {
+			app.apiKeys[k.ID] = k
+		}
+	}
+	return err
+}
+
+func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
+	head, err := r.store.Head(ctx, row.Key)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := deriveKeys(r.secret, row.Key)
+	if err != nil {
+		return nil, err
+	}
+	app := &App{
+		Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row,
+		apiKeys: map[string]record.APIKey{}, seen: sets.New(), bound: map[herald.Ordinal]recentBind{},
+	}
+	var upto herald.Pos
+	err = r.store.SetChunks(ctx, row.Key, func(c record.SetChunk) error {
+		upto = max(upto, c.Upto)
+		app.Index.Load(c.Set, c.Bits)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = r.store.SetLog(ctx, row.Key, 0, func(e record.SetLogEntry) error {
+		app.Index.Apply(e.Pos, e.NextOrd, e.Changes)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	app.Index.Apply(max(upto, head.Pos), head.NextOrd, nil)
+	err = r.store.Removed(ctx, row.Key, func(o herald.Ordinal, pos herald.Pos) error {
+		app.removed = append(app.removed, Removal{pos, o})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.apps[row.Key] = app
+	r.mu.Unlock()
+	return app, nil
+}
+
+// OnSets is for the store to call after each commit that changed sets.
+func (r *Registry) OnSets(key herald.AppKey, e record.SetLogEntry) {
+	app := r.app(key)
+	if app == nil {
+		return
+	}
+	for _, c := range e.Changes {
+		if c.Set == record.DeadSet && !c.Remove {
+			app.mu.Lock()
+			for o := range c.Ords.All() {
+				app.removed = append(app.removed, Removal{e.Pos, o})
+			}
+			app.mu.Unlock()
+		}
+	}
+	app.Index.Apply(e.Pos, e.NextOrd, e.Changes)
+}
+
+// RemovedSince lists the removals after a log position, in its order. The
+// list must not be changed.
+func (a *App) RemovedSince(pos herald.Pos) []Removal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(a.removed, pos+1, func(r Removal, p herald.Pos) int { return cmp.Compare(r.Pos, p) })
+	return a.removed[i:len(a.removed):len(a.removed)]
+}
+
+// DeadAt gives the devices that had been removed at a log position.
+func (r *Registry) DeadAt(key herald.AppKey, pos herald.Pos) *sets.Set {
+	app := r.app(key)
+	if app == nil {
+		return sets.New()
+	}
+	var dead *sets.Set
+	app.Index.View(func(v sets.View) { dead = v.Set(record.DeadSet).Clone() })
+	for _, later := range app.RemovedSince(pos) {
+		dead.Remove(later.Ord)
+	}
+	return dead
+}
+
+func (r *Registry) app(key herald.AppKey) *App {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.apps[key]
+}
+
+// App finds an app.
+func (r *Registry) App(key herald.AppKey) (*App, error) {
+	if app := r.app(key); app != nil {
+		return app, nil
+	}
+	return nil, herald.Errorf(herald.CodeUnauthorized, "Check the app key; herald app list shows those of a server.", "there is no app with the key %.24q", string(key))
+}
+
+// Apps lists the keys of all apps, oldest first.
+func (r *Registry) Apps() []herald.AppKey {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	rows := make([]record.App, 0, len(r.apps))
+	for _, app := range r.apps {
+		rows = append(rows, app.Row())
+	}
+	slices.SortFunc(rows, func(a, b record.App) int { return a.Created.Compare(b.Created) })
+	out := make([]herald.AppKey, len(rows))
+	for i, row := range rows {
+		out[i] = row.Key
+	}
+	return out
+}
+
+// Head says where the log of an app stands.
+func (r *Registry) Head(ctx context.Context, key herald.AppKey) (record.Head, error) {
+	return r.store.Head(ctx, key)
+}
+
+// Row gives the app's row.
+func (a *App) Row() record.App {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.row
+}
+
+// Devices counts the devices that exist, the removed ones not.
+func (a *App) Devices() (n int64) {
+	a.Index.View(func(v sets.View) { n = int64(v.Next()) - v.Set(record.DeadSet).Len() })
+	return n
+}
+
+// CreateApp makes an app with random keys and gives its master secret, which
+// is not kept.
+func (r *Registry) CreateApp(ctx context.Context, name string) (row record.App, secret string, err error) {
+	if err := herald.ValidName("name", name); err != nil {
+		return row, "", err
+	}
+	secret = herald.NewSecret(herald.SecretLen)
+	row = record.App{Key: herald.NewAppKey(), Name: name, SecretHash: hashSecret(secret), Created: r.now().UTC()}
+	if err := r.store.CreateApp(ctx, row); err != nil {
+		return row, "", err
+	}
+	_, err = r.loadApp(ctx, row)
+	return row, secret, err
+}
+
+// RotateApp gives an app a new master secret.
+func (r *Registry) RotateApp(ctx context.Context, key herald.AppKey) (row record.App, secret string, err error) {
+	secret = herald.NewSecret(herald.SecretLen)
+	row, err = r.UpdateApp(ctx, key, func(row *record.App) { row.SecretHash = hashSecret(secret) })
+	return row, secret, err
+}
+
+// UpdateApp changes an app's row.
+func (r *Registry) UpdateApp(ctx context.Context, key herald.AppKey, change func(*record.App)) (record.App, error) {
+	app := r.app(key)
+	if app == nil {
+		return record.App{}, herald.Errorf(herald.CodeNotFound, "herald app list shows the apps of a server.", "there is no app with the key %.24q", string(key))
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	row := app.row
+	change(&row)
+	if err := r.store.UpdateApp(ctx, row); err != nil {
+		return record.App{}, err
+	}
+	app.row = row
+	return row, nil
+}
+
+// MaxKeys is how many Bearer keys an app may have.
+const MaxKeys = 100
+
+// CreateKey makes a Bearer key and gives it whole, which happens only once.
+func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, name string, scopes []string) (row record.APIKey, whole string, err error) {
+	app, err := r.App(key)
+	if err != nil {
+		return row, "", err
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if len(app.apiKeys) >= MaxKeys {
+		return row, "", herald.Errorf(herald.CodeLimitReached, "Delete a key that is not used any more.", "an app has at most %d keys", MaxKeys)
+	}
+	secret := herald.NewSecret(keySecretLen)
+	row = record.APIKey{App: key, ID: string(herald.NewAppKey()[:keyIDLen]), Name: name, Hash: hashSecret(secret), Scopes: scopes, Created: r.now().UTC()}
+	if err := r.store.PutKey(ctx, row); err != nil {
+		return row, "", err
+	}
+	app.apiKeys[row.ID] = row
+	return row, formatKey(key, row.ID, secret), nil
+}
+
+// Keys lists an app's Bearer keys, oldest first.
+func (r *Registry) Keys(key herald.AppKey) []record.APIKey {
+	app := r.app(key)
+	if app == nil {
+		return nil
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	out := make([]record.APIKey, 0, len(app.apiKeys))
+	for _, k := range app.apiKeys {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(a, b record.APIKey) int { return a.Created.Compare(b.Created) })
+	return out
+}
+
+// DeleteKey makes a Bearer key invalid at once.
+func (r *Registry) DeleteKey(ctx context.Context, key herald.AppKey, id string) error {
+	app, err := r.App(key)
+	if err != nil {
+		return err
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if err := r.store.DeleteKey(ctx, key, id); err != nil {
+		return err
+	}
+	delete(app.apiKeys, id)
+	return nil
+}
