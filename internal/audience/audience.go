@@ -1,0 +1,192 @@
+// Package audience turns who a sender means into a set of devices.
+//
+// It only evaluates: what it is asked about before a call began is in the
+// answer, what changes meanwhile may go either way. Evaluating costs no write.
+package audience
+
+import (
+	"context"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Config is what an Evaluator is made of.
+type Config struct {
+	Registry *registry.Registry
+	// Online gives the devices of an app that have a session now. The set is
+	// not changed by the evaluator.
+	Online func(app herald.AppKey) *sets.Set
+	Now    func() time.Time // default time.Now
+}
+
+// Evaluator evaluates audiences. It is safe for use by several goroutines.
+type Evaluator struct {
+	registry *registry.Registry
+	online   func(app herald.AppKey) *sets.Set
+	now      func() time.Time
+}
+
+// New makes an evaluator.
+func New(c Config) *Evaluator {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Evaluator{registry: c.Registry, online: c.Online, now: c.Now}
+}
+
+// Target is what an audience comes to.
+type Target struct {
+	// Image is the set of the expression. It may hold devices that are dead:
+	// taking them out would turn a few ranges into a bitmap of every gap.
+	Image *sets.Set
+	// Devices counts the members of Image that are alive.
+	Devices int64
+	// Unknown counts registration IDs and aliases that nobody has.
+	Unknown int64
+	// Pos is the log position at which it was evaluated.
+	Pos herald.Pos
+	// Direct lists the living members, if they are at most herald.MaxDirect;
+	// it is nil for a larger target.
+	Direct []herald.Ordinal
+}
+
+// attempts is how often names are looked up again because the log moved on
+// between the look-up and the evaluation.
+const attempts = 4
+
+// Evaluate evaluates a valid audience of an app.
+func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Audience) (Target, error) {
+	app, err := e.registry.App(key)
+	if err != nil {
+		return Target{}, err
+	}
+	names := collect(&a)
+	for try := 1; ; try++ {
+		var before herald.Pos
+		app.Index.View(func(v sets.View) { before = v.Pos() })
+		found, err := e.lookUp(ctx, key, names)
+		if err != nil {
+			return Target{}, err
+		}
+		t, current := e.evaluate(app, key, &a, found, before)
+		// Who is bound to an alias is read from the record, the sets from
+		// memory. Both stand at one position if the log did not move between
+		// them; with nothing looked up they always do.
+		if current || !names.any() || try == attempts {
+			return t, nil
+		}
+	}
+}
+
+func (e *Evaluator) evaluate(app *registry.App, key herald.AppKey, a *herald.Audience, f found, before herald.Pos) (t Target, current bool) {
+	online, recent := e.online(key), app.JustSeen()
+	app.Index.View(func(v sets.View) {
+		w := walk{view: v, found: f, online: online, recent: recent, today: e.now()}
+		t.Image = w.eval(a)
+		dead := v.Set(record.DeadSet)
+		t.Devices = t.Image.Len() - sets.Common(t.Image, dead)
+		if t.Devices <= herald.MaxDirect {
+			t.Image = sets.Minus(t.Image, dead)
+			t.Direct = t.Image.Ordinals()
+		}
+		current = v.Pos() == before
+		if f.any {
+			// The earlier of the two is the safe one: see record.Device.BoundPos.
+			t.Pos = before
+		} else {
+			t.Pos = v.Pos()
+		}
+	})
+	if t.Direct == nil {
+		t.Image.Optimize()
+	}
+	t.Unknown = f.unknown
+	return t, current
+}
+
+// names are what an expression mentions that only the record can resolve.
+type names struct {
+	ids     map[herald.RegistrationID]bool
+	aliases map[herald.Alias]bool
+}
+
+func (n names) any() bool { return len(n.ids)+len(n.aliases) > 0 }
+
+func collect(a *herald.Audience) names {
+	n := names{map[herald.RegistrationID]bool{}, map[herald.Alias]bool{}}
+	n.add(a)
+	return n
+}
+
+func (n names) add(a *herald.Audience) {
+	for _, id := range a.RegistrationIDs {
+		n.ids[id] = true
+	}
+	for _, alias := range a.Aliases {
+		n.aliases[alias] = true
+	}
+	for _, list := range [][]herald.Audience{a.And, a.Or} {
+		for i := range list {
+			n.add(&list[i])
+		}
+	}
+	if a.Not != nil {
+		n.add(a.Not)
+	}
+}
+
+// found is what the record answered.
+type found struct {
+	any     bool
+	ids     map[herald.RegistrationID]herald.Ordinal
+	aliases map[herald.Alias][]herald.Ordinal
+	unknown int64
+}
+
+func (e *Evaluator) lookUp(ctx context.Context, key herald.AppKey, n names) (f found, err error) {
+	f.any = n.any()
+	f.ids = make(map[herald.RegistrationID]herald.Ordinal, len(n.ids))
+	f.aliases = make(map[herald.Alias][]herald.Ordinal, len(n.aliases))
+	for part := range chunked(n.ids) {
+		m, err := e.registry.Ordinals(ctx, key, part)
+		if err != nil {
+			return f, err
+		}
+		for id, o := range m {
+			f.ids[id] = o
+		}
+	}
+	for part := range chunked(n.aliases) {
+		m, err := e.registry.OrdinalsByAlias(ctx, key, part)
+		if err != nil {
+			return f, err
+		}
+		for alias, list := range m {
+			f.aliases[alias] = list
+		}
+	}
+	f.unknown = int64(len(n.ids)-len(f.ids)) + int64(len(n.aliases)-len(f.aliases))
+	return f, nil
+}
+
+// chunked gives the keys of a map in lists that the record takes in one call.
+func chunked[K comparable](m map[K]bool) func(yield func([]K) bool) {
+	return func(yield func([]K) bool) {
+		part := make([]K, 0, min(len(m), herald.MaxIDsPerCall))
+		for k := range m {
+			if part = append(part, k); len(part) == herald.MaxIDsPerCall {
+				if !yield(part) {
+					return
+				}
+				part = part[:0]
+			}
+		}
+		if len(part) > 0 {
+			yield(part)
+		}
+	}
+}
