@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"context"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -36,4 +37,7 @@ type MessageSource interface {
 	// have not ended, or ended less than herald.LateReceipts ago, with their
 	// targets, oldest release first.
 	LiveGroups(ctx context.Context, app herald.AppKey) ([]*record.Message, error)
+	// Withdrawn lists the messages of an app that were withdrawn after a time,
+	// with their targets, in the order of their notices (EndPos).
+	Withdrawn(ctx context.Context, app herald.AppKey, since time.Time) ([]*record.Message, error)
 }

@@ -1,0 +1,81 @@
+package receipt
+
+import (
+	"container/list"
+	"context"
+	"sync"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// catalogSize is how many messages a Catalog keeps. With bodies of 32 KiB at
+// most it stays under 128 MiB; usual bodies make it two or three.
+const catalogSize = 4096
+
+// Catalog is a bounded cache of messages. What it gives is shared and must not
+// be changed. Of a message that has ended it may still give an older State;
+// who needs to be sure asks the record.
+type Catalog struct {
+	source MessageSource
+
+	mu    sync.Mutex // guards what follows
+	byKey map[catalogKey]*list.Element
+	order *list.List // of *record.Message, last used first
+}
+
+type catalogKey struct {
+	app herald.AppKey
+	id  herald.MessageID
+}
+
+// NewCatalog makes an empty catalog over a source.
+func NewCatalog(source MessageSource) *Catalog {
+	return &Catalog{source: source, byKey: map[catalogKey]*list.Element{}, order: list.New()}
+}
+
+// Message finds a message with body and target.
+func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
+	k := catalogKey{app, id}
+	c.mu.Lock()
+	if e := c.byKey[k]; e != nil {
+		c.order.MoveToFront(e)
+		c.mu.Unlock()
+		return e.Value.(*record.Message), nil
+	}
+	c.mu.Unlock()
+	m, err := c.source.Message(ctx, app, id)
+	if err == nil && m.State != herald.MessageScheduled {
+		c.Put(m)
+	}
+	return m, err
+}
+
+// Put keeps a message that somebody has at hand, in the place of an older copy.
+func (c *Catalog) Put(m *record.Message) {
+	k := catalogKey{m.App, m.ID}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byKey[k]; e != nil {
+		e.Value = m
+		c.order.MoveToFront(e)
+		return
+	}
+	c.byKey[k] = c.order.PushFront(m)
+	if c.order.Len() > catalogSize {
+		last := c.order.Back()
+		old := c.order.Remove(last).(*record.Message)
+		delete(c.byKey, catalogKey{old.App, old.ID})
+	}
+}
+
+// Forget drops a message, because it has changed or is gone.
+func (c *Catalog) Forget(app herald.AppKey, id herald.MessageID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := catalogKey{app, id}
+	if e := c.byKey[k]; e != nil {
+		c.order.Remove(e)
+		delete(c.byKey, k)
+	}
+}
