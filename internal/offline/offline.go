@@ -1,0 +1,254 @@
+// Package offline finds what waits for a device that connects. Offline
+// delivery is a formula, not a mailbox: what was released to the device, less
+// what it has received, less what has ended. Nothing is written when a message
+// is broadcast to devices that are away.
+package offline
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/receipt"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Config is what a Backlog is made of.
+type Config struct {
+	Store    Store
+	Ledger   *receipt.Ledger
+	Registry *registry.Registry
+	Now      func() time.Time // default time.Now
+}
+
+// Backlog answers what waits. It is safe for use by several goroutines.
+type Backlog struct {
+	store    Store
+	ledger   *receipt.Ledger
+	registry *registry.Registry
+	now      func() time.Time
+}
+
+// New makes a backlog.
+func New(c Config) *Backlog {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Backlog{store: c.Store, ledger: c.Ledger, registry: c.Registry, now: c.Now}
+}
+
+// Device is who asks.
+type Device struct {
+	App herald.AppKey
+	Ord herald.Ordinal
+	ID  herald.RegistrationID
+}
+
+// Waiting is a release that waits for a device.
+type Waiting struct {
+	Kind record.ReleaseKind
+	Pos  herald.Pos
+	Msg  *record.Message
+}
+
+// Waiting lists what was released to a device after a position and is neither
+// received nor ended, in log order, at most limit. The list is complete up to
+// the position upto; more tells whether that is short of the head.
+func (b *Backlog) Waiting(ctx context.Context, d Device, after herald.Pos, limit int) (list []Waiting, upto herald.Pos, more bool, err error) {
+	app, err := b.registry.App(d.App)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	// The head is read first: what is released while we look has a higher
+	// position, and is in the next page or comes live.
+	head := b.ledger.Released(d.App)
+	all, err := b.refs(ctx, d, after, head)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	upto = head
+	if len(all) > limit {
+		all, more = all[:limit], true
+		upto = all[limit-1].pos
+	}
+	var ended []record.Event
+	for _, r := range all {
+		m := r.msg
+		if m == nil {
+			if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); herald.CodeOf(err) == herald.CodeNotFound {
+				continue // purged while we looked
+			} else if err != nil {
+				return nil, 0, false, err
+			}
+		}
+		if r.kind == record.ReleaseMessage {
+			end, err := b.ends(ctx, app, d, m)
+			if err != nil {
+				return nil, 0, false, err
+			}
+			if end != "" {
+				ended = append(ended, record.Event{Msg: m.ID, State: end, Set: sets.New(d.Ord), Time: b.now(), Via: "server"})
+				continue
+			}
+		}
+		list = append(list, Waiting{r.kind, r.pos, m})
+	}
+	if ended != nil {
+		b.ledger.Report(d.App, ended...)
+	}
+	return list, upto, more, nil
+}
+
+// ref is a release that may wait, before its message is read.
+type ref struct {
+	pos  herald.Pos
+	kind record.ReleaseKind
+	id   herald.MessageID
+	msg  *record.Message // nil for an entry
+}
+
+func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos) ([]ref, error) {
+	// One more than may wait, so that an overflow is seen.
+	entries, err := b.store.Entries(ctx, d.App, d.Ord, 2*herald.MaxPending)
+	if err != nil {
+		return nil, err
+	}
+	entries = b.ledger.WaitingEntries(d.App, entries)
+	if len(entries) > herald.MaxPending {
+		b.overflow(d, entries[herald.MaxPending:])
+		entries = entries[:herald.MaxPending]
+	}
+	var all []ref
+	for _, e := range entries {
+		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
+	}
+	for _, m := range b.ledger.WaitingGroups(d.App, d.Ord, after) {
+		all = append(all, ref{pos: m.Pos, kind: record.ReleaseMessage, id: m.ID, msg: m})
+	}
+	for _, m := range b.ledger.Notices(d.App, d.Ord, after) {
+		all = append(all, ref{pos: m.EndPos, kind: record.ReleaseWithdraw, id: m.ID, msg: m})
+	}
+	all = slices.DeleteFunc(all, func(r ref) bool { return r.pos <= after || r.pos > head })
+	slices.SortFunc(all, func(a, b ref) int { return cmp.Compare(a.pos, b.pos) })
+	return all, nil
+}
+
+// overflow ends the oldest of more than herald.MaxPending direct messages:
+// what is newest is worth most to who comes back after a long time.
+func (b *Backlog) overflow(d Device, oldest []record.Entry) {
+	events := make([]record.Event, len(oldest))
+	for i, e := range oldest {
+		events[i] = record.Event{Msg: e.Msg, State: herald.StateOverflow, Set: sets.New(d.Ord), Time: b.now(), Via: "server"}
+	}
+	b.ledger.Report(d.App, events...)
+}
+
+// ends says whether a waiting message must end here instead of being sent.
+func (b *Backlog) ends(ctx context.Context, app *registry.App, d Device, m *record.Message) (herald.DeliveryState, error) {
+	if !b.now().Before(m.Expires()) {
+		return herald.StateExpired, nil
+	}
+	if !m.ByAlias {
+		return "", nil
+	}
+	row, err := b.registry.Device(ctx, d.App, d.ID)
+	if err != nil {
+		return "", err
+	}
+	if row.BoundPos > m.EvalPos {
+		return herald.StateRebound, nil
+	}
+	return "", nil
+}
+
+// Resume takes a cursor as acknowledgement: everything of the device's that
+// was sent, and released at or before it, counts as received, durably.
+func (b *Backlog) Resume(ctx context.Context, d Device, upto herald.Pos) error {
+	all, err := b.refs(ctx, d, 0, upto)
+	if err != nil {
+		return err
+	}
+	var events []record.Event
+	for _, r := range all {
+		state := herald.StateReceived
+		if r.kind == record.ReleaseWithdraw {
+			state = record.ToldState
+		} else if sent, err := b.wasSent(ctx, d, r); err != nil {
+			return err
+		} else if !sent {
+			// A cursor is good for what went out; what did not is sent now.
+			continue
+		}
+		events = append(events, record.Event{Msg: r.id, State: state, Set: sets.New(d.Ord), Time: b.now(), Via: "cursor"})
+	}
+	return b.ledger.Apply(ctx, d.App, events...)
+}
+
+func (b *Backlog) wasSent(ctx context.Context, d Device, r ref) (bool, error) {
+	m := r.msg
+	if m == nil {
+		var err error
+		if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); err != nil {
+			return false, err
+		}
+	}
+	state, err := b.ledger.State(ctx, m, d.Ord)
+	return state == herald.StateSent, err
+}
+
+// Rebound ends what waits for a device by an alias that it has lost. Call it
+// after the alias has changed, before the caller is told.
+func (b *Backlog) Rebound(ctx context.Context, d Device) error {
+	all, err := b.refs(ctx, d, 0, b.ledger.Released(d.App))
+	if err != nil {
+		return err
+	}
+	app, err := b.registry.App(d.App)
+	if err != nil {
+		return err
+	}
+	var events []record.Event
+	for _, r := range all {
+		m := r.msg
+		if m == nil {
+			if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); err != nil {
+				return err
+			}
+		}
+		end, err := b.ends(ctx, app, d, m)
+		if err != nil {
+			return err
+		}
+		if r.kind == record.ReleaseMessage && end == herald.StateRebound {
+			events = append(events, record.Event{Msg: m.ID, State: end, Set: sets.New(d.Ord), Time: b.now(), Via: "server"})
+		}
+	}
+	return b.ledger.Apply(ctx, d.App, events...)
+}
+
+// Gone ends everything that waits for a device that was removed at a log
+// position.
+func (b *Backlog) Gone(ctx context.Context, d Device, at herald.Pos) error {
+	all, err := b.refs(ctx, d, 0, b.ledger.Released(d.App))
+	if err != nil {
+		return err
+	}
+	var events []record.Event
+	for _, r := range all {
+		m := r.msg
+		if m == nil {
+			if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); err != nil {
+				return err
+			}
+		}
+		// What was evaluated after the removal never counted the device.
+		if r.kind == record.ReleaseMessage && m.EvalPos < at {
+			events = append(events, record.Event{Msg: r.id, State: herald.StateDeviceGone, Set: sets.New(d.Ord), Time: b.now(), Via: "server"})
+		}
+	}
+	return b.ledger.Apply(ctx, d.App, events...)
+}
