@@ -1,0 +1,289 @@
+// Package dispatch takes accepted messages to the channels: it releases them,
+// follows the log in order, replaces and withdraws, lets scheduled messages
+// fall due and old ones expire. It knows channels only as [Outlet].
+//
+// Guarantees: what has a place in the log is handed over in log order, one
+// goroutine per app; a message is handed to nobody after its TTL, after Withdraw
+// has returned, or before it is due; nothing that must happen later is kept
+// only in memory.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/receipt"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// Target is what an audience came to.
+type Target struct {
+	Direct  []herald.Ordinal // up to herald.MaxDirect devices
+	Group   *sets.Set        // more than that; nil if Direct holds them
+	Devices int64            // alive
+	Unknown int64
+	Pos     herald.Pos // at which it was evaluated
+}
+
+// Config is what a Dispatcher is made of.
+type Config struct {
+	Store    Store
+	Ledger   *receipt.Ledger
+	Registry *registry.Registry
+	Outlets  []Outlet
+	// Evaluate evaluates the audience of a message that falls due.
+	Evaluate func(ctx context.Context, app herald.AppKey, a herald.Audience) (Target, error)
+	// GroupLimit is how many live group messages an app may have.
+	GroupLimit int
+	Node       int
+	Log        *slog.Logger
+	Now        func() time.Time // default time.Now
+}
+
+// Dispatcher takes messages to the channels. It is safe for use by several
+// goroutines.
+type Dispatcher struct {
+	c   Config
+	ids *herald.IDs
+
+	ctx  context.Context // ends when Close is called
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu        sync.Mutex
+	followers map[herald.AppKey]*follower
+}
+
+// New makes a dispatcher. It reads the highest message ID, so that its own are
+// above it whatever the clock says.
+func New(ctx context.Context, c Config) (*Dispatcher, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.GroupLimit == 0 {
+		c.GroupLimit = herald.MaxGroupMessages
+	}
+	last, err := c.Store.MaxMessageID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, last), followers: map[herald.AppKey]*follower{}}
+	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return d, nil
+}
+
+// Start begins to follow the log of every app and to do what falls due.
+func (d *Dispatcher) Start(ctx context.Context) error {
+	for _, key := range d.c.Registry.Apps() {
+		if err := d.Follow(ctx, key); err != nil {
+			return err
+		}
+	}
+	d.wg.Go(d.keepTime)
+	return nil
+}
+
+// again is how many log positions before the head are gone through once more
+// at start.
+const again = 4096
+
+// Follow loads the states of an app and follows its log from its head on: what
+// was released before waits in the backlog of its devices.
+func (d *Dispatcher) Follow(ctx context.Context, key herald.AppKey) error {
+	head, err := d.c.Registry.Head(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := d.c.Ledger.Load(ctx, key); err != nil {
+		return err
+	}
+	d.c.Ledger.Advance(key, head.Pos)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.followers[key] != nil {
+		return nil
+	}
+	// A crash may have come between a release and what follows from it, such
+	// as ends of older messages. Doing the last releases again is harmless:
+	// what they change is changed already, and no session that connects from
+	// now on is behind the head.
+	from := head.Pos - min(head.Pos, again)
+	f := &follower{d: d, app: key, wake: make(chan struct{}, 1), pos: from, moved: make(chan struct{})}
+	f.wake <- struct{}{}
+	d.followers[key] = f
+	d.wg.Go(f.run)
+	return nil
+}
+
+// OnRelease is for the store to call after a commit that took a place in the
+// log for a release. It only wakes.
+func (d *Dispatcher) OnRelease(key herald.AppKey, _ herald.Pos) {
+	if f := d.follower(key); f != nil {
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (d *Dispatcher) follower(key herald.AppKey) *follower {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.followers[key]
+}
+
+// Close stops following. What was accepted and not handed over yet waits in
+// the record.
+func (d *Dispatcher) Close() {
+	d.stop()
+	d.wg.Wait()
+}
+
+// Request is a message to accept: everything of it but ID and times.
+type Request struct {
+	Message     herald.Message
+	Body        []byte // its content as JSON
+	Target      Target // ignored for a scheduled message
+	Idempotency *record.Idempotency
+	// Answer, if set, gives what an idempotent repetition is told, once the
+	// ID is known.
+	Answer func(id herald.MessageID) []byte
+}
+
+// Accept takes a message. When it returns the message is on stable storage,
+// unless its TTL is 0. If prior is not nil, the call was a repetition and
+// nothing was done.
+func (d *Dispatcher) Accept(ctx context.Context, r Request) (m *record.Message, prior []byte, err error) {
+	now := d.c.Now().UTC()
+	m = &record.Message{Message: r.Message, Body: r.Body, State: herald.MessageSending}
+	m.ID, m.Accepted = d.ids.Next(now), now
+	if m.Due.IsZero() {
+		m.Due = now
+	}
+	if m.Scheduled() {
+		m.State, m.Target = herald.MessageScheduled, -1
+	} else {
+		if err := d.mayAccept(m, r.Target); err != nil {
+			return nil, nil, err
+		}
+		aim(m, r.Target)
+	}
+	a := record.Acceptance{Message: *m, Idempotency: r.Idempotency, Volatile: m.TTL == 0}
+	if r.Idempotency != nil && r.Answer != nil {
+		a.Idempotency.Answer = r.Answer(m.ID)
+	}
+	if a.Volatile && a.Idempotency == nil {
+		return m, nil, d.now(ctx, m)
+	}
+	done, err := d.c.Store.Accept(ctx, a)
+	if err != nil || done.Prior != nil {
+		return nil, done.Prior, err
+	}
+	if a.Volatile {
+		return m, nil, d.now(ctx, m)
+	}
+	m.Pos, m.FirstN = done.Pos, done.FirstN
+	return m, nil, nil
+}
+
+// mayAccept refuses a message to many devices when too many are live. What was
+// accepted for a later time is released all the same: it was promised.
+func (d *Dispatcher) mayAccept(m *record.Message, t Target) error {
+	if t.Group != nil && m.TTL > 0 && d.c.Ledger.Groups(m.App) >= d.c.GroupLimit {
+		return herald.Errorf(herald.CodeLimitReached,
+			"Give messages to many devices a shorter ttl, withdraw some, or raise limits.group_messages.",
+			"the app has %d live messages to more than %d devices each", d.c.GroupLimit, herald.MaxDirect)
+	}
+	return nil
+}
+
+// aim gives a message its target.
+func aim(m *record.Message, t Target) {
+	m.Direct, m.Group, m.Target, m.Unknown, m.EvalPos = t.Direct, t.Group, t.Devices, t.Unknown, t.Pos
+	m.ByAlias = m.Audience.ByAlias()
+}
+
+// now hands over a message with TTL 0 to whoever is connected.
+func (d *Dispatcher) now(ctx context.Context, m *record.Message) error {
+	// Volatile messages are held as groups, because their few devices have no
+	// delivery numbers.
+	if m.Group == nil {
+		m.Group = sets.New(m.Direct...)
+		m.Direct = nil
+	}
+	d.c.Ledger.TrackVolatile(m)
+	target, err := d.c.Ledger.Pending(ctx, m)
+	if err != nil {
+		return err
+	}
+	return d.deliver(ctx, record.ReleaseMessage, m, 0, target)
+}
+
+// deliver hands a message to the outlets, slab by slab. Each outlet is asked for
+// those whom the ones before it did not reach.
+func (d *Dispatcher) deliver(ctx context.Context, kind record.ReleaseKind, m *record.Message, pos herald.Pos, to *sets.Set) error {
+	var errs []error
+	for _, part := range to.Slabs() {
+		for _, o := range d.c.Outlets {
+			took, err := o.Deliver(ctx, record.Handover{App: m.App, Kind: kind, Msg: m, Pos: pos, Set: part, At: d.c.Now()})
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			part = sets.Minus(part, took)
+			if part.Empty() {
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Withdraw ends a message. When it returns nobody is sent the message any
+// more; those who have it are told, now or when they connect.
+func (d *Dispatcher) Withdraw(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
+	if _, volatile := d.c.Ledger.Volatile(app, id); volatile {
+		return nil, herald.Errorf(herald.CodeConflict, "Send with a ttl above 0 what you may have to withdraw.", "the message had TTL 0, and is gone already")
+	}
+	now := d.c.Now().UTC()
+	pos, err := d.c.Store.EndMessage(ctx, app, id, herald.MessageWithdrawn, now)
+	if err != nil {
+		return nil, err
+	}
+	if f := d.follower(app); f != nil && pos > 0 {
+		if err := f.reach(ctx, pos); err != nil {
+			return nil, err
+		}
+	}
+	return d.c.Store.Message(ctx, app, id)
+}
+
+// Settle ends deliveries of a message that has ended itself: a crash may have
+// come between the two. It is a no-op for every other message.
+func (d *Dispatcher) Settle(ctx context.Context, m *record.Message) error {
+	state, ended := endOf[m.State]
+	if !ended || m.Pos == 0 {
+		return nil
+	}
+	c, err := d.c.Ledger.Counts(ctx, m)
+	if err != nil || !c.Open() {
+		return err
+	}
+	return d.c.Ledger.End(ctx, m.App, m, state)
+}
+
+// endOf is the state in which deliveries of an ended message end.
+var endOf = map[herald.MessageState]herald.DeliveryState{
+	herald.MessageWithdrawn: herald.StateWithdrawn,
+	herald.MessageReplaced:  herald.StateReplaced,
+	herald.MessageExpired:   herald.StateExpired,
+}

@@ -1,0 +1,207 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// pollEvery is how often a follower looks at the log although nobody woke it:
+// hints may get lost where they cross a network.
+const pollEvery = 5 * time.Second
+
+// follower reads the log of one app in order.
+type follower struct {
+	d    *Dispatcher
+	app  herald.AppKey
+	wake chan struct{}
+
+	mu    sync.Mutex
+	pos   herald.Pos    // releases up to here are handed over
+	moved chan struct{} // closed and replaced whenever pos moves
+}
+
+func (f *follower) run() {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		for f.step(f.d.ctx) {
+		}
+		select {
+		case <-f.d.ctx.Done():
+			return
+		case <-f.wake:
+		case <-ticker.C:
+		}
+	}
+}
+
+// step hands over one page of releases and tells whether there may be more.
+func (f *follower) step(ctx context.Context) bool {
+	const page = 256
+	f.mu.Lock()
+	after := f.pos
+	f.mu.Unlock()
+	list, err := f.d.c.Store.Releases(ctx, f.app, after, page)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.d.c.Log.ErrorContext(ctx, "dispatch: the log could not be read; trying again", "app", f.app, "error", err)
+		}
+		return false
+	}
+	for _, r := range list {
+		if ctx.Err() != nil {
+			return false
+		}
+		if err := f.d.release(ctx, r); err != nil && ctx.Err() == nil {
+			// Whoever was not reached has it in the backlog.
+			f.d.c.Log.ErrorContext(ctx, "dispatch: a release was not handed over to everybody", "app", f.app, "message", r.Msg.ID, "error", err)
+		}
+		f.mu.Lock()
+		f.pos = r.Pos
+		close(f.moved)
+		f.moved = make(chan struct{})
+		f.mu.Unlock()
+	}
+	return len(list) == page
+}
+
+// reach waits until the releases up to a position are handed over.
+func (f *follower) reach(ctx context.Context, pos herald.Pos) error {
+	for {
+		f.mu.Lock()
+		there, moved := f.pos >= pos, f.moved
+		f.mu.Unlock()
+		if there {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.d.ctx.Done():
+			return herald.Errorf(herald.CodeDraining, "Repeat the call.", "the server is stopping")
+		}
+	}
+}
+
+// release does what one entry of the log asks. The order matters to sessions
+// that are connecting: first the states know the release, then the backlog
+// shows it, then it goes out live.
+func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
+	if r.Kind == record.ReleaseWithdraw {
+		return d.releaseNotice(ctx, r)
+	}
+	m := r.Msg
+	d.c.Ledger.Track(m)
+	d.c.Ledger.Advance(m.App, r.Pos)
+	if m.State != herald.MessageSending {
+		d.c.Ledger.Ended(m)
+		return nil // it ended before it came to its turn; a notice follows
+	}
+	d.gone(m)
+	if m.CollapseKey != "" {
+		if err := d.collapse(ctx, m); err != nil {
+			d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
+		}
+	}
+	if !d.c.Now().Before(m.Expires()) {
+		return nil // the clock will end it
+	}
+	to, err := d.c.Ledger.Pending(ctx, m)
+	if err != nil {
+		return err
+	}
+	return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
+}
+
+// gone ends a message for devices that were removed between the evaluation of
+// its audience and now.
+func (d *Dispatcher) gone(m *record.Message) {
+	app, err := d.c.Registry.App(m.App)
+	if err != nil {
+		return
+	}
+	dead := sets.New()
+	for _, r := range app.RemovedSince(m.EvalPos) {
+		dead.Add(r.Ord)
+	}
+	if !dead.Empty() {
+		d.c.Ledger.Report(m.App, record.Event{Msg: m.ID, State: herald.StateDeviceGone, Set: dead, Time: d.c.Now(), Via: "server"})
+	}
+}
+
+func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error {
+	d.c.Ledger.Ended(r.Msg)
+	d.c.Ledger.Advance(r.Msg.App, r.Pos)
+	if err := d.c.Ledger.End(ctx, r.Msg.App, r.Msg, herald.StateWithdrawn); err != nil {
+		return err
+	}
+	to, err := d.c.Ledger.Sent(ctx, r.Msg)
+	if err != nil {
+		return err
+	}
+	return d.deliver(ctx, record.ReleaseWithdraw, r.Msg, r.Pos, to)
+}
+
+// collapse replaces older messages with the same collapse key, on the devices
+// that the new one is for.
+func (d *Dispatcher) collapse(ctx context.Context, m *record.Message) error {
+	ids, err := d.c.Store.ByCollapseKey(ctx, m.App, m.CollapseKey)
+	if err != nil {
+		return err
+	}
+	target, err := d.c.Ledger.Pending(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		old, err := d.c.Ledger.Catalog().Message(ctx, m.App, id)
+		if err != nil {
+			return err
+		}
+		if id == m.ID || old.Pos == 0 || old.Pos > m.Pos {
+			continue
+		}
+		waiting, err := d.c.Ledger.Pending(ctx, old)
+		if err != nil {
+			return err
+		}
+		left := sets.Minus(waiting, target)
+		waiting.And(target)
+		e := record.Event{Msg: id, State: herald.StateReplaced, Set: waiting, Time: d.c.Now(), Via: "server", Detail: m.ID.String()}
+		if err := d.c.Ledger.Apply(ctx, m.App, e); err != nil {
+			return err
+		}
+		if left.Empty() {
+			if err := d.end(ctx, old, herald.MessageReplaced); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end moves a message to an end state, in the record and then in its
+// deliveries. A message that has ended otherwise meanwhile is left alone.
+func (d *Dispatcher) end(ctx context.Context, m *record.Message, state herald.MessageState) error {
+	now := d.c.Now().UTC()
+	_, err := d.c.Store.EndMessage(ctx, m.App, m.ID, state, now)
+	if code := herald.CodeOf(err); code == herald.CodeConflict || code == herald.CodeNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ended := *m // what is shared must not change
+	ended.State, ended.Ended = state, now
+	d.c.Ledger.Ended(&ended)
+	if m.Pos == 0 {
+		return nil
+	}
+	return d.c.Ledger.End(ctx, m.App, &ended, endOf[state])
+}

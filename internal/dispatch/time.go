@@ -1,0 +1,112 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+const (
+	tickEvery  = 500 * time.Millisecond // how late something due may be noticed
+	purgeEvery = time.Hour
+	leaseFor   = 30 * time.Second
+	duePage    = 200
+)
+
+// keepTime does what falls due, until the dispatcher is closed.
+func (d *Dispatcher) keepTime() {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	var purged time.Time
+	for {
+		d.report("releasing what is due", d.releaseDue(d.ctx))
+		d.report("expiring messages", d.expire(d.ctx))
+		if now := d.c.Now(); now.Sub(purged) >= purgeEvery {
+			purged = now
+			d.report("purging old messages", d.purge(d.ctx, now))
+		}
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (d *Dispatcher) report(what string, err error) {
+	if err != nil && d.ctx.Err() == nil {
+		d.c.Log.Error("dispatch: "+what+" failed; trying again", "error", err)
+	}
+}
+
+func (d *Dispatcher) releaseDue(ctx context.Context) error {
+	now := d.c.Now()
+	next, err := d.c.Store.NextJob(ctx)
+	if err != nil || next.IsZero() || next.After(now) {
+		return err
+	}
+	jobs, err := d.c.Store.LeaseJobs(ctx, now, leaseFor, duePage)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		if job.Kind != record.JobRelease {
+			d.c.Log.Error("dispatch: a job of an unknown kind is left alone", "kind", job.Kind)
+			continue
+		}
+		if err := d.releaseJob(ctx, job); err != nil {
+			d.report("releasing a scheduled message", err)
+		}
+	}
+	return nil
+}
+
+func (d *Dispatcher) releaseJob(ctx context.Context, job record.Job) error {
+	m, err := d.c.Store.Message(ctx, job.App, job.Msg)
+	if herald.CodeOf(err) == herald.CodeNotFound {
+		return nil // purged with its message
+	}
+	if err != nil {
+		return err
+	}
+	target, err := d.c.Evaluate(ctx, job.App, m.Audience)
+	if err != nil {
+		return err
+	}
+	released := *m
+	aim(&released, target)
+	released.State = herald.MessageSending
+	_, err = d.c.Store.ReleaseDue(ctx, job, released)
+	if herald.CodeOf(err) == herald.CodeConflict {
+		return nil // withdrawn, or another node has done it
+	}
+	return err
+}
+
+func (d *Dispatcher) expire(ctx context.Context) error {
+	for {
+		list, err := d.c.Store.Expired(ctx, d.c.Now(), duePage)
+		if err != nil {
+			return err
+		}
+		for _, m := range list {
+			if err := d.end(ctx, m, herald.MessageExpired); err != nil {
+				return err
+			}
+		}
+		if len(list) < duePage {
+			return nil
+		}
+	}
+}
+
+func (d *Dispatcher) purge(ctx context.Context, now time.Time) error {
+	for {
+		more, err := d.c.Store.Purge(ctx, now, now.Add(-herald.TraceRetention), duePage)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
