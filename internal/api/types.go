@@ -185,7 +185,7 @@ type TagPage struct {
 // Receipt is one reported event, in the body of POST /v1/receipts.
 type Receipt struct {
 	ID             herald.MessageID      `json:"id"`
-	Event          herald.DeliveryState  `json:"event" enum:"received,displayed,clicked"`
+	Event          herald.DeliveryState  `json:"event" enum:"received,displayed,clicked,withdrawn" doc:"withdrawn: the device has removed a message that was withdrawn."`
 	RegistrationID herald.RegistrationID `json:"registration_id,omitempty" doc:"Whose receipt it is; left out by a device, which reports its own."`
 }
 

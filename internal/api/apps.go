@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// Basic checks an app key and master secret.
+func (s *Apps) Basic(_ context.Context, key herald.AppKey, secret string) (Principal, error) {
+	if err := s.c.Registry.Master(key, secret); err != nil {
+		return Principal{}, err
+	}
+	return Principal{Kind: Master, App: key}, nil
+}
+
+// Bearer checks a Bearer credential of any kind: key, device token, page token.
+func (s *Apps) Bearer(ctx context.Context, token string) (Principal, error) {
+	prefix, _, _ := strings.Cut(token, ".")
+	switch prefix {
+	case "hk1":
+		k, err := s.c.Registry.Key(ctx, token)
+		if err != nil {
+			return Principal{}, err
+		}
+		p := Principal{Kind: Key, App: k.App, KeyID: k.ID}
+		for _, scope := range k.Scopes {
+			p.Scopes = append(p.Scopes, Scope(scope))
+		}
+		return p, nil
+	case "hd1":
+		a, err := s.c.Registry.DeviceToken(ctx, token)
+		return Principal{Kind: Device, App: a.App, Device: a.ID, Ord: a.Ord}, err
+	case "hp1":
+		return s.page(ctx, token)
+	}
+	return Principal{}, herald.Errorf(herald.CodeUnauthorized, "Send a key (hk1…), a device token (hd1…) or a page token (hp1…).", "the Bearer credential has no known form")
+}
+
+func (s *Apps) page(ctx context.Context, token string) (Principal, error) {
+	app, installation, err := s.c.Registry.Page(ctx, token)
+	if err != nil {
+		return Principal{}, err
+	}
+	p := Principal{Kind: Page, App: app, Installation: installation}
+	d, err := s.c.Registry.Installation(ctx, app, installation)
+	if err == nil {
+		p.Device, p.Ord = d.ID, d.Ord
+	} else if herald.CodeOf(err) != herald.CodeNotFound {
+		return Principal{}, err
+	}
+	return p, nil
+}
+
+// Get shows the caller's app.
+func (s *Apps) Get(_ context.Context, p Principal) (AppView, error) {
+	if err := p.may(ScopeManage); err != nil {
+		return AppView{}, err
+	}
+	return s.view(p.App)
+}
+
+func (s *Apps) view(key herald.AppKey) (AppView, error) {
+	app, err := s.c.Registry.App(key)
+	if err != nil {
+		return AppView{}, err
+	}
+	row := app.Row()
+	v := AppView{
+		AppKey: row.Key, Name: row.Name, CreatedAt: row.Created, DeviceAliases: row.Settings.DeviceAliases,
+		DeviceTags: row.Settings.DeviceTags, Origins: row.Settings.Origins,
+		Devices: app.Devices(), Online: s.c.Presence.Online(key).Len(),
+	}
+	if v.Origins == nil {
+		v.Origins = []string{}
+	}
+	return v, nil
+}
+
+// Update changes the caller's app.
+func (s *Apps) Update(ctx context.Context, p Principal, u AppUpdate) (AppView, error) {
+	if err := p.may(ScopeManage); err != nil {
+		return AppView{}, err
+	}
+	if u.Name != nil {
+		if err := herald.ValidName("name", *u.Name); err != nil {
+			return AppView{}, err
+		}
+	}
+	if u.Origins != nil {
+		for _, o := range *u.Origins {
+			if err := validOrigin(o); err != nil {
+				return AppView{}, err
+			}
+		}
+	}
+	_, err := s.c.Registry.UpdateApp(ctx, p.App, func(row *record.App) {
+		set(&row.Name, u.Name)
+		set(&row.Settings.DeviceAliases, u.DeviceAliases)
+		set(&row.Settings.DeviceTags, u.DeviceTags)
+		set(&row.Settings.Origins, u.Origins)
+	})
+	if err != nil {
+		return AppView{}, err
+	}
+	return s.view(p.App)
+}
+
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// validOrigin checks a web origin (RFC 6454 section 6.2): scheme, host, port,
+// and nothing behind.
+func validOrigin(o string) error {
+	u, err := url.Parse(o)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || o != u.Scheme+"://"+u.Host {
+		return herald.Invalid("origins", "Write it as a browser sends it, such as https://www.example.com.", "%.60q is not a web origin", o)
+	}
+	return nil
+}
+
+// AllowedOrigin reports whether a browser at a web origin may use the app.
+func (s *Apps) AllowedOrigin(app herald.AppKey, origin string) bool {
+	return s.c.Registry.AllowedOrigin(app, origin)
+}
+
+// Keys lists the app's Bearer keys.
+func (s *Apps) Keys(_ context.Context, p Principal) (KeyList, error) {
+	if err := p.may(ScopeManage); err != nil {
+		return KeyList{}, err
+	}
+	out := KeyList{Keys: []KeyView{}}
+	for _, k := range s.c.Registry.Keys(p.App) {
+		out.Keys = append(out.Keys, keyView(k))
+	}
+	return out, nil
+}
+
+func keyView(k record.APIKey) KeyView {
+	v := KeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, CreatedAt: k.Created}
+	if !k.LastUsed.IsZero() {
+		v.LastUsedAt = &k.LastUsed
+	}
+	return v
+}
+
+// CreateKey makes a Bearer key.
+func (s *Apps) CreateKey(ctx context.Context, p Principal, r KeyRequest) (KeyAnswer, error) {
+	if err := p.may(ScopeManage); err != nil {
+		return KeyAnswer{}, err
+	}
+	if err := herald.ValidName("name", r.Name); err != nil {
+		return KeyAnswer{}, err
+	}
+	known := make([]string, len(GrantableScopes))
+	for i, scope := range GrantableScopes {
+		known[i] = string(scope)
+	}
+	if len(r.Scopes) == 0 {
+		return KeyAnswer{}, herald.Invalid("scopes", "Name at least one of: "+strings.Join(known, ", ")+".", "the key would be allowed nothing")
+	}
+	for _, scope := range r.Scopes {
+		if !slices.Contains(known, scope) {
+			return KeyAnswer{}, herald.Invalid("scopes", "Use some of: "+strings.Join(known, ", ")+".", "%.40q is not a scope", scope)
+		}
+	}
+	scopes := slices.Clone(r.Scopes)
+	slices.Sort(scopes)
+	k, whole, err := s.c.Registry.CreateKey(ctx, p.App, r.Name, slices.Compact(scopes))
+	return KeyAnswer{KeyView: keyView(k), Key: whole}, err
+}
+
+// DeleteKey makes a Bearer key invalid at once.
+func (s *Apps) DeleteKey(ctx context.Context, p Principal, id string) error {
+	if err := p.may(ScopeManage); err != nil {
+		return err
+	}
+	return s.c.Registry.DeleteKey(ctx, p.App, id)
+}

@@ -1,0 +1,248 @@
+package api
+
+import (
+	"context"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// members resolves a change of members to ordinals.
+func (s *Devices) members(ctx context.Context, p Principal, m Members) (add, remove *sets.Set, unknown []herald.RegistrationID, err error) {
+	if err := p.may(ScopeDevicesWrite); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(m.Add)+len(m.Remove) == 0 {
+		return nil, nil, nil, herald.Invalid("add", "Give registration IDs in add or remove.", "nothing is to be changed")
+	}
+	if len(m.Add) > herald.MaxIDsPerCall || len(m.Remove) > herald.MaxIDsPerCall {
+		return nil, nil, nil, herald.Invalid("add", "Make several calls.", "more than %d registration IDs", herald.MaxIDsPerCall)
+	}
+	unknown = []herald.RegistrationID{}
+	resolve := func(field string, ids []herald.RegistrationID) (*sets.Set, error) {
+		out := sets.New()
+		for _, id := range ids {
+			if !id.Valid() {
+				return nil, herald.Invalid(field, "A registration ID has 20 characters of 0-9 and a-v.", "%.40q is not a registration ID", string(id))
+			}
+		}
+		found, err := s.c.Registry.Ordinals(ctx, p.App, ids)
+		for _, id := range ids {
+			if o, ok := found[id]; ok {
+				out.Add(o)
+			} else {
+				unknown = append(unknown, id)
+			}
+		}
+		return out, err
+	}
+	if add, err = resolve("add", m.Add); err != nil {
+		return nil, nil, nil, err
+	}
+	if remove, err = resolve("remove", m.Remove); err != nil {
+		return nil, nil, nil, err
+	}
+	if sets.Common(add, remove) > 0 {
+		return nil, nil, nil, herald.Invalid("add", "Name each device in one of the two lists.", "a device is in add and in remove")
+	}
+	return add, remove, unknown, nil
+}
+
+// ChangeTag puts a tag on devices and takes it off others.
+func (s *Devices) ChangeTag(ctx context.Context, p Principal, t herald.Tag, m Members) (MembersAnswer, error) {
+	if err := herald.ValidName("tag", string(t)); err != nil {
+		return MembersAnswer{}, err
+	}
+	add, remove, unknown, err := s.members(ctx, p, m)
+	if err != nil {
+		return MembersAnswer{}, err
+	}
+	app, err := s.c.Registry.App(p.App)
+	if err != nil {
+		return MembersAnswer{}, err
+	}
+	a := MembersAnswer{Unknown: unknown}
+	app.Index.View(func(v sets.View) {
+		has := v.Set(record.TagSet(t))
+		a.Added = sets.Minus(add, has).Len()
+		a.Removed = sets.Common(remove, has)
+	})
+	return a, s.c.Registry.ChangeTag(ctx, p.App, t, add, remove)
+}
+
+// DeleteTag takes a tag off all devices.
+func (s *Devices) DeleteTag(ctx context.Context, p Principal, t herald.Tag) error {
+	if err := p.may(ScopeDevicesWrite); err != nil {
+		return err
+	}
+	app, err := s.c.Registry.App(p.App)
+	if err != nil {
+		return err
+	}
+	var has *sets.Set
+	app.Index.View(func(v sets.View) { has = v.Set(record.TagSet(t)).Clone() })
+	if has.Empty() {
+		return tagNotFound(t)
+	}
+	return s.c.Registry.ChangeTag(ctx, p.App, t, sets.New(), has)
+}
+
+func tagNotFound(t herald.Tag) error {
+	return herald.Errorf(herald.CodeNotFound, "GET /v1/tags lists the tags in use.", "no device has the tag %.40q", string(t))
+}
+
+// Tag shows one tag; not_found if no device has it.
+func (s *Devices) Tag(_ context.Context, p Principal, t herald.Tag) (TagView, error) {
+	if err := p.may(ScopeDevicesRead); err != nil {
+		return TagView{}, err
+	}
+	app, err := s.c.Registry.App(p.App)
+	if err != nil {
+		return TagView{}, err
+	}
+	v := TagView{Tag: t}
+	app.Index.View(func(x sets.View) { v.Devices = alive(x, record.TagSet(t)) })
+	if v.Devices == 0 {
+		return v, tagNotFound(t)
+	}
+	return v, nil
+}
+
+func alive(x sets.View, set string) int64 {
+	s := x.Set(set)
+	return s.Len() - sets.Common(s, x.Set(record.DeadSet))
+}
+
+// Tags lists the tags in use; prefix may be empty.
+func (s *Devices) Tags(_ context.Context, p Principal, prefix, cursor string, limit int) (TagPage, error) {
+	if err := p.may(ScopeDevicesRead); err != nil {
+		return TagPage{}, err
+	}
+	limit, err := pageSize(limit)
+	if err != nil {
+		return TagPage{}, err
+	}
+	app, err := s.c.Registry.App(p.App)
+	if err != nil {
+		return TagPage{}, err
+	}
+	page := TagPage{Tags: []TagView{}}
+	app.Index.View(func(x sets.View) {
+		for _, name := range x.Names(record.TagSet(herald.Tag(prefix))) {
+			t, _ := record.TagOf(name)
+			n := alive(x, name)
+			if n == 0 || string(t) <= cursor && cursor != "" {
+				continue
+			}
+			if len(page.Tags) == limit {
+				page.NextCursor = string(page.Tags[limit-1].Tag)
+				return
+			}
+			page.Tags = append(page.Tags, TagView{t, n})
+		}
+	})
+	return page, nil
+}
+
+// Alias shows who is bound to an alias.
+func (s *Devices) Alias(ctx context.Context, p Principal, a herald.Alias) (AliasView, error) {
+	if err := p.may(ScopeDevicesRead); err != nil {
+		return AliasView{}, err
+	}
+	list, err := s.bound(ctx, p.App, a)
+	if err != nil {
+		return AliasView{}, err
+	}
+	v := AliasView{Alias: a, Devices: []DeviceView{}}
+	for _, d := range list {
+		view, err := s.view(d)
+		if err != nil {
+			return AliasView{}, err
+		}
+		v.Devices = append(v.Devices, view)
+	}
+	return v, nil
+}
+
+// bound lists the devices of an alias; not_found if there is none.
+func (s *Devices) bound(ctx context.Context, app herald.AppKey, a herald.Alias) ([]record.Device, error) {
+	if err := herald.ValidName("alias", string(a)); err != nil {
+		return nil, err
+	}
+	list, err := s.c.Registry.Devices(ctx, app, record.DeviceFilter{Alias: a}, 0, herald.MaxDevicesByAlias)
+	if err == nil && len(list) == 0 {
+		err = herald.Errorf(herald.CodeNotFound, "Bind a device with POST /v1/aliases/{alias}.", "no device has the alias %.40q", string(a))
+	}
+	return list, err
+}
+
+// ChangeAlias binds devices to an alias and unbinds others. Each device is
+// changed on its own: when one is refused, those before it are changed.
+func (s *Devices) ChangeAlias(ctx context.Context, p Principal, a herald.Alias, m Members) (MembersAnswer, error) {
+	if err := herald.ValidName("alias", string(a)); err != nil {
+		return MembersAnswer{}, err
+	}
+	_, _, unknown, err := s.members(ctx, p, m)
+	if err != nil {
+		return MembersAnswer{}, err
+	}
+	out := MembersAnswer{Unknown: unknown}
+	gone := map[herald.RegistrationID]bool{}
+	for _, id := range unknown {
+		gone[id] = true
+	}
+	none := herald.Alias("")
+	for _, c := range []struct {
+		ids   []herald.RegistrationID
+		to    *herald.Alias
+		count *int64
+	}{{m.Remove, &none, &out.Removed}, {m.Add, &a, &out.Added}} {
+		for _, id := range c.ids {
+			if gone[id] {
+				continue
+			}
+			changed, err := s.bind(ctx, p.App, id, a, c.to)
+			if err != nil {
+				return out, err
+			}
+			if changed {
+				*c.count++
+			}
+		}
+	}
+	return out, nil
+}
+
+// bind gives a device an alias, or takes this one off it.
+func (s *Devices) bind(ctx context.Context, app herald.AppKey, id herald.RegistrationID, a herald.Alias, to *herald.Alias) (bool, error) {
+	d, err := s.c.Registry.Device(ctx, app, id)
+	if err != nil {
+		return false, err
+	}
+	if d.Alias == *to || *to == "" && d.Alias != a {
+		return false, nil
+	}
+	if d, err = s.c.Registry.Update(ctx, app, id, record.DevicePatch{Alias: to}); err != nil {
+		return false, err
+	}
+	return true, s.rebound(ctx, d)
+}
+
+// DeleteAlias unbinds all devices of an alias.
+func (s *Devices) DeleteAlias(ctx context.Context, p Principal, a herald.Alias) error {
+	if err := p.may(ScopeDevicesWrite); err != nil {
+		return err
+	}
+	list, err := s.bound(ctx, p.App, a)
+	if err != nil {
+		return err
+	}
+	none := herald.Alias("")
+	for _, d := range list {
+		if _, err := s.bind(ctx, p.App, d.ID, a, &none); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+func messageNotFound(id herald.MessageID) error {
+	return herald.Errorf(herald.CodeNotFound, "Check the ID; messages are kept for 30 days after their end, those with TTL 0 for 10 minutes.", "there is no message %s", id)
+}
+
+// find gives a message as it is now, stored or volatile.
+func (s *Messages) find(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
+	if m, ok := s.c.Ledger.Volatile(app, id); ok {
+		return m, nil
+	}
+	m, err := s.c.Messages.Message(ctx, app, id)
+	if herald.CodeOf(err) == herald.CodeNotFound {
+		return nil, messageNotFound(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, s.c.Dispatch.Settle(ctx, m)
+}
+
+// Get shows a message with its counts.
+func (s *Messages) Get(ctx context.Context, p Principal, id herald.MessageID) (MessageView, error) {
+	if err := p.may(ScopeRead); err != nil {
+		return MessageView{}, err
+	}
+	m, err := s.find(ctx, p.App, id)
+	if err != nil {
+		return MessageView{}, err
+	}
+	return s.view(ctx, m)
+}
+
+// view shows a message with its counts.
+func (s *Messages) view(ctx context.Context, m *record.Message) (MessageView, error) {
+	v, err := plainView(m)
+	if err != nil || m.State == herald.MessageScheduled || m.Target < 0 {
+		return v, err
+	}
+	c, err := s.c.Ledger.Counts(ctx, m)
+	if err != nil {
+		return v, err
+	}
+	v.Counts = &c
+	if v.State == herald.MessageSending && !c.Open() {
+		v.State = herald.MessageDone
+	}
+	if !v.Stored && v.State == herald.MessageSending {
+		v.State = herald.MessageDone // it was now or never
+	}
+	return v, nil
+}
+
+func plainView(m *record.Message) (MessageView, error) {
+	v := MessageView{
+		ID: m.ID, State: m.State, Audience: m.Audience, TTL: int64(m.TTL / time.Second), Priority: m.Priority,
+		CollapseKey: m.CollapseKey, OrderingKey: m.OrderingKey, Stored: m.TTL > 0,
+		AcceptedAt: m.Accepted, ExpiresAt: m.Expires(), Unknown: m.Unknown,
+	}
+	if m.Scheduled() {
+		v.SendAt = &m.Due
+	}
+	if !m.Ended.IsZero() {
+		v.EndedAt = &m.Ended
+	}
+	var c herald.Content
+	if err := json.Unmarshal(m.Body, &c); err != nil {
+		return v, err
+	}
+	v.Notification, v.Data = c.Notification, c.Data
+	return v, nil
+}
+
+// states that a message may be listed by.
+var listedStates = []herald.MessageState{
+	herald.MessageScheduled, herald.MessageSending, herald.MessageWithdrawn, herald.MessageExpired, herald.MessageReplaced,
+}
+
+// List shows messages, newest first; state "" means any. "done" cannot be asked
+// for, because it is counted, not stored.
+func (s *Messages) List(ctx context.Context, p Principal, state herald.MessageState, cursor string, limit int) (MessagePage, error) {
+	if err := p.may(ScopeRead); err != nil {
+		return MessagePage{}, err
+	}
+	limit, err := pageSize(limit)
+	if err != nil {
+		return MessagePage{}, err
+	}
+	if state != "" && !slices.Contains(listedStates, state) {
+		return MessagePage{}, herald.Invalid("state", "Use scheduled, sending, withdrawn, expired or replaced.", "%.20q is not a state to list by", string(state))
+	}
+	f := record.MessageFilter{State: state, Limit: limit + 1}
+	if cursor != "" {
+		if f.Before, err = herald.ParseMessageID(cursor); err != nil {
+			return MessagePage{}, herald.Invalid("cursor", "Use the next_cursor of the page before.", "is not a cursor")
+		}
+	}
+	list, err := s.c.Messages.Messages(ctx, p.App, f)
+	if err != nil {
+		return MessagePage{}, err
+	}
+	page := MessagePage{Messages: []MessageView{}}
+	if len(list) > limit {
+		list = list[:limit]
+		page.NextCursor = list[limit-1].ID.String()
+	}
+	for _, m := range list {
+		v, err := plainView(m)
+		if err != nil {
+			return MessagePage{}, err
+		}
+		page.Messages = append(page.Messages, v)
+	}
+	return page, nil
+}
+
+// Withdraw ends a message: after it returns nobody is sent it any more, and
+// those who have it were told to remove it, or will be when they connect. A
+// message that has been withdrawn already is answered as it is.
+func (s *Messages) Withdraw(ctx context.Context, p Principal, id herald.MessageID) (MessageView, error) {
+	if err := p.may(ScopeSend); err != nil {
+		return MessageView{}, err
+	}
+	m, err := s.c.Dispatch.Withdraw(ctx, p.App, id)
+	switch herald.CodeOf(err) {
+	case "":
+	case herald.CodeNotFound:
+		return MessageView{}, messageNotFound(id)
+	case herald.CodeConflict:
+		if m, err = s.ended(ctx, p.App, id, err); err != nil {
+			return MessageView{}, err
+		}
+	default:
+		return MessageView{}, err
+	}
+	return s.view(ctx, m)
+}
+
+// ended looks at a message that could not be withdrawn.
+func (s *Messages) ended(ctx context.Context, app herald.AppKey, id herald.MessageID, why error) (*record.Message, error) {
+	m, err := s.find(ctx, app, id)
+	if err != nil {
+		return nil, err
+	}
+	if m.State != herald.MessageWithdrawn {
+		if m.TTL == 0 {
+			return nil, why
+		}
+		return nil, herald.Errorf(herald.CodeConflict, "Nothing is sent any more; there is nothing to do.", "the message is %s already", m.State)
+	}
+	return m, nil
+}

@@ -1,0 +1,220 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+	"unicode/utf8"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/dispatch"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/strict"
+)
+
+// Decode reads the body of a send request, strictly. Its errors are
+// *herald.Error with the member at fault.
+func (s *Messages) Decode(body []byte) (SendRequest, error) {
+	var r SendRequest
+	err := strict.Decode(body, &r)
+	return r, err
+}
+
+// Send accepts a message. With an idempotency key (1 to 128 bytes; "" for
+// none) the same body gets the same answer for 24 hours, and another body is
+// an idempotency_conflict. body is the request as it came.
+func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key string, body []byte) (SendAnswer, error) {
+	if err := s.maySend(p, &r); err != nil {
+		return SendAnswer{}, err
+	}
+	now := s.c.Now().UTC()
+	q, err := s.request(p.App, r, now)
+	if err != nil {
+		return SendAnswer{}, err
+	}
+	t, err := s.c.Audience.Evaluate(ctx, p.App, r.Audience)
+	if err != nil {
+		return SendAnswer{}, err
+	}
+	if r.RequireTarget && t.Devices == 0 {
+		return SendAnswer{}, herald.Invalid("audience", "Check the names, or leave out require_target.", "the audience is empty now")
+	}
+	answer := SendAnswer{Target: &t.Devices, Unknown: t.Unknown, Stored: q.Message.TTL > 0}
+	if !q.Message.Due.IsZero() {
+		answer.Target, answer.Estimate = nil, &t.Devices
+	}
+	q.Target = target(t)
+	if key != "" {
+		hash := sha256.Sum256(body)
+		q.Idempotency = &record.Idempotency{Key: key, Hash: hash[:], Until: now.Add(herald.IdempotencyTTL)}
+		q.Answer = func(id herald.MessageID) []byte {
+			answer.ID = id
+			b, _ := json.Marshal(answer) // of numbers and booleans
+			return b
+		}
+	}
+	m, prior, err := s.c.Dispatch.Accept(ctx, q)
+	if err != nil {
+		return SendAnswer{}, err
+	}
+	if prior != nil {
+		var first SendAnswer
+		if err := json.Unmarshal(prior, &first); err != nil {
+			return SendAnswer{}, fmt.Errorf("api: reading an idempotent answer: %w", err)
+		}
+		return first, nil
+	}
+	answer.ID = m.ID
+	return answer, nil
+}
+
+// maySend checks the right to send: a page may send to itself and nobody else.
+func (s *Messages) maySend(p Principal, r *SendRequest) error {
+	if p.Kind != Page {
+		return p.may(ScopeSend)
+	}
+	a := r.Audience
+	if p.Device == "" {
+		return herald.Errorf(herald.CodeForbidden, "Register the page first with POST /v1/devices.", "this page is no device yet")
+	}
+	self := herald.Audience{RegistrationIDs: []herald.RegistrationID{p.Device}}
+	got, err1 := json.Marshal(a)
+	want, err2 := json.Marshal(self)
+	if err1 != nil || err2 != nil || !bytes.Equal(got, want) {
+		return herald.Errorf(herald.CodeForbidden, fmt.Sprintf("Send with the audience %s, or from a back end.", want), "a page may send only to itself")
+	}
+	return nil
+}
+
+// request checks a send request and turns it into one for dispatch.
+func (s *Messages) request(app herald.AppKey, r SendRequest, now time.Time) (q dispatch.Request, err error) {
+	if err := r.Audience.Validate(); err != nil {
+		return q, err
+	}
+	if err := validContent(r); err != nil {
+		return q, err
+	}
+	content := herald.Content{Notification: r.Notification, Data: r.Data}
+	body, err := json.Marshal(content)
+	if err != nil {
+		return q, herald.Invalid("data", "Send any JSON value.", "is not JSON")
+	}
+	if len(body) > herald.MaxMessageBytes {
+		e := herald.Errorf(herald.CodeTooLarge, "Send an address from which the app fetches the rest.", "notification and data have %d bytes as JSON, more than %d", len(body), herald.MaxMessageBytes)
+		return q, e
+	}
+	m := herald.Message{
+		App: app, Content: content, Audience: r.Audience, Priority: r.Priority,
+		CollapseKey: r.CollapseKey, OrderingKey: r.OrderingKey, TTL: herald.DefaultTTL,
+	}
+	if m.Priority == "" {
+		m.Priority = herald.PriorityNormal
+	}
+	for field, key := range map[string]string{"collapse_key": r.CollapseKey, "ordering_key": r.OrderingKey} {
+		if key != "" {
+			if err := herald.ValidName(field, key); err != nil {
+				return q, err
+			}
+		}
+	}
+	if r.TTL != nil {
+		if *r.TTL < 0 || *r.TTL > int64(herald.MaxTTL/time.Second) {
+			return q, herald.Invalid("ttl", "Give seconds from 0 to 2592000 (30 days).", "%d is out of range", *r.TTL)
+		}
+		m.TTL = time.Duration(*r.TTL) * time.Second
+	}
+	if r.SendAt != nil && r.SendAt.After(now) {
+		if r.SendAt.Sub(now) > herald.MaxSendAhead {
+			return q, herald.Invalid("send_at", "Send it later, or keep it in your own schedule.", "is more than a year ahead")
+		}
+		if m.TTL == 0 {
+			return q, herald.Invalid("ttl", "Give a ttl above 0 with send_at.", "a message with TTL 0 cannot wait for its time")
+		}
+		m.Due = r.SendAt.UTC()
+	}
+	switch m.Priority {
+	case herald.PriorityLow, herald.PriorityNormal, herald.PriorityHigh:
+	default:
+		return q, herald.Invalid("priority", "Write low, normal or high.", "%.20q is not a priority", string(m.Priority))
+	}
+	return dispatch.Request{Message: m, Body: body}, nil
+}
+
+func validContent(r SendRequest) error {
+	if r.Notification == nil && (len(r.Data) == 0 || string(r.Data) == "null") {
+		return herald.Invalid("notification", "Give a notification, or data, or both.", "the message says nothing")
+	}
+	if r.Notification == nil {
+		return nil
+	}
+	if err := validNotification("notification", r.Notification, true); err != nil {
+		return err
+	}
+	for p, over := range r.Notification.Platforms {
+		at := fmt.Sprintf("notification.platforms.%s", p)
+		if !p.Valid() {
+			return herald.Invalid(at, "Use the name of a platform, such as ios or android.", "%.40q is not a platform", string(p))
+		}
+		if over.Platforms != nil {
+			return herald.Invalid(at+".platforms", "Remove it.", "overrides cannot be nested")
+		}
+		if err := validNotification(at, &over, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validNotification(at string, n *herald.Notification, whole bool) error {
+	if whole && n.Title == "" && n.Body == "" && n.Platforms == nil && n.Badge == nil && n.Sound == "" && n.Image == "" {
+		return herald.Invalid(at, "Give it at least a title or a body.", "the notification says nothing")
+	}
+	for field, address := range map[string]string{"image": n.Image, "click": n.Click} {
+		if err := validAddress(at+"."+field, address, field == "image"); err != nil {
+			return err
+		}
+	}
+	if n.Badge != nil && *n.Badge < 0 {
+		return herald.Invalid(at+".badge", "Give 0 or more.", "%d is negative", *n.Badge)
+	}
+	if len(n.Actions) > 5 {
+		return herald.Invalid(at+".actions", "Give at most 5.", "%d actions are too many", len(n.Actions))
+	}
+	for i, a := range n.Actions {
+		field := fmt.Sprintf("%s.actions[%d]", at, i)
+		if a.ID == "" || a.Title == "" || len(a.ID) > 64 || utf8.RuneCountInString(a.Title) > 128 {
+			return herald.Invalid(field, "Give an id (1 to 64 bytes) and a title (1 to 128 characters).", "the action is not complete")
+		}
+		if err := validAddress(field+".click", a.Click, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validAddress checks an address. A picture is fetched by the device, so it
+// must be on the web; a click may be a deep link into the app, but never a
+// script.
+func validAddress(field, address string, web bool) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || !u.IsAbs() {
+		return herald.Invalid(field, "Give a whole address, such as https://www.example.com/a.", "%.60q is not an absolute address", address)
+	}
+	switch u.Scheme {
+	case "https", "http":
+		return nil
+	case "javascript", "data", "vbscript", "file":
+		return herald.Invalid(field, "Use https, or the app's own scheme.", "addresses with %s: are not allowed", u.Scheme)
+	}
+	if web {
+		return herald.Invalid(field, "Use https.", "a picture cannot have the scheme %.20q", u.Scheme)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// Trace tells what happened to a message on a device. A device may ask about
+// itself.
+func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, device herald.RegistrationID) (Trace, error) {
+	if self := (p.Kind == Device || p.Kind == Page) && p.Device == device && device != ""; !self {
+		if err := p.may(ScopeRead); err != nil {
+			return Trace{}, err
+		}
+	}
+	d, err := s.c.Registry.Device(ctx, p.App, device)
+	if err != nil {
+		return Trace{}, err
+	}
+	m, err := s.find(ctx, p.App, id)
+	if err != nil {
+		return Trace{}, err
+	}
+	t := Trace{MessageID: id, RegistrationID: device, Steps: []TraceStep{{Time: m.Accepted, Event: "accepted", Text: "Herald accepted the message."}}}
+	if m.State == herald.MessageScheduled || m.Target < 0 {
+		t.Steps[0].Event, t.Steps[0].Text = "scheduled", "Herald accepted the message for "+stamp(m.Due)+"."
+		t.Summary = "Not sent yet: it is scheduled for " + stamp(m.Due) + ", and who it is for is decided then."
+		if m.State == herald.MessageWithdrawn {
+			t.Summary = "Never sent: it was withdrawn before it was due."
+		}
+		return t, nil
+	}
+	t.State, err = s.c.Ledger.State(ctx, m, d.Ord)
+	if err != nil {
+		return Trace{}, err
+	}
+	if t.State == "" {
+		t.Summary = "Not for this device: it was not in the audience when the audience was evaluated."
+		if !p.Backend() {
+			return Trace{}, messageNotFound(id) // what is for others is nothing to this one
+		}
+		return t, nil
+	}
+	t.Steps = append(t.Steps, TraceStep{Time: m.Due, Event: "released", Text: fmt.Sprintf("Released to %d device(s), this one among them.", m.Target)})
+	history, err := s.history(ctx, m, d.Ord)
+	if err != nil {
+		return Trace{}, err
+	}
+	t.Steps = append(t.Steps, history...)
+	online := len(s.c.Presence.Transports(p.App, d.Ord)) > 0
+	t.Summary = summary(t.State, m, online, d.Seen)
+	return t, nil
+}
+
+// history turns events into steps; the same step told again is left out.
+func (s *Messages) history(ctx context.Context, m *record.Message, o herald.Ordinal) ([]TraceStep, error) {
+	if m.TTL == 0 {
+		return nil, nil
+	}
+	events, err := s.c.Ledger.History(ctx, m, o)
+	if err != nil {
+		return nil, err
+	}
+	var out []TraceStep
+	for _, e := range events {
+		step := TraceStep{Time: e.Time, Event: string(e.State), Via: e.Via, Text: stepText(e)}
+		if !slices.ContainsFunc(out, func(t TraceStep) bool { return t.Event == step.Event }) {
+			out = append(out, step)
+		}
+	}
+	return out, nil
+}
+
+func stepText(e record.Event) string {
+	switch e.State {
+	case herald.StateSent:
+		return "Written to the device's connection (" + e.Via + ")."
+	case herald.StateReceived:
+		if e.Via == "cursor" {
+			return "The device said that it has everything up to here."
+		}
+		return "The device acknowledged it."
+	case herald.StateDisplayed:
+		return "The device reported that it was shown."
+	case herald.StateClicked:
+		return "The device reported a click on it."
+	case record.ToldState:
+		return "The device acknowledged that it was withdrawn."
+	case herald.StateReplaced:
+		return "A newer message with the same collapse key replaced it: " + e.Detail + "."
+	case herald.StateUnconfirmed:
+		return "It ended (" + e.Detail + ") after it was sent and before the device acknowledged it; an acknowledgement still counts for seven days."
+	}
+	return endText[e.State]
+}
+
+// endText says in words why a delivery has ended.
+var endText = map[herald.DeliveryState]string{
+	herald.StateExpired:    "Its TTL ended before the device connected.",
+	herald.StateWithdrawn:  "The sender withdrew it before it was sent to this device.",
+	herald.StateReplaced:   "A newer message with the same collapse key replaced it before the device had it.",
+	herald.StateDeviceGone: "The device was removed.",
+	herald.StateRebound:    "It was sent to an alias that the device does not have any more.",
+	herald.StateOverflow:   "More than 1,000 messages waited for the device; the newest were kept.",
+	herald.StateRejected:   "It was refused.",
+	herald.StateDead:       "It was given up.",
+}
+
+// summary is the first sentence of a trace: what became of it, and why.
+func summary(state herald.DeliveryState, m *record.Message, online bool, seen time.Time) string {
+	switch state {
+	case herald.StatePending:
+		if m.TTL == 0 {
+			return "Not delivered: the device was not connected, and the message had TTL 0."
+		}
+		if online {
+			return "Waiting: the device is connected and will be sent it when its queue has room."
+		}
+		return fmt.Sprintf("Waiting: the device is not connected (last seen %s); it will be sent the message when it connects before %s.", stamp(seen), stamp(m.Expires()))
+	case herald.StateSent:
+		return "Sent, not acknowledged yet: it was written to the device's connection, and is sent again when the device reconnects without having acknowledged it."
+	case herald.StateReceived:
+		return "Received: the device has it."
+	case herald.StateDisplayed:
+		return "Displayed: the device showed it."
+	case herald.StateClicked:
+		return "Clicked: the user opened it."
+	case herald.StateUnconfirmed:
+		return "Unconfirmed: it was sent, but the device had not acknowledged it when it ended; the device may or may not have it."
+	}
+	return "Not delivered. " + endText[state]
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
