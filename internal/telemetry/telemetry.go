@@ -1,0 +1,93 @@
+// Package telemetry holds what a node measures of itself, for Prometheus: base
+// units, no IDs and no user text in labels. It knows nobody; the server hands
+// its methods to those who count.
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/herald-push/herald"
+)
+
+// Metrics is one node's metrics. It is safe for use by several goroutines.
+type Metrics struct {
+	registry   *prometheus.Registry
+	requests   *prometheus.CounterVec
+	took       *prometheus.HistogramVec
+	deliveries *prometheus.CounterVec
+	ready      prometheus.Gauge
+}
+
+// New makes the metrics of a node. sessions gives the sessions that are open
+// now, by transport.
+func New(version string, sessions func() map[string]int) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "herald_http_requests_total", Help: "API requests, by operation and class of status (2xx, 4xx, 5xx).",
+		}, []string{"operation", "class"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "herald_http_request_duration_seconds", Help: "Time from the head of an API request to its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"operation"}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "herald_deliveries_total", Help: "Deliveries (message x device) that came to a state.",
+		}, []string{"state"}),
+		ready: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "herald_ready", Help: "1 if the last readiness probe made a durable write.",
+		}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "herald_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.requests, m.took, m.deliveries, m.ready, build, sessionCollector{sessions},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Request counts a finished API request.
+func (m *Metrics) Request(operation string, status int, took time.Duration) {
+	m.requests.WithLabelValues(operation, strconv.Itoa(status/100)+"xx").Inc()
+	m.took.WithLabelValues(operation).Observe(took.Seconds())
+}
+
+// Delivered counts deliveries that came to a state.
+func (m *Metrics) Delivered(state herald.DeliveryState, n int64) {
+	m.deliveries.WithLabelValues(string(state)).Add(float64(n))
+}
+
+// Ready notes what the last readiness probe found.
+func (m *Metrics) Ready(ok bool) {
+	v := 0.0
+	if ok {
+		v = 1
+	}
+	m.ready.Set(v)
+}
+
+// Handler serves the metrics in the Prometheus text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// sessionCollector asks for the open sessions when it is scraped.
+type sessionCollector struct{ sessions func() map[string]int }
+
+var sessionsDesc = prometheus.NewDesc("herald_sessions", "Sessions that are open now, by transport.", []string{"transport"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c sessionCollector) Describe(ch chan<- *prometheus.Desc) { ch <- sessionsDesc }
+
+// Collect implements prometheus.Collector.
+func (c sessionCollector) Collect(ch chan<- prometheus.Metric) {
+	for transport, n := range c.sessions() {
+		ch <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(n), transport)
+	}
+}
