@@ -4,41 +4,224 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/dispatch"
+	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/offline"
+	"github.com/herald-push/herald/internal/receipt"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/telemetry"
+	"github.com/herald-push/herald/internal/version"
 )
 
-var errTodo = errors.New("server: not written yet")
-
 // Server is one running node.
-type Server struct{}
+type Server struct {
+	cfg    config.Config
+	log    *slog.Logger
+	folder *folder
+
+	store      recordStore
+	registry   *registry.Registry
+	ledger     *receipt.Ledger
+	backlog    *offline.Backlog
+	evaluator  *audience.Evaluator
+	hub        *live.Hub
+	dispatcher atomic.Pointer[dispatch.Dispatcher] // nil until it is built
+	service    *api.Service
+	metrics    *telemetry.Metrics
+	health     *health
+
+	http, ops net.Listener
+	url       string
+	token     string // of the administration on the operations port
+	draining  atomic.Bool
+	closeOnce sync.Once
+	closeErr  error
+}
 
 // Open locks the data folder, opens the record, builds the stages and binds
 // the listeners, so that the addresses are known. It serves nothing yet.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, error) {
-	return nil, errTodo
+	f, err := openFolder(cfg.Data)
+	if errors.Is(err, errLocked) {
+		return nil, herald.Errorf(herald.CodeConflict, "Stop it, or choose another folder with --data.", "another herald runs on the data folder %s", cfg.Data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: log, folder: f}
+	if err := s.build(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.listen(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// build makes the stages, from right to left.
+func (s *Server) build(ctx context.Context) (err error) {
+	s.store, err = openStore(ctx, sqlite.Config{
+		Path: s.folder.database(), Log: s.log,
+		// The store tells of commits before the stages behind these exist.
+		OnSets: func(app herald.AppKey, e record.SetLogEntry) {
+			if s.registry != nil {
+				s.registry.OnSets(app, e)
+			}
+		},
+		OnRelease: func(app herald.AppKey, pos herald.Pos) {
+			if d := s.dispatcher.Load(); d != nil {
+				d.OnRelease(app, pos)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.registry = registry.New(registry.Config{Store: s.store, ServerKey: s.folder.key, Log: s.log})
+	if err := s.registry.Load(ctx); err != nil {
+		return err
+	}
+	s.ledger = receipt.New(receipt.Config{
+		Store: s.store, Messages: s.store, DeadAt: s.registry.DeadAt, Log: s.log,
+		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
+	})
+	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry})
+	s.hub = live.NewHub(live.Options{
+		Directory: directory{s.registry}, Backlog: backlog{s.backlog}, Receipts: s.ledger, Log: s.log,
+		Heartbeat: s.cfg.Live.Heartbeat, Timeout: s.cfg.Live.Timeout, SessionQueue: s.cfg.Live.SessionQueue,
+		QueueMemory: s.cfg.Live.QueueMemory, MaxConnections: connections(s.cfg.Live.Connections),
+		AllowOrigin: allowOrigin(s.registry),
+	})
+	s.metrics = telemetry.New(version.Version(), s.hub.Sessions)
+	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online})
+	d, err := dispatch.New(ctx, dispatch.Config{
+		Store: s.store, Ledger: s.ledger, Registry: s.registry, Outlets: []dispatch.Outlet{s.hub},
+		Evaluate: api.Evaluate(s.evaluator), GroupLimit: s.cfg.Limits.GroupMessages, Node: s.cfg.Node, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.dispatcher.Store(d)
+	s.service = api.New(api.Config{
+		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog,
+		Presence: s.hub, Messages: s.store, Log: s.log,
+	})
+	s.health = newHealth(s.store.Probe, s.metrics.Ready)
+	return d.Start(ctx)
+}
+
+// URL is the base address of the API and the pages, e.g. http://127.0.0.1:7700.
+func (s *Server) URL() string { return s.url }
+
+// Fresh reports whether Open found an empty data folder.
+func (s *Server) Fresh() bool { return s.folder.fresh }
+
+// Admin administers this server.
+func (s *Server) Admin() api.Admin {
+	return admin{s.registry, s.dispatcher.Load().Follow}
 }
 
 // Run serves until ctx ends, then drains for at most the configured time: not
 // ready any more, clients told to come back, accepted work finished.
-func (s *Server) Run(ctx context.Context) error { return errTodo }
+func (s *Server) Run(ctx context.Context) error {
+	// The hub outlives ctx: it is drained first.
+	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHub()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.hub.Run(hubCtx) })
+	wg.Go(func() { s.keepHouse(hubCtx) })
+
+	web, ops := s.servers()
+	failed := make(chan error, 2)
+	wg.Go(func() { failed <- serve(web, s.http) })
+	wg.Go(func() { failed <- serve(ops, s.ops) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.log.InfoContext(ctx, "draining", "sessions", s.hub.Sessions())
+	s.draining.Store(true)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Server.DrainTime)
+	defer cancel()
+	if e := s.hub.Drain(limit); e != nil {
+		s.log.WarnContext(ctx, "not every client left in time", "error", e)
+	}
+	// Requests that are under way are finished, then the ports are closed.
+	err = errors.Join(err, shutdown(limit, web), shutdown(limit, ops))
+	stopHub()
+	wg.Wait()
+	return errors.Join(err, s.close(limit))
+}
+
+// keepHouse does what has to be done every so often.
+func (s *Server) keepHouse(ctx context.Context) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-second.C:
+		}
+		minute := n%60 == 0
+		err := s.ledger.Fold(ctx, minute)
+		if minute {
+			err = errors.Join(err, s.registry.Flush(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "folding the logs failed; trying again", "error", err)
+		}
+	}
+}
 
 // Close releases what Open took, for a server that is not run.
-func (s *Server) Close() error { return errTodo }
+func (s *Server) Close() error {
+	limit, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return s.close(limit)
+}
 
-// URL is the base address of the API and the pages, e.g. http://127.0.0.1:7700.
-func (s *Server) URL() string { return "" }
-
-// Fresh reports whether Open found an empty data folder.
-func (s *Server) Fresh() bool { return false }
-
-// Admin administers this server.
-func (s *Server) Admin() api.Admin { return nil }
-
-// Administer opens the administration of a data folder: over the operations
-// port of the server that runs on it, or else on the store itself. The
-// returned function closes it.
-func Administer(ctx context.Context, cfg config.Config) (api.Admin, func() error, error) {
-	return nil, nil, errTodo
+// close ends the stages from left to right, so that each can still write to
+// those behind it.
+func (s *Server) close(ctx context.Context) error {
+	s.closeOnce.Do(func() {
+		var errs []error
+		for _, l := range []net.Listener{s.http, s.ops} {
+			if l != nil {
+				if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+					errs = append(errs, err)
+				}
+			}
+		}
+		if d := s.dispatcher.Load(); d != nil {
+			d.Close()
+		}
+		if s.hub != nil {
+			s.hub.Close()
+		}
+		if s.ledger != nil {
+			errs = append(errs, s.ledger.Close(ctx))
+		}
+		if s.registry != nil {
+			errs = append(errs, s.registry.Flush(ctx))
+		}
+		if s.store != nil {
+			errs = append(errs, s.store.Close())
+		}
+		s.closeErr = errors.Join(append(errs, s.folder.close())...)
+	})
+	return s.closeErr
 }

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/registry"
+)
+
+// admin administers a registry in this process.
+type admin struct {
+	registry *registry.Registry
+	// follow, if set, begins to serve an app that was made.
+	follow func(ctx context.Context, key herald.AppKey) error
+}
+
+func (a admin) CreateApp(ctx context.Context, name string) (api.AppSecrets, error) {
+	row, secret, err := a.registry.CreateApp(ctx, name)
+	if err == nil && a.follow != nil {
+		err = a.follow(ctx, row.Key)
+	}
+	if err != nil {
+		return api.AppSecrets{}, err
+	}
+	return api.AppSecrets{AppKey: row.Key, Name: row.Name, MasterSecret: secret, JWTSecret: a.registry.JWTSecret(row.Key)}, nil
+}
+
+func (a admin) ListApps(context.Context) ([]api.AppSummary, error) {
+	out := []api.AppSummary{}
+	for _, key := range a.registry.Apps() {
+		app, err := a.registry.App(key)
+		if err != nil {
+			return nil, err
+		}
+		row := app.Row()
+		out = append(out, api.AppSummary{AppKey: key, Name: row.Name, CreatedAt: row.Created, Devices: app.Devices()})
+	}
+	return out, nil
+}
+
+func (a admin) RotateApp(ctx context.Context, key herald.AppKey) (api.AppSecrets, error) {
+	row, secret, err := a.registry.RotateApp(ctx, key)
+	if err != nil {
+		return api.AppSecrets{}, err
+	}
+	return api.AppSecrets{AppKey: key, Name: row.Name, MasterSecret: secret, JWTSecret: a.registry.JWTSecret(key)}, nil
+}
+
+func (a admin) PageToken(_ context.Context, key herald.AppKey, installation string) (string, error) {
+	return a.registry.PageToken(key, installation)
+}

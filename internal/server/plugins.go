@@ -1,0 +1,40 @@
+package server
+
+import (
+	"context"
+
+	"github.com/herald-push/herald/internal/dispatch"
+	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/live/sse"
+	"github.com/herald-push/herald/internal/live/websocket"
+	"github.com/herald-push/herald/internal/offline"
+	"github.com/herald-push/herald/internal/receipt"
+	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/store/sqlite"
+)
+
+// This file is the only place that names a transport, a provider or a store.
+
+// record is what a node needs of a store; each stage says what it means.
+type recordStore interface {
+	registry.Store
+	dispatch.Store
+	receipt.Store
+	receipt.MessageSource
+	offline.Store
+	prober
+}
+
+// prober is a store whose health can be asked for.
+type prober interface {
+	// Probe makes a real durable write.
+	Probe(ctx context.Context) error
+	Close() error
+}
+
+func openStore(ctx context.Context, c sqlite.Config) (recordStore, error) { return sqlite.Open(ctx, c) }
+
+// transports lists the transports that are reached by HTTP.
+func transports() []live.Upgrader {
+	return []live.Upgrader{websocket.New(websocket.Config{}), sse.New(sse.Config{})}
+}

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/api"
+	v1 "github.com/herald-push/herald/internal/api/v1"
+	"github.com/herald-push/herald/internal/demo"
+	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/version"
+)
+
+// quietLog takes what net/http has to say of broken clients to the debug
+// level: it is their trouble, and it repeats text that they sent.
+func quietLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler(), slog.LevelDebug) }
+
+// routes is what the public port serves.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	s.healthRoutes(mux)
+	v1.New(v1.Config{
+		Service: s.service, Version: version.Version(), Log: s.log, Draining: s.draining.Load, Observe: s.metrics.Request,
+		Limits: v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
+	}).Mount(mux)
+	live.Mount(mux, s.hub, transports()...)
+	home := "/docs"
+	if s.cfg.Server.Demo {
+		mux.Handle(demo.Path, demo.Handler())
+		home = demo.Path
+	}
+	mux.Handle("GET /{$}", http.RedirectHandler(home, http.StatusFound))
+	return mux
+}
+
+func (s *Server) healthRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "draining"})
+			return
+		}
+		if err := s.health.check(r.Context()); err != nil {
+			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	})
+}
+
+// opsRoutes is what the operations port serves.
+func (s *Server) opsRoutes() http.Handler {
+	mux := http.NewServeMux()
+	s.healthRoutes(mux)
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /admin/apps", s.admin(func(r *http.Request) (any, error) { return s.Admin().ListApps(r.Context()) }))
+	mux.HandleFunc("POST /admin/apps", s.admin(func(r *http.Request) (any, error) {
+		var in adminRequest
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, herald.Invalid("", "Send a JSON object.", "the body is not JSON")
+		}
+		return s.Admin().CreateApp(r.Context(), in.Name)
+	}))
+	mux.HandleFunc("POST /admin/apps/{key}/rotate", s.admin(func(r *http.Request) (any, error) {
+		return s.Admin().RotateApp(r.Context(), herald.AppKey(r.PathValue("key")))
+	}))
+	mux.HandleFunc("POST /admin/apps/{key}/page-tokens", s.admin(func(r *http.Request) (any, error) {
+		var in adminRequest
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, herald.Invalid("", "Send a JSON object.", "the body is not JSON")
+		}
+		token, err := s.Admin().PageToken(r.Context(), herald.AppKey(r.PathValue("key")), in.Installation)
+		return adminToken{token}, err
+	}))
+	return mux
+}
+
+type adminRequest struct {
+	Name         string `json:"name,omitempty"`
+	Installation string `json:"installation,omitempty"`
+}
+
+type adminToken struct {
+	Token string `json:"token"`
+}
+
+// adminError is an error on its way to the CLI.
+type adminError struct {
+	Code    herald.Code `json:"code"`
+	Message string      `json:"message"`
+	Remedy  string      `json:"remedy"`
+}
+
+// admin serves one call of the administration to who has read the token in the
+// data folder.
+func (s *Server) admin(do func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 {
+			writeJSON(w, http.StatusUnauthorized, adminError{herald.CodeUnauthorized, "the administration token is wrong", "Run the CLI on the machine and data folder of the server."})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, herald.MaxFrameBytes)
+		v, err := do(r)
+		if err != nil {
+			writeJSON(w, http.StatusUnprocessableEntity, asAdminError(err))
+			return
+		}
+		writeJSON(w, http.StatusOK, v)
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
+}
+
+var _ api.Admin = admin{}
