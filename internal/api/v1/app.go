@@ -1,0 +1,62 @@
+package v1
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/herald-push/herald/internal/api"
+)
+
+const (
+	exampleApp = `{"app_key":"k3x9q0a7c5m2p8r1t6v4w0z2","name":"Shop","created_at":"2026-11-01T08:00:00Z","device_aliases":false,"device_tags":false,"origins":["https://shop.example"],"devices":120,"online":14}`
+	exampleKey = `{"id":"k7","name":"newsletter","scopes":["messages:send"],"created_at":"2026-11-21T09:30:00Z"}`
+	newKey     = `{"id":"k7","name":"newsletter","scopes":["messages:send"],"created_at":"2026-11-21T09:30:00Z","key":"hk1.k3x9q0a7c5m2p8r1t6v4w0z2.k7.secret"}`
+)
+
+type keyInput struct {
+	ID string `path:"id" minLength:"1" doc:"ID of the key, as GET /v1/keys shows it." example:"k7"`
+}
+
+// addApp adds the operations on the app itself and its keys.
+func (a *API) addApp() {
+	register(a, operation{
+		id: "getApp", method: "GET", path: "/v1/app", tag: "App and keys", summary: "Show the app",
+		description: "Shows the app that the credentials belong to, with its settings and how many devices it has. Needs a back end's credentials.", answer: exampleApp,
+	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.AppView], error) {
+		return answer(a.service.Apps.Get(ctx, x.p))
+	})
+	register(a, operation{
+		id: "updateApp", method: "PATCH", path: "/v1/app", tag: "App and keys", summary: "Change the app", write: true,
+		description: "Members that are absent stay as they are. Needs the master secret.",
+		body:        api.AppUpdate{}, example: `{"origins":["https://shop.example"]}`, answer: exampleApp,
+	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.AppView], error) {
+		update, err := decode[api.AppUpdate](x)
+		if err != nil {
+			return nil, err
+		}
+		return answer(a.service.Apps.Update(ctx, x.p, update))
+	})
+	register(a, operation{
+		id: "listKeys", method: "GET", path: "/v1/keys", tag: "App and keys", summary: "List keys",
+		description: "Shows the Bearer keys of the app, without their secrets. Needs the master secret.", answer: `{"keys":[` + exampleKey + `]}`,
+	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.KeyList], error) {
+		return answer(a.service.Apps.Keys(ctx, x.p))
+	})
+	register(a, operation{
+		id: "createKey", method: "POST", path: "/v1/keys", tag: "App and keys", summary: "Make a key", status: http.StatusCreated, write: true,
+		description: "Makes a Bearer key that may do what its scopes say. The answer is the only time that the key is shown. Needs the master secret.",
+		body:        api.KeyRequest{}, example: `{"name":"newsletter","scopes":["messages:send"]}`, answer: newKey,
+	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.KeyAnswer], error) {
+		req, err := decode[api.KeyRequest](x)
+		if err != nil {
+			return nil, err
+		}
+		return answer(a.service.Apps.CreateKey(ctx, x.p, req))
+	})
+	register(a, operation{
+		id: "deleteKey", method: "DELETE", path: "/v1/keys/{id}", tag: "App and keys", summary: "Delete a key", write: true,
+		description: "Makes a key invalid at once. Needs the master secret.", errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, x *exchange, in *keyInput) (*none, error) {
+		return gone(a.service.Apps.DeleteKey(ctx, x.p, in.ID))
+	})
+}

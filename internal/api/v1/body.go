@@ -1,0 +1,124 @@
+package v1
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/strict"
+)
+
+// readBody reads the body of a request, whose length is bounded and whose
+// sender may not take for ever.
+func (a *API) readBody(x *exchange) error {
+	if err := jsonBody(x.r.Header); err != nil {
+		return err
+	}
+	// Not every connection has deadlines (tests, other servers); the server's
+	// own timeouts hold there.
+	control := http.NewResponseController(x.w.ResponseWriter)
+	_ = control.SetReadDeadline(time.Now().Add(a.cfg.BodyTime))
+	var err error
+	x.body, err = io.ReadAll(http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, herald.MaxRequestBytes))
+	// Without this the expired deadline would end the request's context while
+	// the service is still at work.
+	_ = control.SetReadDeadline(time.Time{})
+	var over *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &over):
+		return tooLarge()
+	}
+	x.w.Header().Set("Connection", "close")
+	return &refused{&herald.Error{Code: herald.CodeInvalidRequest, Message: "the body did not arrive whole and in time",
+		Remedy: "Send the request again.", Err: err}, http.StatusBadRequest}
+}
+
+// jsonBody checks the headers that describe the body.
+func jsonBody(h http.Header) error {
+	if c := h.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
+		return refusal(http.StatusUnsupportedMediaType, herald.CodeInvalidRequest, "Send the body without compression.", "the body has the content encoding %.40q", c)
+	}
+	v := h.Get("Content-Type")
+	if v == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(v)
+	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refusal(http.StatusUnsupportedMediaType, herald.CodeInvalidRequest, "Send JSON in UTF-8 with Content-Type: application/json.", "the body has the content type %.80q", v)
+	}
+	return nil
+}
+
+// acceptable checks that the caller takes JSON (RFC 9110, section 12.5.1).
+func acceptable(h http.Header) error {
+	values := h.Values("Accept")
+	if len(values) == 0 {
+		return nil
+	}
+	best, q := 0, 0.0 // how exact the best match is, and its weight
+	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		media, params, err := mime.ParseMediaType(item)
+		exact := map[string]int{"*/*": 1, "application/*": 2, "application/json": 3}[media]
+		if err != nil || exact < best || exact == 0 {
+			continue
+		}
+		best, q = exact, 1
+		if w, err := strconv.ParseFloat(params["q"], 64); err == nil {
+			q = w
+		}
+	}
+	if best > 0 && q > 0 {
+		return nil
+	}
+	return refusal(http.StatusNotAcceptable, herald.CodeInvalidRequest, "Accept application/json.", "this API answers with application/json only")
+}
+
+// parseQuery reads the query of a request and checks that path and query are
+// text.
+func parseQuery(u *url.URL) (url.Values, error) {
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, refusal(http.StatusBadRequest, herald.CodeInvalidRequest, "Percent-encode the values, and join them with &.", "the query of the address is malformed")
+	}
+	text := utf8.ValidString(u.Path)
+	for name, values := range q {
+		text = text && utf8.ValidString(name) && utf8.ValidString(strings.Join(values, ""))
+	}
+	if !text {
+		return nil, refusal(http.StatusBadRequest, herald.CodeInvalidRequest, "Percent-encode the bytes of UTF-8.", "the address is not UTF-8")
+	}
+	return q, nil
+}
+
+// checkParameter refuses parameters that the operation does not have.
+func (op *operation) checkParameter(name string, values []string) error {
+	if !slices.Contains(op.query, name) {
+		remedy := "This operation takes no parameters in the address."
+		if near := strict.Nearest(name, op.query); near != "" {
+			remedy = "Did you mean " + strconv.Quote(near) + "?"
+		} else if len(op.query) > 0 {
+			remedy = "Known here: " + strings.Join(op.query, ", ") + "."
+		}
+		return herald.Invalid(clip(name), remedy, "the parameter is not known")
+	}
+	if len(values) > 1 {
+		return herald.Invalid(name, "Give each parameter once.", "the parameter occurs %d times", len(values))
+	}
+	return nil
+}
+
+// clip shortens a name of the caller's that an answer repeats.
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], "") }
+
+func sortedKeys(q url.Values) []string { return slices.Sorted(maps.Keys(q)) }

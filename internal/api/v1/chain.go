@@ -1,0 +1,188 @@
+package v1
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/api"
+)
+
+// exchange is one request on its way through the chain.
+type exchange struct {
+	id   string // of the request, for the log and the caller
+	op   *operation
+	p    api.Principal
+	body []byte
+	w    *writer
+	r    *http.Request
+}
+
+type exchangeKey struct{}
+
+// exchangeOf gives the exchange that a handler was called for.
+func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+
+// ServeHTTP answers one request below /v1.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	x := a.exchange(w, r)
+	defer func() {
+		if v := recover(); v != nil {
+			a.recovered(x, v)
+		}
+		x.w.finish()
+		took := time.Since(start)
+		a.cfg.Observe(x.operation(), x.w.status, took)
+		a.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request_id", x.id),
+			slog.String("operation", x.operation()), slog.Int("status", x.w.status), slog.Duration("took", took))
+	}()
+	if err := a.serve(x); err != nil {
+		a.refuse(x, err)
+	}
+}
+
+func (a *API) exchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{id: strings.ToLower(rand.Text()[:16]), w: &writer{ResponseWriter: w, timeout: a.cfg.BodyTime}, r: r}
+	h := w.Header()
+	h.Set("X-Request-Id", x.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	openToScripts(h)
+	return x
+}
+
+func (x *exchange) operation() string {
+	if x.op == nil {
+		return "none"
+	}
+	return x.op.id
+}
+
+// serve takes a request through every check, in the order of what they cost.
+func (a *API) serve(x *exchange) error {
+	if err := a.route(x); err != nil || x.op == nil {
+		return err
+	}
+	switch {
+	case x.op.write && a.cfg.Draining():
+		return &herald.Error{Code: herald.CodeDraining, Message: "this node is going away",
+			Remedy: "Repeat the request; another node, or this one after its restart, will take it.", RetryAfter: drainPause}
+	case x.r.ContentLength > herald.MaxRequestBytes:
+		return tooLarge()
+	}
+	if err := acceptable(x.r.Header); err != nil {
+		return err
+	}
+	if err := x.checkAddress(); err != nil {
+		return err
+	}
+	if err := a.authenticate(x); err != nil {
+		return err
+	}
+	if err := a.admitOrigin(x, x.p.App); err != nil {
+		return err
+	}
+	if x.op.body != nil {
+		if err := a.readBody(x); err != nil {
+			return err
+		}
+	}
+	a.mux.ServeHTTP(x.w, x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x)))
+	return nil
+}
+
+// drainPause is when to come back to a node that is draining.
+const drainPause = 5 * time.Second
+
+// route finds the operation. Where there is none it answers a preflight, or
+// gives the error, which counts against the caller's address.
+func (a *API) route(x *exchange) error {
+	a.limits.show(x.w.Header(), a.limits.strangers, a.address(x))
+	h, pattern := a.mux.Handler(x.r)
+	if op := a.ops[pattern]; op != nil {
+		x.op = op
+		return nil
+	}
+	// The mux knows which methods a path has; its refusal is read, not sent.
+	rec := headOnly{header: http.Header{}}
+	h.ServeHTTP(&rec, x.r)
+	allow := rec.header.Get("Allow")
+	if preflight(x.r) && allow != "" {
+		answerPreflight(x.w, allow)
+		return nil
+	}
+	if err := a.limits.take(x.w.Header(), a.limits.strangers, a.address(x)); err != nil {
+		return err
+	}
+	if allow != "" {
+		x.w.Header().Set("Allow", allow)
+		return refusal(http.StatusMethodNotAllowed, herald.CodeInvalidRequest, "Use one of: "+allow+".", "this path has no method %.20q", x.r.Method)
+	}
+	return herald.Errorf(herald.CodeNotFound, "See /docs for the paths of this API; names within a path are percent-encoded.", "there is nothing at this path")
+}
+
+// recovered answers a request whose handling panicked.
+func (a *API) recovered(x *exchange, v any) {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	a.cfg.Log.LogAttrs(x.r.Context(), slog.LevelError, "panic", slog.String("request_id", x.id),
+		slog.String("operation", x.operation()), slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+	if x.w.sent {
+		// Half an answer must not look like a whole one.
+		panic(http.ErrAbortHandler)
+	}
+	x.w.status = 0
+	writeProblem(x.w, internalProblem(x.id))
+}
+
+// writer holds the status back until the first byte of the body, so that an
+// answer that cannot be encoded may still become a 500, and knows what was
+// answered.
+type writer struct {
+	http.ResponseWriter
+	timeout time.Duration
+	status  int
+	sent    bool
+}
+
+// WriteHeader remembers the status; the last one before the body counts.
+func (w *writer) WriteHeader(status int) { w.status = status }
+
+// Write sends the head, if that has not happened, and a part of the body.
+func (w *writer) Write(b []byte) (int, error) {
+	w.finish()
+	return w.ResponseWriter.Write(b)
+}
+
+// finish sends the head. A reader that does not take the answer loses the
+// connection after a while; net/http lifts the deadline for the next request.
+func (w *writer) finish() {
+	if w.sent {
+		return
+	}
+	w.sent = true
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
+	w.ResponseWriter.WriteHeader(w.status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// headOnly is a response writer that keeps the head and drops the rest.
+type headOnly struct{ header http.Header }
+
+func (h *headOnly) Header() http.Header         { return h.header }
+func (h *headOnly) Write(b []byte) (int, error) { return len(b), nil }
+func (h *headOnly) WriteHeader(int)             {}
