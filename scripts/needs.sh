@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what the tests need, where it is missing: Debian packages when this
+# machine has apt-get and this user may use it, and the npm packages of
+# test/interop. What it cannot have it says plainly and goes on: the tests
+# concerned then report "unavailable", which make test lists at its end.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_node() {
+	have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]
+}
+
+have_chromium() { have chromium || have chromium-browser || have google-chrome; }
+
+# The race detector needs a C compiler and the headers of the C library.
+have_cc() {
+	have "${CC:-gcc}" && echo '#include <stdlib.h>' | "${CC:-gcc}" -E -x c - >/dev/null 2>&1
+}
+
+missing() {
+	have curl || echo curl
+	have git || echo git
+	have_chromium || echo chromium
+	have_node || echo nodejs npm
+	have_cc || echo gcc libc6-dev
+}
+
+install_debian() {
+	local sudo=()
+	if ! have apt-get; then
+		echo "cannot install: $* (no apt-get on this machine; install them by its own means)"
+		return 0
+	fi
+	if [ "$(id -u)" != 0 ]; then
+		if ! have sudo || ! sudo -n true 2>/dev/null; then
+			echo "cannot install: $* (needs root: apt-get install $*)"
+			return 0
+		fi
+		sudo=(sudo)
+	fi
+	echo "installing: $*"
+	export DEBIAN_FRONTEND=noninteractive
+	local log
+	log=$(mktemp)
+	if ! { "${sudo[@]}" apt-get update -q &&
+		"${sudo[@]}" apt-get install -qy --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
+		echo "cannot install: $* (apt-get failed):"
+		tail -n 5 "$log" | sed 's/^/  /'
+	fi
+	rm -f "$log"
+}
+
+# npm ci only when the lock file is not the one that was installed last.
+install_npm() {
+	local dir=test/interop stamp
+	[ -f "$dir/package-lock.json" ] || return 0
+	if ! have_node; then
+		echo "cannot install: the npm packages of $dir (no node of version 20 or later)"
+		return 0
+	fi
+	stamp=$(cksum <"$dir/package-lock.json")
+	if [ -f "$dir/node_modules/.lock-stamp" ] && [ "$(cat "$dir/node_modules/.lock-stamp")" = "$stamp" ]; then
+		return 0
+	fi
+	echo "installing: the npm packages of $dir"
+	if (cd "$dir" && npm ci --no-audit --no-fund --loglevel=error </dev/null); then
+		echo "$stamp" >"$dir/node_modules/.lock-stamp"
+	else
+		echo "cannot install: the npm packages of $dir (npm ci failed)"
+	fi
+}
+
+read -r -a packages <<<"$(missing | tr '\n' ' ')"
+if [ "${#packages[@]}" -gt 0 ]; then
+	install_debian "${packages[@]}"
+fi
+install_npm
