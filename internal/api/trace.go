@@ -28,10 +28,15 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 	}
 	t := Trace{MessageID: id, RegistrationID: device, Steps: []TraceStep{{Time: m.Accepted, Event: "accepted", Text: "Herald accepted the message."}}}
 	if m.State == herald.MessageScheduled || m.Target < 0 {
+		if !p.Backend() && !slices.Contains(m.Audience.RegistrationIDs, device) {
+			return Trace{}, messageNotFound(id) // nobody knows yet whether it is for this device
+		}
 		t.Steps[0].Event, t.Steps[0].Text = "scheduled", "Herald accepted the message for "+stamp(m.Due)+"."
 		t.Summary = "Not sent yet: it is scheduled for " + stamp(m.Due) + ", and who it is for is decided then."
 		if m.State == herald.MessageWithdrawn {
 			t.Summary = "Never sent: it was withdrawn before it was due."
+		} else if m.State == herald.MessageExpired {
+			t.Summary = "Never sent: its TTL ended before the server could release it."
 		}
 		return t, nil
 	}
@@ -46,7 +51,7 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 		}
 		return t, nil
 	}
-	t.Steps = append(t.Steps, TraceStep{Time: m.Due, Event: "released", Text: fmt.Sprintf("Released to %d device(s), this one among them.", m.Target)})
+	t.Steps = append(t.Steps, TraceStep{Time: m.Due, Event: "released", Text: released(m.Target)})
 	history, err := s.history(ctx, m, d.Ord)
 	if err != nil {
 		return Trace{}, err
@@ -74,6 +79,13 @@ func (s *Messages) history(ctx context.Context, m *record.Message, o herald.Ordi
 		}
 	}
 	return out, nil
+}
+
+func released(devices int64) string {
+	if devices == 1 {
+		return "Released to this device alone."
+	}
+	return fmt.Sprintf("Released to %d devices, this one among them.", devices)
 }
 
 func stepText(e record.Event) string {
@@ -123,6 +135,9 @@ func summary(state herald.DeliveryState, m *record.Message, online bool, seen ti
 		}
 		return fmt.Sprintf("Waiting: the device is not connected (last seen %s); it will be sent the message when it connects before %s.", stamp(seen), stamp(m.Expires()))
 	case herald.StateSent:
+		if m.TTL == 0 {
+			return "Sent, not acknowledged yet: it was written to the device's connection; with TTL 0 it is not sent again."
+		}
 		return "Sent, not acknowledged yet: it was written to the device's connection, and is sent again when the device reconnects without having acknowledged it."
 	case herald.StateReceived:
 		return "Received: the device has it."

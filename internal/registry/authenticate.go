@@ -45,12 +45,13 @@ func (r *Registry) Key(ctx context.Context, token string) (record.APIKey, error)
 	if app == nil {
 		return record.APIKey{}, wrong
 	}
+	now := r.now().UTC()
 	app.mu.Lock()
 	row, known := app.apiKeys[f[2]]
-	stale := known && r.now().Sub(row.LastUsed) > time.Minute
 	valid := known && sameSecret(row.Hash, f[3])
-	if valid && stale {
-		row.LastUsed = r.now().UTC()
+	stale := valid && now.Sub(row.LastUsed) > time.Minute
+	if stale {
+		row.LastUsed = now
 		app.apiKeys[row.ID] = row
 	}
 	app.mu.Unlock()
@@ -58,11 +59,25 @@ func (r *Registry) Key(ctx context.Context, token string) (record.APIKey, error)
 		return record.APIKey{}, wrong
 	}
 	if stale {
-		if err := r.store.PutKey(ctx, row); err != nil {
+		if err := r.noteUse(ctx, app, row); err != nil {
 			r.log.WarnContext(ctx, "registry: the last use of a key was not written", "error", err)
 		}
 	}
 	return row, nil
+}
+
+// noteUse writes when a key was used, unless it was deleted meanwhile: writing
+// it then would bring it back.
+func (r *Registry) noteUse(ctx context.Context, app *App, row record.APIKey) error {
+	app.change.Lock()
+	defer app.change.Unlock()
+	app.mu.Lock()
+	_, there := app.apiKeys[row.ID]
+	app.mu.Unlock()
+	if !there {
+		return nil
+	}
+	return r.store.PutKey(ctx, row)
 }
 
 // DeviceAuth is what a device token proves.
@@ -95,8 +110,11 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 	if c.epoch != app.Epoch {
 		// After a restore from backup the ordinal may be another one.
 		d, err := r.store.Device(ctx, key, c.id)
-		if err != nil || d.Generation != c.generation {
-			return a, wrong
+		switch {
+		case err != nil && herald.CodeOf(err) != herald.CodeNotFound:
+			return DeviceAuth{}, err // the token may be good
+		case err != nil || d.Generation != c.generation:
+			return DeviceAuth{}, wrong
 		}
 		a.Ord, a.Fresh = d.Ord, app.token(d)
 	}
@@ -111,15 +129,17 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 		}
 	})
 	if dead {
-		return a, wrong
+		return DeviceAuth{}, wrong
 	}
 	if raised {
 		d, err := r.store.Device(ctx, key, c.id)
-		if err != nil {
-			return a, err
-		}
-		if d.Generation != c.generation {
-			return a, unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token was revoked")
+		switch {
+		case herald.CodeOf(err) == herald.CodeNotFound:
+			return DeviceAuth{}, wrong
+		case err != nil:
+			return DeviceAuth{}, err
+		case d.Generation != c.generation:
+			return DeviceAuth{}, unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token was revoked")
 		}
 	}
 	app.mu.Lock()
@@ -140,7 +160,7 @@ func (r *Registry) PageToken(key herald.AppKey, installation string) (string, er
 	return app.keys.pageToken(key, installation, r.now().Add(PageTokenTTL)), nil
 }
 
-// Page checks a page token. id is empty until the installation has registered.
+// Page checks a page token and gives the installation that it is for.
 func (r *Registry) Page(ctx context.Context, token string) (key herald.AppKey, installation string, err error) {
 	wrong := unauthorized("Get a new link: herald dev prints one.", "the page token is not valid")
 	prefix, key, ok := appOf(token)
@@ -198,11 +218,12 @@ func (r *Registry) ParseCursor(key herald.AppKey, cursor string) (herald.Pos, bo
 	return pos, ok && epoch == app.Epoch
 }
 
-// AllowedOrigin reports whether a browser at a web origin may use an app.
+// AllowedOrigin reports whether a browser at a web origin may use an app. For
+// an unknown app it may: the call itself will say that there is none.
 func (r *Registry) AllowedOrigin(key herald.AppKey, origin string) bool {
 	app := r.app(key)
 	if app == nil {
-		return false
+		return true
 	}
 	list := app.Row().Settings.Origins
 	return len(list) == 0 || slices.Contains(list, origin)
