@@ -1,0 +1,217 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// Accept makes a message durable, and with it its first release, or the job
+// that will release it.
+func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted, error) {
+	app, err := db.apps.id(a.App)
+	if err != nil {
+		return record.Accepted{}, err
+	}
+	audience, err := json.Marshal(a.Audience)
+	if err != nil {
+		return record.Accepted{}, fmt.Errorf("sqlite: writing an audience: %w", err)
+	}
+	m := &a.Message
+	tg := target{form: formNone}
+	if !a.Volatile && !scheduled(m) {
+		if tg, err = newTarget(m); err != nil {
+			return record.Accepted{}, err
+		}
+	}
+	fresh := func(t *tx) error { return t.unused(app, m.ID) }
+	drafted := false
+	if tg.form == formChunks {
+		// A repetition must not write a megabyte to learn that it is one.
+		prior, err := db.prior(ctx, app, a.Idempotency)
+		if err != nil || prior != nil {
+			return record.Accepted{Prior: prior}, err
+		}
+		drafted = true
+		if err := db.draft(ctx, app, m.ID, &tg, fresh); err != nil {
+			db.dropDraft(ctx, app, m.ID, fresh)
+			return record.Accepted{}, err
+		}
+	}
+	var out record.Accepted
+	err = db.write(ctx, func(t *tx) error {
+		var err error
+		out, err = t.accept(app, &a, tg, audience)
+		return err
+	})
+	if drafted && (err != nil || out.Prior != nil) {
+		db.dropDraft(ctx, app, m.ID, fresh)
+	}
+	if err != nil {
+		return record.Accepted{}, err
+	}
+	return out, nil
+}
+
+// scheduled reports whether a message waits for its time.
+func scheduled(m *record.Message) bool {
+	return m.State == herald.MessageScheduled || m.Scheduled()
+}
+
+func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte) (record.Accepted, error) {
+	if prior, err := t.repeated(app, a.Idempotency); err != nil || prior != nil {
+		return record.Accepted{Prior: prior}, err
+	}
+	if err := t.keep(app, a.Idempotency); err != nil || a.Volatile {
+		return record.Accepted{}, err
+	}
+	m, state := &a.Message, herald.MessageSending
+	devices := m.Target
+	var out record.Accepted
+	if scheduled(m) {
+		state, devices = herald.MessageScheduled, -1
+	} else {
+		h, err := t.head(app)
+		if err != nil {
+			return out, err
+		}
+		if out, err = t.release(app, h, m, tg); err != nil {
+			return out, err
+		}
+	}
+	_, err := t.exec(`INSERT INTO msg (app, id, state, ended, ends, pos, end_pos, eval_pos, by_alias, devices, unknown, first_n,
+		priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc)
+		VALUES (?, ?, ?, 0, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		app, int64(m.ID), string(state), millis(m.Expires()), int64(out.Pos), int64(m.EvalPos), flag(m.ByAlias), devices, m.Unknown,
+		int64(out.FirstN), string(m.Priority), m.CollapseKey, m.OrderingKey, m.TTL.Milliseconds(), millis(m.Accepted), millis(m.Due),
+		string(audience), blob(m.Body), checksum(m.Body), tg.form, blob(tg.bytes), checksum(tg.bytes))
+	if err != nil {
+		return out, err
+	}
+	if m.CollapseKey != "" {
+		if _, err := t.exec("INSERT INTO collapse (app, collapse_key, msg) VALUES (?, ?, ?)", app, m.CollapseKey, int64(m.ID)); err != nil {
+			return out, err
+		}
+	}
+	if state == herald.MessageScheduled {
+		_, err = t.exec("INSERT INTO job (app, kind, msg, due, at, fence) VALUES (?, ?, ?, ?, ?, 0)",
+			app, record.JobRelease, int64(m.ID), millis(m.Due), millis(m.Due))
+	}
+	return out, err
+}
+
+// release gives a message its log position and, if it is direct, the delivery
+// numbers and entries of its devices.
+func (t *tx) release(app int64, h *head, m *record.Message, tg target) (record.Accepted, error) {
+	out := record.Accepted{Pos: t.next(h)}
+	if err := t.logRelease(app, h, out.Pos, record.ReleaseMessage, m.ID); err != nil {
+		return out, err
+	}
+	switch tg.form {
+	case formDirect:
+		out.FirstN = h.NextN
+		h.NextN += uint64(len(m.Direct))
+		return out, t.putEntries(app, m, out)
+	case formChunks:
+		if _, err := t.exec("DELETE FROM target_draft WHERE app = ? AND msg = ?", app, int64(m.ID)); err != nil {
+			return out, err
+		}
+	}
+	_, err := t.exec("INSERT INTO group_msg (app, pos, msg) VALUES (?, ?, ?)", app, int64(out.Pos), int64(m.ID))
+	return out, err
+}
+
+func (t *tx) logRelease(app int64, h *head, pos herald.Pos, kind record.ReleaseKind, id herald.MessageID) error {
+	t.news = append(t.news, news{app: h.key, release: pos})
+	_, err := t.exec("INSERT INTO release_log (app, pos, kind, msg, at) VALUES (?, ?, ?, ?, ?)",
+		app, int64(pos), string(kind), int64(id), millis(t.db.cfg.Now()))
+	return err
+}
+
+// entriesAtOnce is how many entries one statement writes, where there are so
+// many.
+const entriesAtOnce = 50
+
+const putEntry = "INSERT INTO entry (app, ord, pos, n, msg) VALUES (?, ?, ?, ?, ?)"
+
+func (t *tx) putEntries(app int64, m *record.Message, at record.Accepted) error {
+	many := putEntry + strings.Repeat(", (?, ?, ?, ?, ?)", entriesAtOnce-1)
+	args := make([]any, 0, 5*min(len(m.Direct), entriesAtOnce))
+	for i := 0; i < len(m.Direct); {
+		n, q := 1, putEntry
+		if len(m.Direct)-i >= entriesAtOnce {
+			n, q = entriesAtOnce, many
+		}
+		args = args[:0]
+		for j := range n {
+			args = append(args, app, int64(m.Direct[i+j]), int64(at.Pos), int64(at.FirstN)+int64(i+j), int64(m.ID))
+		}
+		if _, err := t.exec(q, args...); err != nil {
+			return err
+		}
+		i += n
+	}
+	return nil
+}
+
+// unused refuses the ID of a message that exists.
+func (t *tx) unused(app int64, id herald.MessageID) error {
+	var one int64
+	ok, err := t.row("SELECT 1 FROM msg WHERE app = ? AND id = ?", []any{app, int64(id)}, &one)
+	if err == nil && ok {
+		err = herald.Errorf(herald.CodeConflict, "Make another message ID.", "the message exists already")
+	}
+	return err
+}
+
+const readIdempotency = "SELECT hash, answer FROM idempotency WHERE app = ? AND idem_key = ? AND expires > ?"
+
+// repeated gives the answer to an earlier call with the same key, or nil.
+func (t *tx) repeated(app int64, i *record.Idempotency) ([]byte, error) {
+	if i == nil {
+		return nil, nil
+	}
+	var hash, answer []byte
+	ok, err := t.row(readIdempotency, []any{app, i.Key, millis(t.db.cfg.Now())}, &hash, &answer)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return compare(i, hash, answer)
+}
+
+// prior is repeated outside a commit.
+func (db *DB) prior(ctx context.Context, app int64, i *record.Idempotency) ([]byte, error) {
+	if i == nil {
+		return nil, nil
+	}
+	var hash, answer []byte
+	ok, err := found(db.readers.QueryRowContext(ctx, readIdempotency, app, i.Key, millis(db.cfg.Now())).Scan(&hash, &answer))
+	if err != nil || !ok {
+		return nil, wrap(err)
+	}
+	return compare(i, hash, answer)
+}
+
+func compare(i *record.Idempotency, hash, answer []byte) ([]byte, error) {
+	if !bytes.Equal(hash, i.Hash) {
+		return nil, herald.Errorf(herald.CodeIdempotencyConflict, "Use a new Idempotency-Key for a new request.",
+			"the Idempotency-Key was used for another request")
+	}
+	return blob(answer), nil
+}
+
+// keep writes the row of a key, over one that has expired.
+func (t *tx) keep(app int64, i *record.Idempotency) error {
+	if i == nil {
+		return nil
+	}
+	_, err := t.exec(`INSERT INTO idempotency (app, idem_key, hash, answer, expires) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (app, idem_key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, expires = excluded.expires`,
+		app, i.Key, blob(i.Hash), blob(i.Answer), millis(i.Until))
+	return err
+}

@@ -1,0 +1,314 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// maxGroup is how many operations one commit takes at most.
+const maxGroup = 512
+
+// maxYields is how often the writer lets other goroutines run before it closes
+// a group that is smaller than the last.
+const maxYields = 4
+
+// op is one write that waits for its turn. run may be called twice (see
+// writer.commit), so that it assigns its results and never appends to them.
+type op struct {
+	run   func(*tx) error
+	taken atomic.Bool // by the writer, or by a caller that gave up
+	err   error       // to be read after done is closed
+	done  chan struct{}
+}
+
+// writer is the one goroutine that writes. It gathers the operations that
+// have queued up while the previous commit was being synced, and runs them in
+// one transaction; there is no artificial delay.
+type writer struct {
+	db     *DB
+	conn   *sql.Conn
+	ops    chan *op
+	quit   chan struct{}
+	done   chan struct{}
+	once   sync.Once
+	failed failure
+	// Used by the goroutine only: prepared statements, and how many
+	// operations the last group had.
+	stmts map[string]*sql.Stmt
+	last  int
+	// sync commits; tests put a failing disk here.
+	sync func() error
+}
+
+func (w *writer) start(ctx context.Context, db *DB) error {
+	conn, err := db.writers.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("sqlite: opening the writer: %w", err)
+	}
+	w.db, w.conn = db, conn
+	w.ops = make(chan *op, maxGroup)
+	w.quit, w.done = make(chan struct{}), make(chan struct{})
+	w.stmts = map[string]*sql.Stmt{}
+	w.sync = func() error { return w.control("COMMIT") }
+	return nil
+}
+
+// write runs an operation in a group commit and answers when it is durable.
+// If ctx ends before the operation has started nothing is written; after that
+// the caller waits for the outcome, so that an error means "not done".
+func (db *DB) write(ctx context.Context, run func(*tx) error) error {
+	w := &db.w
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := w.failed.err(); err != nil {
+		return err
+	}
+	o := &op{run: run, done: make(chan struct{})}
+	select {
+	case w.ops <- o:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return wrap(errClosed)
+	}
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		if o.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-o.done
+	case <-w.done:
+		// The writer is gone; it may have answered just before.
+		if o.taken.CompareAndSwap(false, true) {
+			return wrap(errClosed)
+		}
+		<-o.done
+	}
+	return o.err
+}
+
+// stop ends the goroutine after the operations that it holds.
+func (w *writer) stop() {
+	w.once.Do(func() { close(w.quit) })
+	<-w.done
+}
+
+func (w *writer) close() error {
+	var errs []error
+	for _, s := range w.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+func (w *writer) loop() {
+	defer close(w.done)
+	group := make([]*op, 0, maxGroup)
+	for {
+		select {
+		case o := <-w.ops:
+			group = w.gather(append(group[:0], o))
+		case <-w.quit:
+			return
+		}
+		w.commit(group)
+		clear(group)
+	}
+}
+
+// gather takes what is waiting, without those whose callers gave up.
+func (w *writer) gather(group []*op) []*op {
+	if !group[0].taken.CompareAndSwap(false, true) {
+		group = group[:0]
+	}
+	for yields := 0; len(group) < maxGroup; {
+		select {
+		case o := <-w.ops:
+			if o.taken.CompareAndSwap(false, true) {
+				group = append(group, o)
+			}
+		default:
+			// Callers that were answered a moment ago are about to ask for
+			// more. Let them run before the group is closed: without it every
+			// other commit is nearly empty.
+			if yields == maxYields || len(group) >= w.last {
+				w.last = len(group)
+				return group
+			}
+			yields++
+			runtime.Gosched()
+		}
+	}
+	w.last = len(group)
+	return group
+}
+
+// commit runs a group in one transaction. If the SQL of one operation fails,
+// everything is rolled back and the operations are run again one by one, so
+// that the bad one fails alone.
+func (w *writer) commit(group []*op) {
+	if len(group) == 0 {
+		return
+	}
+	err := w.attempt(group)
+	switch {
+	case err == nil:
+		return
+	case len(group) > 1 && !shared(err) && w.failed.err() == nil:
+		for _, o := range group {
+			w.commit([]*op{o})
+		}
+		return
+	}
+	for _, o := range group {
+		o.answer(wrap(err))
+	}
+}
+
+func (o *op) answer(err error) {
+	o.err = err
+	close(o.done)
+}
+
+// attempt runs a group once. If it returns nil every operation was answered;
+// else nothing was written and nobody was answered.
+func (w *writer) attempt(group []*op) error {
+	if err := w.failed.err(); err != nil {
+		return err
+	}
+	if err := w.control("BEGIN IMMEDIATE"); err != nil {
+		return w.abandon(err)
+	}
+	t := &tx{db: w.db, w: w, heads: map[int64]*head{}}
+	errs := make([]error, len(group))
+	for i, o := range group {
+		before := t.writes
+		errs[i] = o.run(t)
+		if err := errs[i]; err != nil && (!logical(err) || t.writes != before) {
+			return w.abandon(err)
+		}
+	}
+	if t.writes > 0 {
+		if err := t.writeHeads(); err != nil {
+			return w.abandon(err)
+		}
+	}
+	if err := w.sync(); err != nil {
+		return w.abandon(err)
+	}
+	t.tell()
+	for i, o := range group {
+		o.answer(errs[i])
+	}
+	return nil
+}
+
+// abandon rolls back after an error and gives it back. After an error of the
+// disk the database is not written to again.
+func (w *writer) abandon(err error) error {
+	if fatal(err) {
+		w.failed.set(err)
+		w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)
+	}
+	// SQLite rolls back by itself after some errors, and then refuses this.
+	if rerr := w.control("ROLLBACK"); rerr != nil && fatal(rerr) {
+		w.failed.set(rerr)
+	}
+	if failed := w.failed.err(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (w *writer) control(q string) error {
+	_, err := w.conn.ExecContext(context.Background(), q)
+	return err
+}
+
+// logical reports whether an operation refused by its own rules, before it
+// wrote anything.
+func logical(err error) bool {
+	var e *herald.Error
+	return errors.As(err, &e)
+}
+
+// tx is a running group commit as its operations see it.
+type tx struct {
+	db     *DB
+	w      *writer
+	writes int // statements that may have changed something
+	heads  map[int64]*head
+	news   []news
+}
+
+// news is what must be told after the commit.
+type news struct {
+	app     herald.AppKey
+	created int64 // a new app's number
+	sets    *record.SetLogEntry
+	release herald.Pos
+}
+
+func (t *tx) tell() {
+	for _, n := range t.news {
+		switch {
+		case n.created != 0:
+			t.db.apps.add(n.app, n.created)
+		case n.sets != nil && t.db.cfg.OnSets != nil:
+			t.db.cfg.OnSets(n.app, *n.sets)
+		case n.release != 0 && t.db.cfg.OnRelease != nil:
+			t.db.cfg.OnRelease(n.app, n.release)
+		}
+	}
+}
+
+func (t *tx) stmt(q string) (*sql.Stmt, error) {
+	if s, ok := t.w.stmts[q]; ok {
+		return s, nil
+	}
+	s, err := t.w.conn.PrepareContext(context.Background(), q)
+	if err == nil {
+		t.w.stmts[q] = s
+	}
+	return s, err
+}
+
+// exec changes rows and tells how many.
+func (t *tx) exec(q string, args ...any) (int64, error) {
+	s, err := t.stmt(q)
+	if err != nil {
+		return 0, err
+	}
+	t.writes++
+	r, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// row reads at most one row and tells whether there was one.
+func (t *tx) row(q string, args []any, dest ...any) (bool, error) {
+	s, err := t.stmt(q)
+	if err != nil {
+		return false, err
+	}
+	return found(s.QueryRowContext(context.Background(), args...).Scan(dest...))
+}
+
+func found(err error) (bool, error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}

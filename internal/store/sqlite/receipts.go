@@ -1,0 +1,178 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// AppendReceipts writes events as the next batch of an app's receipt log.
+func (db *DB) AppendReceipts(ctx context.Context, app herald.AppKey, events []record.Event) (uint64, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return 0, err
+	}
+	b, err := record.AppendEvents(nil, events)
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: writing receipts: %w", err)
+	}
+	var n int64
+	err = db.write(ctx, func(t *tx) error {
+		if _, err := t.row("SELECT last FROM receipt_head WHERE app = ?", []any{a}, &n); err != nil {
+			return err
+		}
+		n++
+		if _, err := t.exec("UPDATE receipt_head SET last = ? WHERE app = ?", n, a); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO receipt_log (app, n, batch, crc) VALUES (?, ?, ?, ?)", a, n, b, checksum(b))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return uint64(n), nil
+}
+
+// ReceiptLog walks the batches that are not folded yet, ascending. each must
+// not call the database.
+func (db *DB) ReceiptLog(ctx context.Context, app herald.AppKey, each func(record.Batch) error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	return scan(ctx, db.readers, "SELECT n, batch, crc FROM receipt_log WHERE app = ? ORDER BY n", []any{a}, func(r *sql.Rows) error {
+		var batch record.Batch
+		var b sql.RawBytes
+		var crc int64
+		if err := r.Scan(&batch.N, &b, &crc); err != nil {
+			return wrap(err)
+		}
+		row := func() string { return fmt.Sprintf("receipt_log %s, batch %d", app, batch.N) }
+		if err := verify(b, crc, row); err != nil {
+			return err
+		}
+		var err error
+		if batch.Events, err = record.ParseEvents(b); err != nil {
+			return damaged(row(), err)
+		}
+		return each(batch)
+	})
+}
+
+// FoldReceipts replaces chunks, appends segments and drops the log up to a
+// batch.
+func (db *DB) FoldReceipts(ctx context.Context, f record.Fold) error {
+	a, err := db.apps.id(f.App)
+	if err != nil {
+		return err
+	}
+	bits := make([][]byte, len(f.Chunks))
+	for i, c := range f.Chunks {
+		if bits[i], err = record.AppendSet(nil, c.Bits); err != nil {
+			return fmt.Errorf("sqlite: writing a chunk: %w", err)
+		}
+	}
+	return db.write(ctx, func(t *tx) error {
+		var last, upto uint64
+		if _, err := t.row("SELECT last, upto FROM receipt_head WHERE app = ?", []any{a}, &last, &upto); err != nil {
+			return err
+		}
+		if f.Upto <= upto || f.Upto > last {
+			return herald.Errorf(herald.CodeConflict, "Read the receipt log again and fold what is there.",
+				"the log is folded up to %d and ends at %d; %d is not between", upto, last, f.Upto)
+		}
+		if _, err := t.exec("UPDATE receipt_head SET upto = ? WHERE app = ?", int64(f.Upto), a); err != nil {
+			return err
+		}
+		for i, c := range f.Chunks {
+			if err := t.putStateChunk(a, c, bits[i]); err != nil {
+				return err
+			}
+		}
+		for _, s := range f.Segments {
+			if _, err := t.exec("INSERT INTO receipt_seg (app, msg, slab, from_n, batch, crc) VALUES (?, ?, ?, ?, ?, ?)",
+				a, int64(s.Msg), int64(s.Slab), int64(s.From), blob(s.Batch), checksum(s.Batch)); err != nil {
+				return err
+			}
+		}
+		_, err := t.exec("DELETE FROM receipt_log WHERE app = ? AND n <= ?", a, int64(f.Upto))
+		return err
+	})
+}
+
+// putStateChunk replaces a chunk; an empty one is deleted.
+func (t *tx) putStateChunk(app int64, c record.Chunk, bits []byte) error {
+	var err error
+	switch {
+	case c.Msg == 0 && c.Bits.Empty():
+		_, err = t.exec("DELETE FROM direct_chunk WHERE app = ? AND state = ? AND slice = ?", app, string(c.State), int64(c.Index))
+	case c.Msg == 0:
+		_, err = t.exec(`INSERT INTO direct_chunk (app, state, slice, bits, crc) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (app, state, slice) DO UPDATE SET bits = excluded.bits, crc = excluded.crc`,
+			app, string(c.State), int64(c.Index), bits, checksum(bits))
+	case c.Bits.Empty():
+		_, err = t.exec("DELETE FROM msg_chunk WHERE app = ? AND msg = ? AND state = ? AND slab = ?", app, int64(c.Msg), string(c.State), int64(c.Index))
+	default:
+		_, err = t.exec(`INSERT INTO msg_chunk (app, msg, state, slab, bits, crc) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (app, msg, state, slab) DO UPDATE SET bits = excluded.bits, crc = excluded.crc`,
+			app, int64(c.Msg), string(c.State), int64(c.Index), bits, checksum(bits))
+	}
+	return err
+}
+
+// StateChunks walks the chunks of one message, or (0) of all direct messages
+// of the app. The target's own chunks are not among them. each must not call
+// the database.
+func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	q, args := "SELECT state, slice, bits, crc FROM direct_chunk WHERE app = ?", []any{a}
+	if msg != 0 {
+		q = "SELECT state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ?"
+		args = append(args, int64(msg), string(record.TargetState))
+	}
+	return scan(ctx, db.readers, q, args, func(r *sql.Rows) error {
+		c := record.Chunk{Msg: msg}
+		var b sql.RawBytes
+		var crc int64
+		if err := r.Scan(&c.State, &c.Index, &b, &crc); err != nil {
+			return wrap(err)
+		}
+		var err error
+		if c.Bits, err = parseSet(b, crc, func() string {
+			return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, msg, c.State, c.Index)
+		}); err != nil {
+			return err
+		}
+		return each(c)
+	})
+}
+
+// Segments lists the history of a message within a slab, ascending.
+func (db *DB) Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, slab sets.Slab) ([]record.Segment, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	var out []record.Segment
+	err = scan(ctx, db.readers, "SELECT from_n, batch, crc FROM receipt_seg WHERE app = ? AND msg = ? AND slab = ? ORDER BY from_n",
+		[]any{a, int64(msg), int64(slab)}, func(r *sql.Rows) error {
+			s := record.Segment{Msg: msg, Slab: slab}
+			var crc int64
+			if err := r.Scan(&s.From, &s.Batch, &crc); err != nil {
+				return wrap(err)
+			}
+			out = append(out, s)
+			return verify(s.Batch, crc, func() string {
+				return fmt.Sprintf("receipt_seg %s, message %d, slab %d, from %d", app, msg, slab, s.From)
+			})
+		})
+	return out, err
+}
