@@ -31,8 +31,9 @@ var (
 // order of the calls. Once Send has answered ErrFull, the conn calls
 // Handler.Writable when its queue has drained to half.
 //
-// Close says why to the peer, as its protocol can, after what is queued (for
-// at most 5 s), and then ends. It returns at once and may be called again.
+// Close says why to the peer, as its protocol can (see Farewell), after what is
+// queued (for at most 5 s), and then ends. It returns at once and may be called
+// again; the first reason counts.
 type Conn interface {
 	Send(Frame) error
 	Close(Reason)
@@ -44,12 +45,20 @@ type Handler interface {
 	// Open is called once, when the answer to the request head is written.
 	Open(Conn)
 	// Data brings bytes as they came from the client, at least one; they are
-	// valid during the call only. An error ends the connection.
+	// valid during the call only, in which they may be overwritten. An error
+	// ends the connection at once. Nothing is brought after Conn.Close.
 	Data([]byte) error
 	// Writable is called after Send has answered ErrFull, when there is room.
 	Writable()
 	// Closed is called once, last: the socket is gone.
 	Closed(err error)
+}
+
+// Farewell is an add-on of a Handler whose protocol can say why it ends. The
+// frame goes out last, whatever room the queue has. It is called at most once,
+// from any goroutine, also while another method runs.
+type Farewell interface {
+	Farewell(Reason) Frame
 }
 
 // Transport is the codec of one protocol on top of sessions.
@@ -73,8 +82,11 @@ type Upgrader interface {
 	// Upgrade looks at a request head. It answers the head of the response
 	// and the handler of the connection, or an error (a *herald.Error), which
 	// the listener writes as a problem document; then the connection goes on
-	// as plain HTTP. It does not block: credentials are checked by the
-	// session later, unless that needs no I/O.
+	// as plain HTTP. With an error, a Status that is not 0 replaces the usual
+	// one of the error's code, and the Header is added. A transport whose
+	// clients can be told a reason later leaves the credentials to the session;
+	// one whose clients see only the head checks them here with Hub.Check,
+	// which may cost one read of the record.
 	Upgrade(hub *Hub, r *http.Request) (Response, Handler, error)
 }
 

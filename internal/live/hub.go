@@ -1,4 +1,197 @@
 package live
 
-// Hub holds the sessions of this node.
-type Hub struct{}
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// Hub holds the sessions of this node. Its methods may be called from any
+// goroutine. It does its work while [Hub.Run] runs.
+type Hub struct {
+	opts   Options
+	start  time.Time
+	cache  *frameCache
+	pool   *pool
+	wheel  *wheel
+	queued atomic.Int64 // bytes that wait on all connections
+
+	mu       sync.Mutex
+	apps     map[herald.AppKey]*app
+	all      map[*Session]struct{} // attached and not closed
+	links    int                   // connections that a listener serves
+	idle     chan struct{}         // closed when links falls to 0 after drain began; nil before
+	opening  int                   // sessions between authentication and join
+	late     map[deviceKey]lateChange
+	draining bool
+	closed   bool
+
+	cancel  context.CancelFunc // of Run; nil while it does not run
+	stopped chan struct{}      // closed when Run has returned
+}
+
+// NewHub makes a hub without sessions. It starts nothing.
+func NewHub(o Options) *Hub {
+	o = o.withDefaults()
+	return &Hub{
+		opts:  o,
+		start: time.Now(),
+		cache: newFrameCache(o.FrameMemory),
+		pool:  newPool(),
+		wheel: newWheel(),
+		apps:  map[herald.AppKey]*app{},
+		all:   map[*Session]struct{}{},
+		late:  map[deviceKey]lateChange{},
+	}
+}
+
+// Run does the hub's work until ctx ends or [Hub.Close] is called. Then it
+// closes what connections there are with [CloseDraining], and returns when
+// they and its own goroutines are gone. It may be called once.
+func (h *Hub) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h.mu.Lock()
+	if h.stopped != nil || h.closed {
+		h.mu.Unlock()
+		return errors.New("live: the hub runs already, or is closed")
+	}
+	h.cancel, h.stopped = cancel, make(chan struct{})
+	h.mu.Unlock()
+	defer close(h.stopped)
+
+	var wg sync.WaitGroup
+	for range h.opts.Workers {
+		wg.Go(func() { h.pool.work(ctx) })
+	}
+	wg.Go(func() { h.beat(ctx) })
+	<-ctx.Done()
+	idle := h.shut()
+	h.pool.stop()
+	wg.Wait()
+	<-idle // every Conn ends within the time that Close gives it
+	return nil
+}
+
+// Close ends Run, if it runs, and waits for it. Connections that come later
+// are refused.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	cancel, stopped := h.cancel, h.stopped
+	h.closed = true
+	h.mu.Unlock()
+	if cancel == nil {
+		idle := h.shut()
+		<-idle
+		return
+	}
+	cancel()
+	<-stopped
+}
+
+// shut closes every session and refuses new ones. The channel is closed when
+// the last connection is gone.
+func (h *Hub) shut() <-chan struct{} {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	return h.leaveAll(func(s *Session) {
+		s.Close(Reason{CloseDraining, "the server stops"})
+	})
+}
+
+// Drain sends every client away, each with a random time to wait that spreads
+// their return, and waits until they are gone or ctx ends. New connections are
+// refused from now on.
+func (h *Hub) Drain(ctx context.Context) error {
+	idle := h.leaveAll(func(s *Session) {
+		// Full jitter between 1 s and the spread, so that they do not all
+		// come back at the same moment.
+		after := time.Second + rand.N(herald.DrainSpread-time.Second)
+		s.depart(after)
+	})
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *Hub) leaveAll(leave func(*Session)) <-chan struct{} {
+	h.mu.Lock()
+	h.draining = true
+	if h.idle == nil {
+		h.idle = make(chan struct{})
+		if h.links == 0 {
+			close(h.idle)
+		}
+	}
+	idle := h.idle
+	list := make([]*Session, 0, len(h.all))
+	for s := range h.all {
+		list = append(list, s)
+	}
+	h.mu.Unlock()
+	for _, s := range list {
+		leave(s)
+	}
+	return idle
+}
+
+// admit counts a connection that a listener is about to serve, or says why it
+// must not. Who was admitted calls release when the connection is gone.
+func (h *Hub) admit() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.draining || h.closed:
+		e := herald.Errorf(herald.CodeDraining, "Connect again after the time in Retry-After.", "this server is going away")
+		e.RetryAfter = 5 * time.Second
+		return e
+	case h.opts.MaxConnections > 0 && h.links >= h.opts.MaxConnections:
+		e := herald.Errorf(herald.CodeRateLimited, "Connect again after the time in Retry-After.", "this server has as many connections as it may")
+		e.RetryAfter = 30 * time.Second
+		return e
+	}
+	h.links++
+	return nil
+}
+
+func (h *Hub) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.links--; h.links == 0 && h.idle != nil {
+		close(h.idle)
+	}
+}
+
+// now is the time since the hub began, by the monotonic clock.
+func (h *Hub) now() time.Duration { return time.Since(h.start) }
+
+// Check tells whether a token is that of a device. Transports whose clients
+// see nothing but the response head call it before they open the session.
+func (h *Hub) Check(ctx context.Context, token string) error {
+	if token == "" {
+		return errNoToken()
+	}
+	_, _, err := h.opts.Directory.Authenticate(ctx, token)
+	return err
+}
+
+// Cursor signs a position of an app's log; "" for what is not in the log.
+func (h *Hub) cursor(app herald.AppKey, pos herald.Pos) string {
+	if pos == 0 {
+		return ""
+	}
+	return h.opts.Directory.Cursor(app, pos)
+}
+
+func errNoToken() *herald.Error {
+	return herald.Errorf(herald.CodeUnauthorized, "Send the device token that POST /v1/devices answered.", "there is no device token")
+}

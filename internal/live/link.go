@@ -1,0 +1,137 @@
+package live
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// link is what a conn reads from and writes to: a socket that was taken from
+// net/http, or one stream of HTTP/2.
+type link interface {
+	io.Reader
+	// write writes all the frames; one call at a time.
+	write(frames []Frame) error
+	SetWriteDeadline(time.Time) error
+	// finish tells the peer that nothing more comes, and reports whether it is
+	// worth waiting for its answer, at most until the time given.
+	finish(until time.Time) bool
+	// close frees the socket; reads and writes end. It may be called again.
+	close()
+}
+
+// socketLink is a socket.
+type socketLink struct {
+	net.Conn
+	early []byte // read by net/http already
+}
+
+func (l *socketLink) Read(p []byte) (int, error) {
+	if len(l.early) > 0 {
+		n := copy(p, l.early)
+		if l.early = l.early[n:]; len(l.early) == 0 {
+			l.early = nil
+		}
+		return n, nil
+	}
+	return l.Conn.Read(p)
+}
+
+// write joins the frames: in one call of writev where the socket can, else in
+// one buffer, so that TLS makes few records of them.
+func (l *socketLink) write(frames []Frame) error {
+	if len(frames) == 1 {
+		_, err := l.Conn.Write(frames[0])
+		return err
+	}
+	if _, ok := l.Conn.(*net.TCPConn); ok {
+		list := make(net.Buffers, len(frames))
+		for i, f := range frames {
+			list[i] = f
+		}
+		_, err := list.WriteTo(l.Conn)
+		return err
+	}
+	_, err := l.Conn.Write(join(frames))
+	return err
+}
+
+// finish half-closes, so that what the client still sends does not make the
+// kernel reset the connection before our last bytes are read (RFC 9112
+// section 9.6).
+func (l *socketLink) finish(until time.Time) bool {
+	half, ok := l.Conn.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil && l.SetReadDeadline(until) == nil
+}
+
+func (l *socketLink) close() { _ = l.Conn.Close() }
+
+func join(frames []Frame) []byte {
+	n := 0
+	for _, f := range frames {
+		n += len(f)
+	}
+	out := make([]byte, 0, n)
+	for _, f := range frames {
+		out = append(out, f...)
+	}
+	return out
+}
+
+// streamLink is the answer to a request that stays in net/http.
+type streamLink struct {
+	ctx  context.Context // of the request
+	gone chan struct{}
+
+	mu sync.Mutex // guards closed, and that w and rc are not used after it
+	w  http.ResponseWriter
+	rc *http.ResponseController
+
+	closed bool
+}
+
+func newStreamLink(w http.ResponseWriter, rc *http.ResponseController, r *http.Request) *streamLink {
+	return &streamLink{ctx: r.Context(), gone: make(chan struct{}), w: w, rc: rc}
+}
+
+// Read waits for the end: a GET has no body, so nothing comes.
+func (l *streamLink) Read([]byte) (int, error) {
+	select {
+	case <-l.ctx.Done():
+	case <-l.gone:
+	}
+	return 0, io.EOF
+}
+
+func (l *streamLink) write(frames []Frame) error {
+	if _, err := l.w.Write(join(frames)); err != nil {
+		return err
+	}
+	return l.rc.Flush()
+}
+
+func (l *streamLink) SetWriteDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return net.ErrClosed
+	}
+	return l.rc.SetWriteDeadline(t)
+}
+
+func (l *streamLink) finish(time.Time) bool { return false }
+
+// close makes a blocked write fail; the conn waits for its writer before the
+// response may no longer be used.
+func (l *streamLink) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed = true
+		_ = l.rc.SetWriteDeadline(time.Now())
+		close(l.gone)
+	}
+}

@@ -1,0 +1,90 @@
+package livetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/live"
+)
+
+// Harness is what the suite needs to know of a transport.
+type Harness struct {
+	// New makes the transport with its default configuration.
+	New func() live.Upgrader
+	// Dial opens a session over a connection that is there. It returns when
+	// the response head has come. A refusal is a *Refused.
+	Dial func(ctx context.Context, d Dial) (Client, error)
+	// TwoWay says that clients can send frames.
+	TwoWay bool
+	// Garbage is what a client may send after the response head that must end
+	// the connection.
+	Garbage [][]byte
+}
+
+// Dial says how to connect.
+type Dial struct {
+	Conn   net.Conn
+	Path   string
+	Token  string // in the query; "" for none
+	Cursor string
+	Origin string
+	Ack    live.AckMode
+}
+
+// Client is one connected client. It reads only when Next is called, so that
+// not calling it stalls the connection. One goroutine uses it.
+type Client interface {
+	// Next waits for the next frame from the server. A heartbeat is a frame of
+	// type "ping" whatever the protocol makes of it. At the end it gives a
+	// *Closed if the server said why, else another error.
+	Next() (Frame, error)
+	// Send sends a frame of the session protocol.
+	Send(frame string) error
+}
+
+// Frame is a frame from the server, with the members of all types.
+type Frame struct {
+	Type           string                `json:"type"`
+	ID             herald.MessageID      `json:"id"`
+	Cursor         string                `json:"cursor"`
+	Time           string                `json:"time"`
+	Expires        string                `json:"expires"`
+	Priority       string                `json:"priority"`
+	Notification   *herald.Notification  `json:"notification"`
+	Data           json.RawMessage       `json:"data"`
+	CollapseKey    string                `json:"collapse_key"`
+	Session        string                `json:"session"`
+	RegistrationID herald.RegistrationID `json:"registration_id"`
+	Heartbeat      int                   `json:"heartbeat"`
+	Timeout        int                   `json:"timeout"`
+	Token          string                `json:"token"`
+	Code           string                `json:"code"`
+	Detail         string                `json:"detail"`
+	Remedy         string                `json:"remedy"`
+	Field          string                `json:"field"`
+	AfterMS        int                   `json:"after_ms"`
+}
+
+// Closed is the end of a connection for which the server gave a reason.
+type Closed struct{ Code int }
+
+// Error gives the code.
+func (c *Closed) Error() string { return fmt.Sprintf("livetest: closed with %d", c.Code) }
+
+// Refused is a request that was answered with a problem document.
+type Refused struct {
+	Status int
+	Code   string // of the document
+}
+
+// Error gives the status.
+func (r *Refused) Error() string {
+	return fmt.Sprintf("livetest: refused with %d %s", r.Status, r.Code)
+}
+
+// ErrOneWay is what Send of a transport answers whose clients cannot send.
+var ErrOneWay = errors.New("livetest: the transport is one-way")

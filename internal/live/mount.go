@@ -1,0 +1,128 @@
+package live
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// Mount serves transports on a mux of net/http. A request that a transport
+// upgrades leaves net/http: its socket, or over HTTP/2 its stream, is driven
+// here until it ends.
+func Mount(mux *http.ServeMux, hub *Hub, transports ...Upgrader) {
+	for _, t := range transports {
+		mux.Handle(t.Path(), &mounted{hub, t})
+	}
+}
+
+type mounted struct {
+	hub *Hub
+	up  Upgrader
+}
+
+// ServeHTTP checks what all transports have in common, then asks the transport.
+func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !m.allowOrigin(w, r) {
+		writeProblem(w, herald.Errorf(herald.CodeForbidden, "Add the origin to those that the app allows.", "this web origin may not connect"), 0)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet:
+	case http.MethodOptions:
+		preflight(w)
+		return
+	default:
+		w.Header().Set("Allow", "GET, OPTIONS")
+		writeProblem(w, herald.Errorf(herald.CodeInvalidRequest, "Use GET.", "the method %.16s is not for this address", r.Method), http.StatusMethodNotAllowed)
+		return
+	}
+	if err := m.hub.admit(); err != nil {
+		writeProblem(w, err, 0)
+		return
+	}
+	if !m.upgrade(w, r) {
+		m.hub.release()
+	}
+}
+
+// allowOrigin answers the CORS protocol (Fetch standard, section 3.2) for the
+// request's own origin. No credential of a browser is ambient here, so that is
+// enough for any origin that may connect at all.
+func (m *mounted) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	w.Header().Add("Vary", "Origin")
+	if allow := m.hub.opts.AllowOrigin; allow != nil && !allow(r) {
+		return false
+	}
+	w.Header().Set("Access-Control-Allow-Origin", origin)
+	return true
+}
+
+func preflight(w http.ResponseWriter) {
+	w.Header().Set("Access-Control-Allow-Methods", "GET")
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Cache-Control, Last-Event-ID")
+	w.Header().Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// upgrade reports whether the request became a connection, which then
+// releases its place in the hub itself.
+func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request) bool {
+	resp, handler, err := m.up.Upgrade(m.hub, r)
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	if err != nil {
+		writeProblem(w, err, resp.Status)
+		return false
+	}
+	rc := http.NewResponseController(w)
+	if r.ProtoMajor == 1 {
+		socket, rw, err := rc.Hijack()
+		if err == nil {
+			// What the client sent after the head is in net/http's buffer.
+			early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+			l := &socketLink{Conn: socket, early: bytes.Clone(early)}
+			c := newConn(m.hub, handler, l)
+			head := responseHead(resp, w.Header())
+			go func() { // the hub waits for it: see admit and release
+				defer m.hub.release()
+				c.serve(head)
+			}()
+			return true
+		}
+	}
+	if resp.Status != http.StatusOK {
+		writeProblem(w, herald.Errorf(herald.CodeInvalidRequest, "Connect with HTTP/1.1.", "the connection cannot leave HTTP here"), http.StatusUpgradeRequired)
+		return false
+	}
+	defer m.hub.release()
+	w.WriteHeader(resp.Status)
+	if rc.Flush() != nil {
+		return true
+	}
+	l := newStreamLink(w, rc, r)
+	defer l.close()
+	newConn(m.hub, handler, l).serve(nil)
+	return true
+}
+
+// responseHead writes the head of a response over HTTP/1.1. A body that
+// streams ends with the connection (RFC 9112 section 6.3).
+func responseHead(resp Response, header http.Header) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", resp.Status, http.StatusText(resp.Status))
+	if resp.Status != http.StatusSwitchingProtocols {
+		header.Set("Connection", "close")
+		header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	_ = header.Write(&b)
+	b.WriteString("\r\n")
+	return b.Bytes()
+}

@@ -1,0 +1,259 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// pageSize is how many waiting releases a session reads at once.
+const pageSize = 50
+
+// maxRetry bounds the wait between two tries to read the backlog.
+const maxRetry = 32 * time.Second
+
+// turn does what the session has to do that may read the record, for at most
+// one page, and reports whether there is more. Only one worker is at a session.
+func (s *Session) turn(ctx context.Context) (again bool) {
+	s.mu.Lock()
+	st, upto := s.state, s.upto
+	s.upto = 0
+	s.mu.Unlock()
+	if st == stateOpening {
+		st = s.open(ctx)
+	}
+	if upto != 0 && (st == stateReplaying || st == stateLive) {
+		if err := s.hub.opts.Backlog.Resume(ctx, s.owner(), upto); err != nil {
+			s.hub.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
+		}
+	}
+	return st == stateReplaying && s.replay(ctx)
+}
+
+func (s *Session) owner() Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.device
+}
+
+// open authenticates, joins, takes the cursor and welcomes.
+func (s *Session) open(ctx context.Context) state {
+	h := s.hub
+	h.beginOpening()
+	defer h.endOpening()
+	s.mu.Lock()
+	hello := s.hello
+	s.mu.Unlock()
+	if hello == nil {
+		return stateClosed
+	}
+	d, fresh, err := h.authenticate(ctx, hello.Token)
+	if err != nil {
+		s.Close(reasonOf(err))
+		return stateClosed
+	}
+	if !s.join(d) {
+		return stateClosed
+	}
+	h.opts.Directory.Seen(d, time.Now())
+	if pos, ok := h.opts.Directory.ParseCursor(d.App, hello.Cursor); ok && hello.Cursor != "" {
+		if err := h.opts.Backlog.Resume(ctx, d, pos); err != nil {
+			// Costs duplicates, never a message.
+			h.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
+		}
+	}
+	// The first page is read before the welcome, to say where the log stands.
+	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
+	s.welcome(fresh, upto)
+	s.sendPage(list, upto, more, err)
+	return s.takeEarly()
+}
+
+func (h *Hub) authenticate(ctx context.Context, token string) (Device, string, error) {
+	if token == "" {
+		return Device{}, "", errNoToken()
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.opts.HelloTimeout)
+	defer cancel()
+	return h.opts.Directory.Authenticate(ctx, token)
+}
+
+// reasonOf gives the close code of a failed authentication.
+func reasonOf(err error) Reason {
+	text := ""
+	if e := (*herald.Error)(nil); errors.As(err, &e) {
+		text = e.Message
+	}
+	switch herald.CodeOf(err) {
+	case herald.CodeUnauthorized:
+		return Reason{CloseBadToken, text}
+	case herald.CodeForbidden:
+		return Reason{CloseForbidden, text}
+	case herald.CodeDraining:
+		return Reason{CloseDraining, text}
+	}
+	return Reason{CloseTooMany, "the token could not be checked now"}
+}
+
+// join puts the session online, unless it was closed, or the device was sent
+// away, meanwhile. From here on releases are noted in missed.
+func (s *Session) join(d Device) bool {
+	a := s.hub.app(d.App)
+	s.mu.Lock()
+	if s.state != stateOpening {
+		s.mu.Unlock()
+		return false
+	}
+	s.app, s.device = a, d
+	tooMany := a.join(s, d.Ord)
+	s.mu.Unlock()
+	late := s.hub.lateChange(deviceKey{d.App, d.Ord})
+	s.rebind(late.bound)
+	if tooMany != nil {
+		tooMany.Close(Reason{CloseReplaced, "the device has opened more sessions than it may"})
+	}
+	if late.gone != nil {
+		s.Close(*late.gone)
+		return false
+	}
+	return true
+}
+
+func (s *Session) welcome(fresh string, head herald.Pos) {
+	h := s.hub
+	cursor := h.opts.Directory.Cursor(s.device.App, head) // not under the lock
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateOpening {
+		return
+	}
+	s.control(Control{
+		Kind: Welcome, Session: s.name(), Token: fresh, Device: s.device.ID,
+		Cursor: cursor, Heartbeat: h.opts.Heartbeat, Timeout: h.opts.Timeout,
+	})
+	s.state, s.hello, s.heard = stateReplaying, nil, h.now()
+	h.wheel.schedule(s, s.heard+s.pingAfter())
+}
+
+// replay reads and sends the next page, and reports whether there is more.
+func (s *Session) replay(ctx context.Context) (again bool) {
+	s.mu.Lock()
+	ready := s.state == stateReplaying && !s.stalled && s.retryAt == 0
+	d, high := s.device, s.high
+	s.mu.Unlock()
+	if !ready {
+		return false
+	}
+	list, upto, more, err := s.hub.opts.Backlog.Waiting(ctx, d, high, pageSize)
+	return s.sendPage(list, upto, more, err)
+}
+
+// sendPage sends a page of the backlog, and makes the session live if that was
+// all and nothing was fanned out meanwhile that the page does not have.
+func (s *Session) sendPage(list []Waiting, upto herald.Pos, more bool, err error) (again bool) {
+	if err != nil {
+		s.hub.opts.Log.Warn("the backlog cannot be read", "error", err)
+		s.later()
+		return false
+	}
+	now := time.Now()
+	var events []record.Event
+	var self *sets.Set
+	whole := true
+	for _, w := range list {
+		got, ok := s.replayOne(w, now)
+		if got == sent && w.Kind == record.ReleaseMessage {
+			if self == nil {
+				self = sets.New(s.owner().Ord)
+			}
+			events = append(events, record.Event{Msg: w.Msg.ID, State: herald.StateSent, Set: self, Time: now, Via: s.transport.Name()})
+		}
+		if !ok {
+			whole = false
+			break
+		}
+	}
+	if len(events) > 0 {
+		s.hub.opts.Receipts.Report(s.owner().App, events...)
+	}
+	// A page that was cut short says nothing about what follows it, even if
+	// there is room again by now: Writable has asked for another turn then.
+	return whole && s.settle(list, upto, more)
+}
+
+// replayOne sends one release of a page. ok is false when the page ends here,
+// because the queue is full or the session is closed.
+func (s *Session) replayOne(w Waiting, now time.Time) (got offered, ok bool) {
+	var f Frame
+	late := overdue(w.Kind, w.Msg, w.Pos, now)
+	if !late {
+		var err error
+		if f, err = s.hub.encoder(w.Kind, w.Msg, w.Pos).frame(s.transport, s.device.Platform); err != nil {
+			// It would fail each time: skip it, or the device gets nothing more.
+			s.hub.opts.Log.Error("a message cannot be encoded", "message", w.Msg.ID.String(), "error", err)
+			late = true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateReplaying {
+		return refused, false
+	}
+	if w.Pos <= s.high {
+		return deferred, true
+	}
+	if !late && s.wants(w.Kind, w.Msg) {
+		if got = s.push(f); got != sent {
+			s.stall()
+			return refused, false
+		}
+	}
+	s.high = w.Pos
+	return got, true
+}
+
+// settle notes how far the replay has come.
+func (s *Session) settle(list []Waiting, upto herald.Pos, more bool) (again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateReplaying || s.stalled {
+		return false
+	}
+	progress := upto > s.high || len(list) > 0
+	s.high = max(s.high, upto)
+	switch {
+	case !more && s.missed <= s.high:
+		s.state, s.missed, s.retries = stateLive, 0, 0
+		return false
+	case progress:
+		s.retries = 0
+		return true
+	}
+	// The backlog does not show yet what was fanned out: ask again soon.
+	s.delay()
+	return false
+}
+
+// later has the backlog read again after a while.
+func (s *Session) later() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == stateReplaying {
+		s.delay()
+	}
+}
+
+// delay schedules the next try; s.mu is held.
+func (s *Session) delay() {
+	now := s.hub.now()
+	wait := min(tick<<s.retries, maxRetry)
+	if wait < maxRetry {
+		s.retries++
+	}
+	s.retryAt = now + wait
+	s.hub.wheel.schedule(s, min(s.retryAt, s.heard+s.pingAfter()))
+}

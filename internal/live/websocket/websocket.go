@@ -1,0 +1,148 @@
+// Package websocket carries the session protocol over WebSocket (RFC 6455):
+// one frame of the protocol is one text message.
+package websocket
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/wire"
+)
+
+// Subprotocol is chosen if the client offers it.
+const Subprotocol = "herald.v1"
+
+// Config configures the transport. Its zero value is the default.
+type Config struct {
+	// Path is where it is mounted; default /v1/live/ws.
+	Path string
+}
+
+// Transport is the codec.
+type Transport struct{ path string }
+
+// New makes the transport.
+func New(c Config) *Transport {
+	if c.Path == "" {
+		c.Path = "/v1/live/ws"
+	}
+	return &Transport{path: c.Path}
+}
+
+// Name is "websocket".
+func (t *Transport) Name() string { return "websocket" }
+
+// Path is where the transport is mounted.
+func (t *Transport) Path() string { return t.path }
+
+// pingFrame is the heartbeat, the same for everybody.
+var pingFrame = live.Frame(wire.AppendFrame(nil, wire.Ping, nil))
+
+// Encode makes a text message of a release.
+func (t *Transport) Encode(r live.Release) live.Frame {
+	return wire.AppendFrame(nil, wire.Text, live.ReleaseJSON(r))
+}
+
+// Control makes a text message of a control, and a protocol ping of a ping.
+func (t *Transport) Control(c live.Control) live.Frame {
+	if c.Kind == live.Ping {
+		return pingFrame
+	}
+	return wire.AppendFrame(nil, wire.Text, live.ControlJSON(c))
+}
+
+// Upgrade checks the opening handshake. Whether the token is good is checked
+// by the session, because a browser can read a close code, and cannot read why
+// a handshake was refused.
+func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live.Handler, error) {
+	key, status, err := wire.CheckHandshake(r)
+	if err != nil {
+		h := http.Header{}
+		if status == http.StatusUpgradeRequired {
+			h.Set("Sec-WebSocket-Version", wire.Version)
+			h.Set("Upgrade", "websocket")
+		}
+		return live.Response{Status: status, Header: h}, nil, err
+	}
+	hello, err := live.RequestHello(r)
+	if err != nil {
+		return live.Response{}, nil, err
+	}
+	h := http.Header{}
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", wire.AcceptKey(key))
+	if wire.OffersProtocol(r.Header, Subprotocol) {
+		h.Set("Sec-WebSocket-Protocol", Subprotocol)
+	}
+	return live.Response{Status: http.StatusSwitchingProtocols, Header: h}, newHandler(t, hub, hello), nil
+}
+
+// handler is one connection.
+type handler struct {
+	transport *Transport
+	hub       *live.Hub
+	hello     live.Hello // from the request
+	session   *live.Session
+	conn      live.Conn
+	parser    wire.Parser
+}
+
+func newHandler(t *Transport, hub *live.Hub, hello live.Hello) *handler {
+	return &handler{transport: t, hub: hub, hello: hello, parser: wire.Parser{Limit: herald.MaxFrameBytes}}
+}
+
+// Open begins the session; without a token in the request it waits for hello.
+func (h *handler) Open(c live.Conn) {
+	h.conn = c
+	h.session = h.hub.Attach(h.transport, c, false)
+	if h.hello.Token != "" {
+		_ = h.session.Hello(h.hello) // the first call cannot fail
+	}
+	h.hello = live.Hello{}
+}
+
+// Data reads frames. What breaks the protocol is answered with the close code
+// that RFC 6455 section 7.4.1 has for it.
+func (h *handler) Data(b []byte) error {
+	h.session.Heard()
+	for {
+		m, rest, ok, err := h.parser.Next(b)
+		if e := (*wire.Error)(nil); errors.As(err, &e) {
+			h.session.Close(live.Reason{Code: e.Code, Text: e.Text})
+			return nil
+		}
+		if err != nil || !ok {
+			return err
+		}
+		h.message(m)
+		b = rest
+	}
+}
+
+func (h *handler) message(m wire.Message) {
+	switch m.Op {
+	case wire.Text:
+		h.session.Receive(m.Payload)
+	case wire.Binary:
+		h.session.Close(live.Reason{Code: wire.CloseUnsupported, Text: "frames are text messages"})
+	case wire.Ping:
+		// Without room the answer is dropped; the client will ask again.
+		_ = h.conn.Send(wire.AppendFrame(nil, wire.Pong, m.Payload))
+	case wire.Close:
+		h.session.Close(live.Reason{Code: m.Code}) // the echo of section 5.5.1
+	}
+}
+
+// Writable continues a replay.
+func (h *handler) Writable() { h.session.Writable() }
+
+// Closed ends the session.
+func (h *handler) Closed(error) { h.session.Closed() }
+
+// Farewell is the close frame.
+func (h *handler) Farewell(why live.Reason) live.Frame {
+	return wire.AppendClose(nil, why.Code, why.Text)
+}
