@@ -1,0 +1,311 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/herald-push/herald"
+)
+
+// write makes a configuration file.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "herald.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// problems lists the mistakes in an error, as "field: text | remedy".
+func problems(t *testing.T, err error) []string {
+	t.Helper()
+	list := []error{err}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		list = many.Unwrap()
+	}
+	var out []string
+	for _, e := range list {
+		var p *herald.Error
+		if !errors.As(e, &p) {
+			t.Fatalf("%v is not a *herald.Error", e)
+		}
+		if p.Remedy == "" {
+			t.Errorf("%v has no remedy", p)
+		}
+		out = append(out, p.Error()+" | "+p.Remedy)
+	}
+	return out
+}
+
+func TestTableNamesEveryField(t *testing.T) {
+	var c Config
+	var inStruct []string
+	for name := range fields(&c) {
+		inStruct = append(inStruct, name)
+	}
+	inTable := Keys()
+	slices.Sort(inStruct)
+	slices.Sort(inTable)
+	if d := cmp.Diff(inStruct, inTable); d != "" {
+		t.Errorf("the struct (-) and the table in keys.go (+) differ; document the key there:\n%s", d)
+	}
+	for _, k := range keys {
+		if section, _, below := strings.Cut(k.name, "."); below && !isSection(section) {
+			t.Errorf("%s: its section is not in the list of sections", k.name)
+		}
+		if !strings.HasSuffix(k.doc, ".") || k.example == "" {
+			t.Errorf("%s: needs a full sentence and an example", k.name)
+		}
+		if _, err := convert(k, k.example); err != nil {
+			t.Errorf("%s: its example is not a right value: %v", k.name, err)
+		}
+	}
+}
+
+func TestDefaultsTextLoadsAsDefault(t *testing.T) {
+	text := Defaults()
+	got, err := Load(Sources{File: write(t, text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Default(), got); d != "" {
+		t.Errorf("the text says something else than Default (-):\n%s", d)
+	}
+	// Every value must come from the text, not from the default beneath it.
+	empty := Config{}
+	blank, err := Load(Sources{Base: &empty, File: write(t, text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Default(), blank); d != "" {
+		t.Errorf("the text leaves values out:\n%s", d)
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if len(line) > 80 {
+			t.Errorf("line of %d letters: %s", len(line), line)
+		}
+	}
+}
+
+func TestDefaultIsValid(t *testing.T) {
+	c := Default()
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	if w := c.Warnings(); w != nil {
+		t.Error(w)
+	}
+}
+
+func TestLayers(t *testing.T) {
+	path := write(t, "server:\n  http: 127.0.0.1:1\n  drain_time: 1s\nlive:\n  heartbeat: 10s\n  timeout: 20s\nlog:\n")
+	got, err := Load(Sources{
+		File:    path,
+		Environ: []string{"HOME=/root", "HERALD_SERVER__HTTP=127.0.0.1:2", "HERALD_LIVE__TIMEOUT=30s", "HERALD_LIMITS__KEY_RATE=0.5", "HERALD_SERVER__DEMO=true", "HERALD_NODE="},
+		Flags:   map[string]string{"server.http": "127.0.0.1:3", "node": "7"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Node = 7
+	want.Server.HTTP, want.Server.DrainTime, want.Server.Demo = "127.0.0.1:3", time.Second, true
+	want.Live.Heartbeat, want.Live.Timeout = 10*time.Second, 30*time.Second
+	want.Limits.KeyRate = 0.5
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+func TestVariablesOfOthersAreNotConfiguration(t *testing.T) {
+	_, err := Load(Sources{Environ: []string{"HERALD_URL=x", "HERALD_APP_KEY=x", "HERALD_SECRET=x", "HERALD_REQUIRE=all",
+		"HERALD_PORT=tcp://10.0.0.1:7700", "HERALD_PORT_7700_TCP_ADDR=10.0.0.1", "HERALD_SERVICE_HOST=10.0.0.1"}})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMistakesInAFile(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"misspelt key", "server:\n  htpp: a", "server.htpp: unknown key in file F | Did you mean server.http?"},
+		{"key without its section", "heartbeat: 5s", "heartbeat: unknown key in file F | Did you mean live.heartbeat?"},
+		{"far from all", "zzzzzzzzzzzzzzzzzzzz: 1", `zzzzzzzzzzzzzzzzzzzz: unknown key in file F | Run "herald config defaults" for the list of keys.`},
+		{"key below a key", "node:\n  x: 1", "node: a list or section is not a whole number, in file F | Write for example: 0"},
+		{"section with a value", "server: 5", "server: a section needs keys, in file F | Write its keys on the lines below it, indented."},
+		{"dotted key", "server.http: a", "server.http: a key with a dot in file F | Write server: and below it, indented, http:"},
+		{"duration without unit", "live:\n  heartbeat: 50", "live.heartbeat: 50 is not a duration: it needs a unit, in file F | Write for example: 50s"},
+		{"no duration", "live:\n  heartbeat: soon", `live.heartbeat: "soon" is not a duration, in file F | Write for example: 50s`},
+		{"text for a number", "node: one", `node: "one" is not a whole number, in file F | Write for example: 0`},
+		{"fraction for a whole number", "node: 1.5", "node: 1.5 is not a whole number, in file F | Write for example: 0"},
+		{"number for text", "data: 5", "data: 5 is not text, in file F | Write for example: /var/lib/herald"},
+		{"no boolean", "server:\n  demo: yes please", `server.demo: "yes please" is neither true nor false, in file F | Write for example: false`},
+		{"text for a rate", "limits:\n  key_rate: fast", `limits.key_rate: "fast" is not a number, in file F | Write for example: 1000`},
+		{"list for a rate", "limits:\n  key_rate: [1]", "limits.key_rate: a list or section is not a number, in file F | Write for example: 1000"},
+		{"infinite rate", "limits:\n  key_rate: .inf", "limits.key_rate: +Inf is not a finite number, in file F | Write for example: 1000"},
+		{"no value", "node:", "node: has no value, in file F | Write for example: 0"},
+		{"two documents", "node: 1\n---\nnode: 2", "F has more than one YAML document | Put everything into one document, without a line ---."},
+		{"not YAML", "\t", "F: found character that cannot start any token | Correct the YAML; \"herald config defaults\" prints an example."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := write(t, tt.text)
+			_, err := Load(Sources{File: path})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := strings.ReplaceAll(strings.Join(problems(t, err), "\n"), path, "F")
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestMistakesElsewhere(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	large := write(t, "# "+strings.Repeat("x", MaxFileBytes))
+	tests := []struct {
+		name string
+		s    Sources
+		want string
+	}{
+		{"environment", Sources{Environ: []string{"HERALD_SERVER_HTTP=a"}}, "server_http: unknown key in environment variable HERALD_SERVER_HTTP | Did you mean server.http?"},
+		{"environment type", Sources{Environ: []string{"HERALD_NODE=x"}}, `node: "x" is not a whole number, in environment variable HERALD_NODE | Write for example: 0`},
+		{"flag", Sources{Flags: map[string]string{"nodes": "1"}}, "nodes: unknown key in a flag | Did you mean node?"},
+		{"no file", Sources{File: missing}, "the configuration file cannot be read: open " + missing},
+		{"large file", Sources{File: large}, "is larger than 1048576 bytes"},
+		{"folder", Sources{File: t.TempDir()}, "the configuration file cannot be read"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Load(tt.s)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := strings.Join(problems(t, err), "\n"); !strings.Contains(got, tt.want) {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllMistakesAtOnce(t *testing.T) {
+	_, err := Load(Sources{File: write(t, "a: 1\nnode: x\n"), Environ: []string{"HERALD_B=1"}})
+	if got := problems(t, err); len(got) != 3 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		field  string
+	}{
+		{"no data folder", func(c *Config) { c.Data = "" }, "data"},
+		{"node below", func(c *Config) { c.Node = -1 }, "node"},
+		{"node above", func(c *Config) { c.Node = 1024 }, "node"},
+		{"no port", func(c *Config) { c.Server.HTTP = "localhost" }, "server.http"},
+		{"port too high", func(c *Config) { c.Server.HTTP = ":65536" }, "server.http"},
+		{"port is text", func(c *Config) { c.Server.Ops = ":http" }, "server.ops"},
+		{"same address", func(c *Config) { c.Server.Ops = c.Server.HTTP }, "server.ops"},
+		{"public URL without scheme", func(c *Config) { c.Server.PublicURL = "push.example.com" }, "server.public_url"},
+		{"public URL with a query", func(c *Config) { c.Server.PublicURL = "https://push.example.com/?a" }, "server.public_url"},
+		{"negative drain", func(c *Config) { c.Server.DrainTime = -1 }, "server.drain_time"},
+		{"short heartbeat", func(c *Config) { c.Live.Heartbeat = time.Millisecond }, "live.heartbeat"},
+		{"timeout equal to heartbeat", func(c *Config) { c.Live.Timeout = c.Live.Heartbeat }, "live.timeout"},
+		{"negative connections", func(c *Config) { c.Live.Connections = -1 }, "live.connections"},
+		{"small queue", func(c *Config) { c.Live.SessionQueue = 1000 }, "live.session_queue"},
+		{"queue above memory", func(c *Config) { c.Live.QueueMemory = 1000 }, "live.queue_memory"},
+		{"negative rate", func(c *Config) { c.Limits.KeyRate = -1 }, "limits.key_rate"},
+		{"negative device rate", func(c *Config) { c.Limits.DeviceRate = -1 }, "limits.device_rate"},
+		{"negative address rate", func(c *Config) { c.Limits.AddressRate = -1 }, "limits.address_rate"},
+		{"no group messages", func(c *Config) { c.Limits.GroupMessages = 0 }, "limits.group_messages"},
+		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},
+		{"format", func(c *Config) { c.Log.Format = "xml" }, "log.format"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := Default()
+			tt.change(&c)
+			got := problems(t, c.Validate())
+			if len(got) != 1 || !strings.HasPrefix(got[0], tt.field+": ") {
+				t.Errorf("got %q, want one problem of %s", got, tt.field)
+			}
+		})
+	}
+}
+
+func TestPortZeroMayRepeat(t *testing.T) {
+	c := Default()
+	c.Server.HTTP, c.Server.Ops = "127.0.0.1:0", "127.0.0.1:0"
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c := Default()
+	c.Server.Ops, c.Server.AllowOpen, c.Limits.AddressRate = ":7709", true, 0
+	if got := c.Warnings(); len(got) != 3 {
+		t.Errorf("got %q", got)
+	}
+	c = Default()
+	c.Server.Ops = "localhost:7709"
+	if got := c.Warnings(); got != nil {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestShortDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{time.Minute: "1m", time.Hour: "1h", 90 * time.Second: "1m30s", 0: "0s", 10 * time.Second: "10s"} {
+		if got := shortDuration(d); got != want {
+			t.Errorf("%d: got %s, want %s", d, got, want)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(Defaults(), "HERALD_NODE", "3")
+	f.Add("server:\n  http: a", "HERALD_SERVER__HTTP", "b")
+	f.Add("a: &a [*a]", "HERALD_", "")
+	f.Add("? [1]\n: 2", "HERALD_SERVER", "x")
+	f.Add("server: {http: {x: 1}}\n1: 2\ntrue: 3", "HERALD_LIVE__", "1")
+	f.Add("<<: {node: 1}", "HERALD_A__B__C", "1")
+	f.Fuzz(func(t *testing.T, text, name, value string) {
+		c, err := Load(Sources{File: write(t, text), Environ: []string{name + "=" + value}})
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without text")
+			}
+			return
+		}
+		// What loads is valid, and every field of it can be written and read again.
+		if err := c.Validate(); err != nil {
+			t.Error(err)
+		}
+		for key, v := range fields(&c) {
+			k, _ := keyNamed(key)
+			shown := v.Interface()
+			if d, ok := shown.(time.Duration); ok {
+				shown = d.String()
+			}
+			if n, ok := shown.(int64); ok {
+				shown = int(n)
+			}
+			back, err := convert(k, shown)
+			if err != nil || !reflect.DeepEqual(reflect.ValueOf(back).Convert(v.Type()).Interface(), v.Interface()) {
+				t.Errorf("%s: %v comes back as %v, %v", key, shown, back, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+)
+
+// key is one setting as users know it. This table, the struct and [Default]
+// are compared by a test, so none of them can be changed alone.
+type key struct {
+	name    string // "server.http"
+	doc     string // meaning and unit, full sentences
+	example string // a right value, as it is written in YAML
+}
+
+// sections says what the keys below a name are about, in the order of the text.
+var sections = []struct{ name, doc string }{
+	{"server", "Where to listen, and what to be called."},
+	{"live", "Bounds for connected clients."},
+	{"limits", "Bounds for what callers may ask."},
+	{"log", "What to log."},
+}
+
+var keys = []key{
+	{"data", "Folder of the embedded store, the server key and the CLI context. It is made with mode 0700.", "/var/lib/herald"},
+	{"node", "Number that tells nodes apart in message IDs, 0 to 1023.", "0"},
+
+	{"server.http", "Address of the API, the live transports and the pages, as host:port. Nothing listens beyond loopback until an app exists.", "0.0.0.0:7700"},
+	{"server.ops", "Address of metrics, profiles and administration by the command line, as host:port. It should stay on loopback.", "127.0.0.1:7709"},
+	{"server.next_port", "Take the next free port, up to 20 further, when one is taken: true or false.", "false"},
+	{"server.public_url", "How clients reach this server, for links. Empty: made from server.http.", "https://push.example.com"},
+	{"server.demo", "Serve the demo page under /demo/: true or false.", "false"},
+	{"server.allow_open", "Let server.http listen beyond loopback while no app exists yet: true or false.", "false"},
+	{"server.drain_time", "How long a stop waits for accepted work and connections, as a duration.", "30s"},
+
+	{"live.heartbeat", "How often a client must be heard, as a duration of at least 1s.", "50s"},
+	{"live.timeout", "Silence after which a session is dead, as a duration. It must be longer than live.heartbeat.", "75s"},
+	{"live.connections", "How many live connections this node takes. 0: as many as file descriptors allow, less a reserve.", "100000"},
+	{"live.session_queue", "Bytes that may wait for one client, at least 65536.", "262144"},
+	{"live.queue_memory", "Bytes that may wait for all clients together, at least live.session_queue.", "536870912"},
+
+	{"limits.key_rate", "API requests per second for each app or key, with bursts of twice as many. 0: no limit.", "1000"},
+	{"limits.device_rate", "API requests per second for each device. 0: no limit.", "10"},
+	{"limits.address_rate", "Requests per second without valid credentials, among them registrations, from one IP address. 0: no limit.", "20"},
+	{"limits.group_messages", "How many live messages to more than 1,000 devices an app may have.", "10000"},
+
+	{"log.level", "debug, info, warn or error.", "info"},
+	{"log.format", "json or text.", "json"},
+}
+
+// keyNamed finds a key in the table.
+func keyNamed(name string) (key, bool) {
+	for _, k := range keys {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+func isSection(name string) bool {
+	for _, s := range sections {
+		if s.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Keys lists the names of all keys, in the order of the documentation.
+func Keys() []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return names
+}
+
+// fields gives the leaves of a configuration by the name of their key.
+func fields(c *Config) map[string]reflect.Value {
+	out := map[string]reflect.Value{}
+	collect(reflect.ValueOf(c).Elem(), "", out)
+	return out
+}
+
+func collect(v reflect.Value, prefix string, out map[string]reflect.Value) {
+	for i := range v.NumField() {
+		name := prefix + v.Type().Field(i).Tag.Get("koanf")
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			collect(f, name+".", out)
+		} else {
+			out[name] = f
+		}
+	}
+}
+
+// nearest gives the known key that is the least edits away from a name, or ""
+// if none is near. A name without its section is near the key that ends in it.
+func nearest(name string) string {
+	name = strings.ToLower(name)
+	for _, k := range keys {
+		if _, last, found := strings.Cut(k.name, "."); found && last == name {
+			return k.name
+		}
+	}
+	best, least := "", max(2, len(name)/3)+1
+	for _, k := range keys {
+		if d := distance(name, k.name); d < least {
+			best, least = k.name, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+var durationType = reflect.TypeFor[time.Duration]()

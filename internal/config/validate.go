@@ -1,0 +1,133 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// minSessionQueue holds the largest message in any transport's frame, so that
+// a queue of this size can make progress.
+const minSessionQueue = 64 << 10
+
+// Validate checks every value and the relations between them. It answers all
+// mistakes, each as a *herald.Error with the key and the remedy.
+func (c Config) Validate() error {
+	var problems []error
+	bad := func(key, remedy, format string, args ...any) {
+		problems = append(problems, herald.Invalid(key, remedy, format, args...))
+	}
+	if c.Data == "" {
+		bad("data", "Name a folder, for example ./herald-data.", "is empty")
+	}
+	if c.Node < 0 || c.Node > herald.MaxNode {
+		bad("node", fmt.Sprintf("Choose a number from 0 to %d that no other node has.", herald.MaxNode), "%d is out of range", c.Node)
+	}
+	c.Server.validate(bad)
+	c.Live.validate(bad)
+	c.Limits.validate(bad)
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		bad("log.level", "Use debug, info, warn or error.", "%q is not a level", c.Log.Level)
+	}
+	if c.Log.Format != "json" && c.Log.Format != "text" {
+		bad("log.format", "Use json or text.", "%q is not a format", c.Log.Format)
+	}
+	return errors.Join(problems...)
+}
+
+func (s Server) validate(bad func(key, remedy, format string, args ...any)) {
+	for _, a := range []struct{ key, value, example string }{
+		{"server.http", s.HTTP, "127.0.0.1:7700"}, {"server.ops", s.Ops, "127.0.0.1:7709"},
+	} {
+		if _, err := splitAddress(a.value); err != nil {
+			bad(a.key, "Write host:port, for example "+a.example+"; an empty host means every address of the machine.", "%q %s", a.value, err)
+		}
+	}
+	if port, err := splitAddress(s.HTTP); err == nil && port != 0 && s.HTTP == s.Ops {
+		bad("server.ops", "Give it another port, for example 127.0.0.1:7709.", "is the same address as server.http")
+	}
+	if s.PublicURL != "" {
+		u, err := url.Parse(s.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			bad("server.public_url", "Write the scheme and the host, for example https://push.example.com.", "is not the address of a web server")
+		}
+	}
+	if s.DrainTime < 0 || s.DrainTime > time.Hour {
+		bad("server.drain_time", "Choose from 0s (stop at once) to 1h.", "%s is out of range", s.DrainTime)
+	}
+}
+
+// splitAddress gives the port of host:port.
+func splitAddress(a string) (int, error) {
+	_, port, err := net.SplitHostPort(a)
+	if err != nil {
+		return 0, errors.New("is not host:port")
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 0 || n > 65535 {
+		return 0, errors.New("has no port from 0 to 65535")
+	}
+	return n, nil
+}
+
+func (l Live) validate(bad func(key, remedy, format string, args ...any)) {
+	if l.Heartbeat < time.Second || l.Heartbeat > time.Hour {
+		bad("live.heartbeat", "Choose from 1s to 1h; 50s outlives the usual time-outs of proxies.", "%s is out of range", l.Heartbeat)
+	}
+	if l.Timeout <= l.Heartbeat {
+		bad("live.timeout", "Make it longer than live.heartbeat, usually one and a half times as long.", "%s is not longer than live.heartbeat (%s)", l.Timeout, l.Heartbeat)
+	}
+	if l.Connections < 0 {
+		bad("live.connections", "Use 0 for as many as the machine allows.", "%d is negative", l.Connections)
+	}
+	if l.SessionQueue < minSessionQueue {
+		bad("live.session_queue", "Use 262144 unless memory is very short.", "%d is less than %d bytes, which the largest message needs", l.SessionQueue, minSessionQueue)
+	}
+	if l.QueueMemory < int64(l.SessionQueue) {
+		bad("live.queue_memory", "Make it at least live.session_queue; 536870912 is usual.", "%d is less than live.session_queue (%d)", l.QueueMemory, l.SessionQueue)
+	}
+}
+
+func (l Limits) validate(bad func(key, remedy, format string, args ...any)) {
+	for _, r := range []struct {
+		key  string
+		rate float64
+	}{{"limits.key_rate", l.KeyRate}, {"limits.device_rate", l.DeviceRate}, {"limits.address_rate", l.AddressRate}} {
+		if r.rate < 0 || math.IsNaN(r.rate) || math.IsInf(r.rate, 0) {
+			bad(r.key, "Use requests per second, or 0 for no limit.", "%v is not a rate", r.rate)
+		}
+	}
+	if l.GroupMessages < 1 || l.GroupMessages > 1_000_000 {
+		bad("limits.group_messages", "Choose from 1 to 1000000; 10000 is usual.", "%d is out of range", l.GroupMessages)
+	}
+}
+
+// Warnings says what is allowed and probably not meant, a sentence each.
+func (c Config) Warnings() []string {
+	var out []string
+	if host, _, err := net.SplitHostPort(c.Server.Ops); err == nil && !loopback(host) {
+		out = append(out, "server.ops listens beyond loopback: whoever reaches it can read metrics and profiles. Use 127.0.0.1 unless a firewall guards it.")
+	}
+	if c.Server.AllowOpen {
+		out = append(out, "server.allow_open is on: the server listens beyond loopback even before an app exists.")
+	}
+	if c.Limits.AddressRate == 0 {
+		out = append(out, "limits.address_rate is 0: strangers may try credentials without limit.")
+	}
+	return out
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
