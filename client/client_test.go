@@ -1,0 +1,287 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/herald-push/herald"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve starts a server with one handler and makes a client of it that does
+// not wait long.
+func serve(t *testing.T, h http.HandlerFunc) *Client {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	c, err := New(s.URL, MasterSecret("app", "secret"), Options{HTTPClient: s.Client(), MinWait: time.Millisecond, MaxWait: 2 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestSendSaysWhatItIsGiven(t *testing.T) {
+	at := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
+	tests := []struct {
+		name string
+		m    Message
+		want string
+	}{
+		{"least", Message{Audience: herald.Audience{All: true}}, `{"audience":"all"}`},
+		{"all", Message{Audience: herald.Audience{Tags: []herald.Tag{"vip"}}, Notification: &herald.Notification{Title: "T"},
+			Data: json.RawMessage(`{"a":1}`), TTL: TTL(time.Minute), Priority: herald.PriorityHigh, CollapseKey: "c", OrderingKey: "o", SendAt: at, RequireTarget: true},
+			`{"audience":{"tags":["vip"]},"notification":{"title":"T"},"data":{"a":1},"ttl":60,"priority":"high","collapse_key":"c","ordering_key":"o","send_at":"2027-01-02T03:04:05Z","require_target":true}`},
+		{"now or never", Message{Audience: herald.Audience{All: true}, TTL: TTL(0)}, `{"audience":"all","ttl":0}`},
+		{"part of a second", Message{Audience: herald.Audience{All: true}, TTL: TTL(time.Millisecond)}, `{"audience":"all","ttl":1}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if string(body) != tt.want {
+					t.Errorf("got  %s\nwant %s", body, tt.want)
+				}
+				if user, secret, _ := r.BasicAuth(); user != "app" || secret != "secret" {
+					t.Errorf("credentials %q %q", user, secret)
+				}
+				if r.Header.Get("Idempotency-Key") == "" || r.Header.Get("Content-Type") != "application/json" {
+					t.Errorf("header %v", r.Header)
+				}
+				w.WriteHeader(http.StatusAccepted)
+				fmt.Fprint(w, `{"id":"42","target":3,"unknown":1,"stored":true}`)
+			})
+			got, err := c.Send(t.Context(), tt.m)
+			if err != nil || got.ID != 42 || *got.Target != 3 || got.Unknown != 1 || !got.Stored || got.Estimate != nil {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestSendRepeatsWithOneKey(t *testing.T) {
+	var keys []string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		keys = append(keys, r.Header.Get("Idempotency-Key"))
+		switch len(keys) {
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 2:
+			w.WriteHeader(http.StatusTooManyRequests)
+		case 3: // the connection breaks
+			panic(http.ErrAbortHandler)
+		default:
+			fmt.Fprint(w, `{"id":"1"}`)
+		}
+	})
+	if _, err := c.Send(t.Context(), Message{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(keys) != 4 || keys[0] == "" || keys[0] != keys[3] || keys[1] != keys[2] {
+		t.Errorf("keys %q", keys)
+	}
+	keys = nil
+	if _, err := c.Send(t.Context(), Message{IdempotencyKey: "mine"}); err != nil || keys[0] != "mine" {
+		t.Errorf("keys %q, %v", keys, err)
+	}
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	tries := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		tries++
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	began := time.Now()
+	_, err := c.Send(ctx, Message{})
+	// The wait would outlast the deadline, so the call answers at once.
+	var e *herald.Error
+	if !errors.As(err, &e) || e.RetryAfter != time.Minute || tries != 1 || time.Since(began) > 10*time.Second {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+}
+
+func TestTriesEnd(t *testing.T) {
+	tries := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) { tries++; w.WriteHeader(http.StatusBadGateway) })
+	_, err := c.Message(t.Context(), 1)
+	if herald.CodeOf(err) != herald.CodeStorageUnavailable || tries != 5 {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+}
+
+func TestRefusalsAreNotRepeated(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 409, 413, 422, 500} {
+		tries := 0
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) { tries++; w.WriteHeader(status) })
+		_, err := c.Send(t.Context(), Message{})
+		var e *herald.Error
+		if !errors.As(err, &e) || e.Code == "" || e.Remedy == "" || tries != 1 {
+			t.Errorf("%d: %v after %d tries", status, err, tries)
+		}
+	}
+}
+
+func TestProblemIsDecoded(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		fmt.Fprint(w, `{"type":"about:blank","title":"Unprocessable","status":422,"code":"limit_reached","detail":"too many","remedy":"Send fewer.","field":"audience.tags"}`)
+	})
+	_, err := c.Send(t.Context(), Message{})
+	var e *herald.Error
+	if !errors.As(err, &e) || e.Code != herald.CodeLimitReached || e.Message != "too many" || e.Remedy != "Send fewer." || e.Field != "audience.tags" {
+		t.Errorf("got %#v", err)
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	c, err := New(s.URL, Key("hk1.x"), Options{Tries: 2, MinWait: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Message(t.Context(), 1); !errors.Is(err, ErrUnreachable) || strings.Contains(err.Error(), "hk1") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Message(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStrangeAnswers(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"not JSON": func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>") },
+		"endless": func(w http.ResponseWriter, r *http.Request) {
+			b := make([]byte, 1<<20)
+			for range maxAnswerBytes>>20 + 1 {
+				w.Write(b)
+			}
+		},
+	} {
+		c := serve(t, h)
+		if _, err := c.Message(t.Context(), 1); err == nil || herald.CodeOf(err) != herald.CodeInternal {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, base := range []string{"", "push.example.com", "ftp://x", "http://", "http://u:p@x", "http://x?a", "http://x#a", "http://[", "\x00"} {
+		if _, err := New(base, Key("k"), Options{}); err == nil {
+			t.Errorf("%q is taken", base)
+		} else if strings.Contains(err.Error(), "u:p") {
+			t.Errorf("%q: the error shows a password: %v", base, err)
+		}
+	}
+	if _, err := New("http://x", Key("a\nb"), Options{}); err == nil {
+		t.Error("credentials with a line break are taken")
+	}
+}
+
+func TestCredentialsDoNotPrint(t *testing.T) {
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if s := fmt.Sprintf(format, Key("hk1.secret")); strings.Contains(s, "secret") {
+			t.Errorf("%s prints %s", format, s)
+		}
+	}
+}
+
+// TestPaths calls every method and looks at the request it makes.
+func TestPaths(t *testing.T) {
+	online := true
+	tests := []struct {
+		want string // method, path, query, body
+		call func(context.Context, *Client) error
+	}{
+		{"GET /v1/messages/7", func(ctx context.Context, c *Client) error { _, err := c.Message(ctx, 7); return err }},
+		{"GET /v1/messages?cursor=c&limit=9&state=done", func(ctx context.Context, c *Client) error {
+			_, err := c.Messages(ctx, MessageQuery{State: herald.MessageDone, Cursor: "c", Limit: 9})
+			return err
+		}},
+		{"DELETE /v1/messages/7", func(ctx context.Context, c *Client) error { _, err := c.Withdraw(ctx, 7); return err }},
+		{"GET /v1/messages/7/devices/r", func(ctx context.Context, c *Client) error { _, err := c.Trace(ctx, 7, "r"); return err }},
+		{`POST /v1/audience/estimate {"audience":"all"}`, func(ctx context.Context, c *Client) error {
+			_, err := c.Estimate(ctx, herald.Audience{All: true})
+			return err
+		}},
+		{"GET /v1/devices/r", func(ctx context.Context, c *Client) error { _, err := c.Device(ctx, "r"); return err }},
+		{"GET /v1/devices?alias=a&online=true&platform=web&tag=t", func(ctx context.Context, c *Client) error {
+			_, err := c.Devices(ctx, DeviceQuery{Alias: "a", Tag: "t", Platform: "web", Online: &online})
+			return err
+		}},
+		{`PATCH /v1/devices/r {"tags_add":["t"]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.UpdateDevice(ctx, "r", DeviceUpdate{TagsAdd: []herald.Tag{"t"}})
+			return err
+		}},
+		{"DELETE /v1/devices/r", func(ctx context.Context, c *Client) error { return c.RemoveDevice(ctx, "r") }},
+		{"GET /v1/aliases/a%2Fb%20%3F", func(ctx context.Context, c *Client) error { _, err := c.Alias(ctx, "a/b ?"); return err }},
+		{`POST /v1/aliases/a {"add":["r"]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.ChangeAlias(ctx, "a", Members{Add: []herald.RegistrationID{"r"}})
+			return err
+		}},
+		{"DELETE /v1/aliases/a", func(ctx context.Context, c *Client) error { return c.DeleteAlias(ctx, "a") }},
+		{"GET /v1/tags?prefix=p", func(ctx context.Context, c *Client) error { _, err := c.Tags(ctx, "p", "", 0); return err }},
+		{"GET /v1/tags/t", func(ctx context.Context, c *Client) error { _, err := c.Tag(ctx, "t"); return err }},
+		{`POST /v1/tags/t {"remove":["r"]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.ChangeTag(ctx, "t", Members{Remove: []herald.RegistrationID{"r"}})
+			return err
+		}},
+		{"DELETE /v1/tags/t", func(ctx context.Context, c *Client) error { return c.DeleteTag(ctx, "t") }},
+		{`POST /v1/receipts {"receipts":[{"id":"7","event":"displayed","registration_id":"r"}]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.Receipts(ctx, []Receipt{{7, herald.StateDisplayed, "r"}})
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.want, func(t *testing.T) {
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if got := strings.TrimSpace(r.Method + " " + r.URL.RequestURI() + " " + string(body)); got != tt.want {
+					t.Errorf("got %s", got)
+				}
+				if strings.HasPrefix(tt.want, "DELETE /v1/messages") || r.Method != http.MethodDelete {
+					fmt.Fprint(w, "{}")
+				} else {
+					w.WriteHeader(http.StatusNoContent)
+				}
+			})
+			if err := tt.call(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestRemovalWhoseAnswerWasLost(t *testing.T) {
+	tries := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if tries++; tries == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusNotFound)
+	})
+	if err := c.RemoveDevice(t.Context(), "r"); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if err := c.RemoveDevice(t.Context(), "r"); herald.CodeOf(err) != herald.CodeNotFound {
+		t.Errorf("got %v, want not found at a first try", err)
+	}
+}

@@ -1,0 +1,72 @@
+package device
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// clientFrame is a frame to the server.
+type clientFrame struct {
+	Type  string               `json:"type"`
+	IDs   []herald.MessageID   `json:"ids,omitempty"`
+	Event herald.DeliveryState `json:"event,omitempty"`
+}
+
+// serverFrame holds the members of every frame from the server; those that a
+// type does not have stay zero, and unknown ones are ignored.
+type serverFrame struct {
+	Type string `json:"type"`
+
+	// welcome
+	RegistrationID herald.RegistrationID `json:"registration_id"`
+	Token          string                `json:"token"`
+	Heartbeat      int64                 `json:"heartbeat"` // seconds
+	Timeout        int64                 `json:"timeout"`
+
+	// message, withdraw
+	ID           herald.MessageID     `json:"id"`
+	Cursor       string               `json:"cursor"`
+	Time         time.Time            `json:"time"`
+	Expires      time.Time            `json:"expires"`
+	Priority     herald.Priority      `json:"priority"`
+	Notification *herald.Notification `json:"notification"`
+	Data         json.RawMessage      `json:"data"`
+	CollapseKey  string               `json:"collapse_key"`
+
+	// error
+	Code   herald.Code `json:"code"`
+	Detail string      `json:"detail"`
+	Remedy string      `json:"remedy"`
+	Field  string      `json:"field"`
+
+	// reconnect
+	AfterMS int64 `json:"after_ms"`
+}
+
+// parseFrame reads a frame from the server.
+func parseFrame(b []byte) (serverFrame, error) {
+	var f serverFrame
+	if err := json.Unmarshal(b, &f); err != nil {
+		return serverFrame{}, fmt.Errorf("device: a frame of the server cannot be read: %w", err)
+	}
+	if f.Type == "" {
+		return serverFrame{}, errors.New("device: a frame of the server has no type")
+	}
+	if (f.Type == "message" || f.Type == "withdraw") && f.ID <= 0 {
+		return serverFrame{}, fmt.Errorf("device: a %s of the server has no id", f.Type)
+	}
+	return f, nil
+}
+
+func (f serverFrame) message() Message {
+	m := Message{ID: f.ID, Time: f.Time, Expires: f.Expires, Priority: f.Priority, Notification: f.Notification,
+		CollapseKey: f.CollapseKey, Stored: f.Cursor != ""}
+	if len(f.Data) > 0 {
+		m.Data = []byte(f.Data)
+	}
+	return m
+}
