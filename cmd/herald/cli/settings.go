@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/doctor"
+)
+
+func (c *command) configCommand() *cobra.Command {
+	return group("config", "Check and explain the configuration", c.configCheck(), c.configDefaults())
+}
+
+func (c *command) configCheck() *cobra.Command {
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check a configuration file and the environment",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: does(func(_ context.Context, args []string) error {
+			if len(args) == 1 {
+				if f.file != "" {
+					return usage("Leave one of them out.", "a file is named twice")
+				}
+				f.file = args[0]
+			}
+			cfg, err := c.load(f, nil)
+			if err != nil {
+				return err
+			}
+			for _, w := range cfg.Warnings() {
+				c.printf("warning: %s\n", w)
+			}
+			what := "the configuration"
+			if f.file != "" {
+				what = oneLine(f.file)
+			}
+			c.printf("%s is valid\n", what)
+			return nil
+		}),
+	}
+	f.add(cmd, true)
+	return cmd
+}
+
+func (c *command) configDefaults() *cobra.Command {
+	return &cobra.Command{
+		Use:   "defaults",
+		Short: "Print a configuration file with every key, its meaning and its default",
+		Args:  cobra.NoArgs,
+		RunE: does(func(context.Context, []string) error {
+			c.printf("%s", config.Defaults())
+			return nil
+		}),
+	}
+}
+
+func (c *command) doctorCommand() *cobra.Command {
+	var f serverFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check whether this machine is fit to run a server",
+		Args:  cobra.NoArgs,
+		RunE: does(func(ctx context.Context, _ []string) error {
+			cfg, err := c.load(f, nil)
+			if err != nil {
+				return err
+			}
+			return c.examine(doctor.Run(ctx, cfg, doctor.Machine()), asJSON)
+		}),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f.add(cmd, true)
+	return cmd
+}
+
+// examine prints findings; a failure among them fails the command.
+func (c *command) examine(findings []doctor.Finding, asJSON bool) error {
+	failed := false
+	for _, f := range findings {
+		failed = failed || f.State == doctor.Failure
+	}
+	if asJSON {
+		if err := c.printJSON(findings); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range findings {
+			c.printf("%-8s %-12s %s\n", f.State, f.Check, oneLine(f.Text))
+			if f.Remedy != "" {
+				c.printf("%-8s %-12s %s\n", "", "", oneLine(f.Remedy))
+			}
+		}
+	}
+	if failed {
+		return errors.New("at least one check failed")
+	}
+	return nil
+}
