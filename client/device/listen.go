@@ -84,6 +84,8 @@ func (l *listening) handle(ctx context.Context) {
 			if l.h.OnWithdraw != nil {
 				l.h.OnWithdraw(ctx, in.msg.ID)
 			}
+			// Until the server hears this it says so again at each connection.
+			l.d.out.add(herald.StateWithdrawn, in.msg.ID)
 		} else {
 			l.message(ctx, in.msg)
 		}

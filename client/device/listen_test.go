@@ -204,11 +204,12 @@ func TestManualAcknowledgementAndEvents(t *testing.T) {
 }
 
 func TestWithdrawalComesInOrder(t *testing.T) {
+	var frames []clientFrame
 	f := &fake{session: func(_ int, p *peer) {
 		p.welcome()
 		p.message(1)
 		p.send(`{"type":"withdraw","id":"1","cursor":"1.2.x"}`)
-		p.rest()
+		frames = p.rest()
 	}}
 	bubble(t, f, func(t *testing.T, o Options) {
 		var seen []string
@@ -222,6 +223,13 @@ func TestWithdrawalComesInOrder(t *testing.T) {
 		}
 		if !slices.Equal(seen, []string{"message 1", "withdraw 1"}) {
 			t.Errorf("got %v", seen)
+		}
+		synctest.Wait()
+		told := slices.ContainsFunc(frames, func(f clientFrame) bool {
+			return f.Type == "event" && f.Event == herald.StateWithdrawn && slices.Equal(f.IDs, ids(1))
+		})
+		if !told {
+			t.Errorf("the notice was not acknowledged: the server got %+v", frames)
 		}
 	})
 }

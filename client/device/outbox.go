@@ -84,7 +84,7 @@ func batches(list []report) []clientFrame {
 		byEvent[r.event] = append(byEvent[r.event], r.id)
 	}
 	var out []clientFrame
-	for _, event := range []herald.DeliveryState{"", herald.StateDisplayed, herald.StateClicked} {
+	for _, event := range []herald.DeliveryState{"", herald.StateDisplayed, herald.StateClicked, herald.StateWithdrawn} {
 		ids := byEvent[event]
 		for len(ids) > 0 {
 			n := min(len(ids), idsPerFrame)

@@ -8,11 +8,9 @@ import (
 	"github.com/herald-push/herald/internal/sets"
 )
 
-// members resolves a change of members to ordinals.
+// members resolves a change of members to ordinals, for a caller who may make
+// it.
 func (s *Devices) members(ctx context.Context, p Principal, m Members) (add, remove *sets.Set, unknown []herald.RegistrationID, err error) {
-	if err := p.may(ScopeDevicesWrite); err != nil {
-		return nil, nil, nil, err
-	}
 	if len(m.Add)+len(m.Remove) == 0 {
 		return nil, nil, nil, herald.Invalid("add", "Give registration IDs in add or remove.", "nothing is to be changed")
 	}
@@ -51,6 +49,9 @@ func (s *Devices) members(ctx context.Context, p Principal, m Members) (add, rem
 
 // ChangeTag puts a tag on devices and takes it off others.
 func (s *Devices) ChangeTag(ctx context.Context, p Principal, t herald.Tag, m Members) (MembersAnswer, error) {
+	if err := p.may(ScopeDevicesWrite); err != nil {
+		return MembersAnswer{}, err
+	}
 	if err := herald.ValidName("tag", string(t)); err != nil {
 		return MembersAnswer{}, err
 	}
@@ -180,6 +181,9 @@ func (s *Devices) bound(ctx context.Context, app herald.AppKey, a herald.Alias) 
 // ChangeAlias binds devices to an alias and unbinds others. Each device is
 // changed on its own: when one is refused, those before it are changed.
 func (s *Devices) ChangeAlias(ctx context.Context, p Principal, a herald.Alias, m Members) (MembersAnswer, error) {
+	if err := p.may(ScopeDevicesWrite); err != nil {
+		return MembersAnswer{}, err
+	}
 	if err := herald.ValidName("alias", string(a)); err != nil {
 		return MembersAnswer{}, err
 	}

@@ -62,7 +62,7 @@ func (s *Receipts) cursor(ctx context.Context, p Principal, cursor string) error
 		return herald.Invalid("cursor", "Leave it out.", "only a device has a cursor")
 	}
 	if pos, ok := s.c.Registry.ParseCursor(p.App, cursor); ok {
-		return s.c.Backlog.Resume(ctx, offline.Device{App: p.App, Ord: p.Ord, ID: p.Device}, pos)
+		return s.c.Backlog.Resume(ctx, offline.Device{App: p.App, Ord: p.Ord, ID: p.Device}, pos, s.c.Presence.Offered(p.App, p.Ord))
 	}
 	return nil // a foreign cursor costs duplicates, no error
 }

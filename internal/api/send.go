@@ -209,6 +209,9 @@ func validAddress(field, address string, web bool) error {
 	}
 	switch u.Scheme {
 	case "https", "http":
+		if u.Host == "" {
+			return herald.Invalid(field, "Give a whole address, such as https://www.example.com/a.", "%.60q names no host", address)
+		}
 		return nil
 	case "javascript", "data", "vbscript", "file":
 		return herald.Invalid(field, "Use https, or the app's own scheme.", "addresses with %s: are not allowed", u.Scheme)

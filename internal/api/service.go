@@ -24,6 +24,9 @@ type Presence interface {
 	Transports(app herald.AppKey, o herald.Ordinal) []string
 	// Rebind tells the sessions of a device that its alias has changed.
 	Rebind(app herald.AppKey, o herald.Ordinal, pos herald.Pos)
+	// Offered is the log position up to which everything was queued on a
+	// connection of a device that is open now; 0 if there is none.
+	Offered(app herald.AppKey, o herald.Ordinal) herald.Pos
 	// Disconnect closes the sessions of a device.
 	Disconnect(app herald.AppKey, o herald.Ordinal, why live.Reason)
 }

@@ -16,12 +16,15 @@ func (s *Session) Ack(ids []herald.MessageID) *herald.Error {
 	return s.Event(herald.StateReceived, ids)
 }
 
-// Event says what became of messages on the device: received, displayed or
-// clicked. The error is for the client; then nothing was done.
+// Event says what became of messages on the device: received, displayed,
+// clicked, or withdrawn, which says that it has removed them. The error is for the client; then nothing was done.
 func (s *Session) Event(what herald.DeliveryState, ids []herald.MessageID) *herald.Error {
+	if what == herald.StateWithdrawn {
+		what = record.ToldState // the notice is acknowledged, not the message
+	}
 	switch {
-	case what != herald.StateReceived && what != herald.StateDisplayed && what != herald.StateClicked:
-		return herald.Invalid("event", "Write received, displayed or clicked.", "%.40q is not an event", string(what))
+	case what != herald.StateReceived && what != herald.StateDisplayed && what != herald.StateClicked && what != record.ToldState:
+		return herald.Invalid("event", "Write received, displayed, clicked or withdrawn.", "%.40q is not an event", string(what))
 	case len(ids) == 0:
 		return herald.Invalid("ids", "Name at least one message.", "the list is empty")
 	case len(ids) > herald.MaxIDsPerCall:

@@ -124,7 +124,6 @@ type Control struct {
 	// For Welcome.
 	Session, Token string // Token only if the device must replace its own
 	Device         herald.RegistrationID
-	Cursor         string // where the log stands; not an acknowledgement
 	Heartbeat      time.Duration
 	Timeout        time.Duration
 	// For Problem.
@@ -197,8 +196,10 @@ type Waiting struct {
 // Backlog knows what waits for a device; offline is one.
 type Backlog interface {
 	// Resume takes a cursor as acknowledgement: everything of the device's
-	// that was sent and released at or before it counts as received.
-	Resume(ctx context.Context, d Device, upto herald.Pos) error
+	// that was sent and released at or before it counts as received. Up to
+	// the position offered everything was queued on a connection of the
+	// device, and counts as sent although that may not be written yet.
+	Resume(ctx context.Context, d Device, upto, offered herald.Pos) error
 	// Waiting lists what was released to the device after a position and is
 	// not received or ended, in log order, at most limit. The list is
 	// complete up to the position upto; more tells whether that is short of

@@ -36,7 +36,6 @@ type welcomeFrame struct {
 	Device    herald.RegistrationID `json:"registration_id"`
 	Heartbeat int64                 `json:"heartbeat"`
 	Timeout   int64                 `json:"timeout"`
-	Cursor    string                `json:"cursor"`
 	Token     string                `json:"token,omitempty"`
 }
 
@@ -87,7 +86,7 @@ func ControlJSON(c Control) []byte {
 	switch c.Kind {
 	case Welcome:
 		return line(welcomeFrame{
-			Type: string(c.Kind), Session: c.Session, Device: c.Device, Cursor: c.Cursor, Token: c.Token,
+			Type: string(c.Kind), Session: c.Session, Device: c.Device, Token: c.Token,
 			Heartbeat: int64(c.Heartbeat / time.Second), Timeout: int64(c.Timeout / time.Second),
 		})
 	case Problem:

@@ -37,8 +37,8 @@ func TestReleaseJSON(t *testing.T) {
 
 func TestControlJSON(t *testing.T) {
 	for want, c := range map[string]live.Control{
-		`{"type":"welcome","session":"s1","registration_id":"r","heartbeat":50,"timeout":75,"cursor":"1.0.x"}`:         {Kind: live.Welcome, Session: "s1", Device: "r", Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, Cursor: "1.0.x"},
-		`{"type":"welcome","session":"s1","registration_id":"r","heartbeat":50,"timeout":75,"cursor":"c","token":"t"}`: {Kind: live.Welcome, Session: "s1", Device: "r", Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, Cursor: "c", Token: "t"},
+		`{"type":"welcome","session":"s1","registration_id":"r","heartbeat":50,"timeout":75}`:             {Kind: live.Welcome, Session: "s1", Device: "r", Heartbeat: 50 * time.Second, Timeout: 75 * time.Second},
+		`{"type":"welcome","session":"s1","registration_id":"r","heartbeat":50,"timeout":75,"token":"t"}`: {Kind: live.Welcome, Session: "s1", Device: "r", Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, Token: "t"},
 		`{"type":"ping"}`: {Kind: live.Ping},
 		`{"type":"pong"}`: {Kind: live.Pong},
 		`{"type":"error","code":"invalid_request","detail":"is missing","remedy":"Send it.","field":"token"}`: {Kind: live.Problem, Err: herald.Invalid("token", "Send it.", "is missing")},

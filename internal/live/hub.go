@@ -109,18 +109,23 @@ func (h *Hub) shut() <-chan struct{} {
 // their return, and waits until they are gone or ctx ends. New connections are
 // refused from now on.
 func (h *Hub) Drain(ctx context.Context) error {
-	idle := h.leaveAll(func(s *Session) {
-		// Full jitter between 1 s and the spread, so that they do not all
-		// come back at the same moment.
-		after := time.Second + rand.N(herald.DrainSpread-time.Second)
-		s.depart(after)
-	})
+	h.mu.Lock()
+	spread := returnSpread(len(h.all))
+	h.mu.Unlock()
+	idle := h.leaveAll(func(s *Session) { s.depart(time.Second + rand.N(spread)) })
 	select {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// returnSpread is the time over which clients are asked to come back, after the
+// first second: 100 a second, so that they do not all return at the same
+// moment, but never longer than herald.DrainSpread.
+func returnSpread(sessions int) time.Duration {
+	return min(time.Second+time.Duration(sessions)*10*time.Millisecond, herald.DrainSpread-time.Second)
 }
 
 func (h *Hub) leaveAll(leave func(*Session)) <-chan struct{} {

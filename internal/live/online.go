@@ -103,6 +103,17 @@ func (h *Hub) Transports(key herald.AppKey, ord herald.Ordinal) []string {
 	return slices.Compact(out)
 }
 
+// Offered is the log position up to which everything was queued on an open
+// connection of a device; 0 if it has none.
+func (h *Hub) Offered(key herald.AppKey, ord herald.Ordinal) (pos herald.Pos) {
+	for _, s := range h.sessionsOf(key, ord) {
+		s.mu.Lock()
+		pos = max(pos, s.high)
+		s.mu.Unlock()
+	}
+	return pos
+}
+
 // Rebind tells open sessions of a device at which log position its alias
 // changed. What was evaluated before and names aliases is not for it any more.
 func (h *Hub) Rebind(key herald.AppKey, ord herald.Ordinal, pos herald.Pos) {

@@ -27,7 +27,7 @@ func (s *Session) turn(ctx context.Context) (again bool) {
 		st = s.open(ctx)
 	}
 	if upto != 0 && (st == stateReplaying || st == stateLive) {
-		if err := s.hub.opts.Backlog.Resume(ctx, s.owner(), upto); err != nil {
+		if err := s.hub.opts.Backlog.Resume(ctx, s.owner(), upto, upto); err != nil {
 			s.hub.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
 	}
@@ -61,14 +61,13 @@ func (s *Session) open(ctx context.Context) state {
 	}
 	h.opts.Directory.Seen(d, time.Now())
 	if pos, ok := h.opts.Directory.ParseCursor(d.App, hello.Cursor); ok && hello.Cursor != "" {
-		if err := h.opts.Backlog.Resume(ctx, d, pos); err != nil {
+		if err := h.opts.Backlog.Resume(ctx, d, pos, 0); err != nil {
 			// Costs duplicates, never a message.
 			h.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
 	}
-	// The first page is read before the welcome, to say where the log stands.
+	s.welcome(fresh)
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
-	s.welcome(fresh, upto)
 	s.sendPage(list, upto, more, err)
 	return s.takeEarly()
 }
@@ -123,9 +122,8 @@ func (s *Session) join(d Device) bool {
 	return true
 }
 
-func (s *Session) welcome(fresh string, head herald.Pos) {
+func (s *Session) welcome(fresh string) {
 	h := s.hub
-	cursor := h.opts.Directory.Cursor(s.device.App, head) // not under the lock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateOpening {
@@ -133,7 +131,7 @@ func (s *Session) welcome(fresh string, head herald.Pos) {
 	}
 	s.control(Control{
 		Kind: Welcome, Session: s.name(), Token: fresh, Device: s.device.ID,
-		Cursor: cursor, Heartbeat: h.opts.Heartbeat, Timeout: h.opts.Timeout,
+		Heartbeat: h.opts.Heartbeat, Timeout: h.opts.Timeout,
 	})
 	s.state, s.hello, s.heard = stateReplaying, nil, h.now()
 	h.wheel.schedule(s, s.heard+s.pingAfter())

@@ -112,12 +112,10 @@ type ref struct {
 }
 
 func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos) ([]ref, error) {
-	// One more than may wait, so that an overflow is seen.
-	entries, err := b.store.Entries(ctx, d.App, d.Ord, 2*herald.MaxPending)
+	entries, err := b.entries(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	entries = b.ledger.WaitingEntries(d.App, entries)
 	if len(entries) > herald.MaxPending {
 		b.overflow(d, entries[herald.MaxPending:])
 		entries = entries[:herald.MaxPending]
@@ -135,6 +133,22 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos) ([
 	all = slices.DeleteFunc(all, func(r ref) bool { return r.pos <= after || r.pos > head })
 	slices.SortFunc(all, func(a, b ref) int { return cmp.Compare(a.pos, b.pos) })
 	return all, nil
+}
+
+// entries lists the direct messages that wait for a device, newest first, or
+// enough of them to see that there are too many. What it has received stays an
+// entry until its message ends, so that the oldest that waits may be far back.
+func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error) {
+	for limit := 2 * herald.MaxPending; ; limit *= 4 {
+		all, err := b.store.Entries(ctx, d.App, d.Ord, limit)
+		if err != nil {
+			return nil, err
+		}
+		last := len(all) < limit
+		if waiting := b.ledger.WaitingEntries(d.App, all); last || len(waiting) > herald.MaxPending {
+			return waiting, nil
+		}
+	}
 }
 
 // overflow ends the oldest of more than herald.MaxPending direct messages:
@@ -167,7 +181,13 @@ func (b *Backlog) ends(ctx context.Context, app *registry.App, d Device, m *reco
 
 // Resume takes a cursor as acknowledgement: everything of the device's that
 // was sent, and released at or before it, counts as received, durably.
-func (b *Backlog) Resume(ctx context.Context, d Device, upto herald.Pos) error {
+// Up to the position offered everything was queued on a connection of the
+// device, and counts as sent although that may not be written yet.
+func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos) error {
+	// A quick device answers before it is written that the message was sent.
+	if err := b.ledger.Settled(ctx, d.App); err != nil {
+		return err
+	}
 	all, err := b.refs(ctx, d, 0, upto)
 	if err != nil {
 		return err
@@ -179,7 +199,7 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto herald.Pos) error {
 			state = record.ToldState
 		} else if sent, err := b.wasSent(ctx, d, r); err != nil {
 			return err
-		} else if !sent {
+		} else if !sent && r.pos > offered {
 			// A cursor is good for what went out; what did not is sent now.
 			continue
 		}

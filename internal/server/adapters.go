@@ -25,8 +25,15 @@ func (d directory) Seen(dev live.Device, _ time.Time) { d.Registry.Seen(dev.App,
 // backlog is offline as live sees it.
 type backlog struct{ *offline.Backlog }
 
-func (b backlog) Resume(ctx context.Context, d live.Device, upto herald.Pos) error {
-	return b.Backlog.Resume(ctx, offline.Device{App: d.App, Ord: d.Ord, ID: d.ID}, upto)
+// resumeTime bounds how long a connection waits for its cursor to be written:
+// while the record takes no writes, clients are served from what it has, at the
+// price of duplicates.
+const resumeTime = 2 * time.Second
+
+func (b backlog) Resume(ctx context.Context, d live.Device, upto, offered herald.Pos) error {
+	ctx, cancel := context.WithTimeout(ctx, resumeTime)
+	defer cancel()
+	return b.Backlog.Resume(ctx, offline.Device{App: d.App, Ord: d.Ord, ID: d.ID}, upto, offered)
 }
 
 func (b backlog) Waiting(ctx context.Context, d live.Device, after herald.Pos, limit int) ([]live.Waiting, herald.Pos, bool, error) {

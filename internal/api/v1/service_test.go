@@ -30,6 +30,7 @@ type nobody struct{}
 
 func (nobody) Online(herald.AppKey) *sets.Set                        { return sets.New() }
 func (nobody) Transports(herald.AppKey, herald.Ordinal) []string     { return nil }
+func (nobody) Offered(herald.AppKey, herald.Ordinal) herald.Pos      { return 0 }
 func (nobody) Rebind(herald.AppKey, herald.Ordinal, herald.Pos)      {}
 func (nobody) Disconnect(herald.AppKey, herald.Ordinal, live.Reason) {}
 

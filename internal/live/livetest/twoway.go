@@ -7,6 +7,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/record"
 )
 
 func acknowledges(e *env) {
@@ -25,6 +26,12 @@ func acknowledges(e *env) {
 	ev := e.world.Events(ids[3])
 	if last := ev[len(ev)-1]; last.State != herald.StateClicked || last.Via != "receipt" {
 		e.Fatalf("the last event is %+v", last)
+	}
+	c.send(`{"type":"event","event":"withdrawn","ids":["%s"]}`, ids[2])
+	synctest.Wait()
+	ev = e.world.Events(ids[2])
+	if last := ev[len(ev)-1]; last.State != record.ToldState {
+		e.Fatalf("a notice that was acknowledged is reported as %+v", last)
 	}
 	_ = c.conn.Close()
 	synctest.Wait()

@@ -230,7 +230,7 @@ func (w *World) ParseCursor(app herald.AppKey, cursor string) (herald.Pos, bool)
 }
 
 // Resume acknowledges what was sent.
-func (w *World) Resume(_ context.Context, d live.Device, upto herald.Pos) error {
+func (w *World) Resume(_ context.Context, d live.Device, upto, _ herald.Pos) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fail != nil {
