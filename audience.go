@@ -13,26 +13,29 @@ import (
 // Audience says who a message is for, as the sender puts it: everybody, or an
 // expression. The members of an expression are joined by AND, the values
 // within a member by OR. In JSON it is "all" or an object.
+//
+// A list that is present and empty names nobody, where an absent one (nil)
+// says nothing; JSON keeps the two apart.
 type Audience struct {
 	All bool `json:"-"`
 
-	RegistrationIDs  []RegistrationID `json:"registration_ids,omitempty"`
-	Aliases          []Alias          `json:"aliases,omitempty"`
-	Tags             []Tag            `json:"tags,omitempty"`     // any of
-	TagsAnd          []Tag            `json:"tags_and,omitempty"` // all of
-	TagsNot          []Tag            `json:"tags_not,omitempty"` // none of
-	Platforms        []Platform       `json:"platforms,omitempty"`
-	Languages        []string         `json:"languages,omitempty"` // "zh" includes "zh-CN"
-	AppVersions      []string         `json:"app_versions,omitempty"`
+	RegistrationIDs  []RegistrationID `json:"registration_ids,omitzero"`
+	Aliases          []Alias          `json:"aliases,omitzero"`
+	Tags             []Tag            `json:"tags,omitzero"`     // any of
+	TagsAnd          []Tag            `json:"tags_and,omitzero"` // all of
+	TagsNot          []Tag            `json:"tags_not,omitzero"` // none of
+	Platforms        []Platform       `json:"platforms,omitzero"`
+	Languages        []string         `json:"languages,omitzero"` // "zh" includes "zh-CN"
+	AppVersions      []string         `json:"app_versions,omitzero"`
 	ActiveWithinDays int              `json:"active_within_days,omitempty"` // 1, 7 or 30
 	Online           *bool            `json:"online,omitempty"`
-	And              []Audience       `json:"and,omitempty"`
-	Or               []Audience       `json:"or,omitempty"`
+	And              []Audience       `json:"and,omitzero"`
+	Or               []Audience       `json:"or,omitzero"`
 	Not              *Audience        `json:"not,omitempty"`
 
 	// Known by name, and refused until the parts behind them exist.
-	Segments []string `json:"segments,omitempty"`
-	Files    []string `json:"files,omitempty"`
+	Segments []string `json:"segments,omitzero"`
+	Files    []string `json:"files,omitzero"`
 	Topic    string   `json:"topic,omitempty"`
 }
 
@@ -104,21 +107,21 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 	if a.All {
 		return nil
 	}
-	for name, used := range map[string]bool{"segments": a.Segments != nil, "files": a.Files != nil, "topic": a.Topic != ""} {
-		if used {
-			return Invalid(at+"."+name, "Use tags, aliases or registration_ids.", "%s are not served by this version", name)
+	for _, m := range []member{{"segments", a.Segments != nil}, {"files", a.Files != nil}, {"topic", a.Topic != ""}} {
+		if m.is {
+			return Invalid(at+"."+m.name, "Use tags, aliases or registration_ids.", "%s is not served by this version", m.name)
 		}
 	}
 	if a.empty() {
 		return Invalid(at, `Name at least one member, or write "all" for everybody.`, "the audience is empty")
 	}
-	for name, empty := range map[string]bool{
-		"tags_and": a.TagsAnd != nil && len(a.TagsAnd) == 0, "tags_not": a.TagsNot != nil && len(a.TagsNot) == 0,
-		"and": a.And != nil && len(a.And) == 0,
+	for _, m := range []member{
+		{"tags_and", a.TagsAnd != nil && len(a.TagsAnd) == 0}, {"tags_not", a.TagsNot != nil && len(a.TagsNot) == 0},
+		{"and", a.And != nil && len(a.And) == 0},
 	} {
-		if empty {
+		if m.is {
 			// "All of nothing" is everybody, which nobody means who sends it.
-			return Invalid(at+"."+name, `Leave the member out, or write "all" for everybody.`, "the list is empty")
+			return Invalid(at+"."+m.name, `Leave the member out, or write "all" for everybody.`, "the list is empty")
 		}
 	}
 	if err := a.validateNames(at); err != nil {
@@ -127,9 +130,12 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 	if d := a.ActiveWithinDays; d != 0 && d != 1 && d != 7 && d != 30 {
 		return Invalid(at+".active_within_days", "Write 1, 7 or 30.", "%d is not a tier of activity", d)
 	}
-	for name, list := range map[string][]Audience{"and": a.And, "or": a.Or} {
-		for i := range list {
-			if err := list[i].validate(fmt.Sprintf("%s.%s[%d]", at, name, i), depth+1, nodes); err != nil {
+	for _, l := range []struct {
+		name string
+		list []Audience
+	}{{"and", a.And}, {"or", a.Or}} {
+		for i := range l.list {
+			if err := l.list[i].validate(fmt.Sprintf("%s.%s[%d]", at, l.name, i), depth+1, nodes); err != nil {
 				return err
 			}
 		}
@@ -138,6 +144,12 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 		return a.Not.validate(at+".not", depth+1, nodes)
 	}
 	return nil
+}
+
+// member is a member of an expression and whether something is so of it.
+type member struct {
+	name string
+	is   bool
 }
 
 // empty reports whether no member is present. A list that is present and empty

@@ -98,10 +98,10 @@ type IDs struct {
 // NewIDs gives a generator for a node (0 to [MaxNode]) whose IDs are all above
 // after, the highest ID that the record already knows (0 if it knows none).
 func NewIDs(node int, after MessageID) *IDs {
-	g := &IDs{node: int64(node & MaxNode)}
+	// The node stands above the sequence, so that another node's ID of the same
+	// millisecond may be above all of ours: begin with the next millisecond.
 	millis := int64(after) >> (idNodeBits + idSequenceBits)
-	g.last = millis<<idSequenceBits | int64(after)&(1<<idSequenceBits-1)
-	return g
+	return &IDs{node: int64(node & MaxNode), last: millis<<idSequenceBits | (1<<idSequenceBits - 1)}
 }
 
 // Next gives the next ID. When the clock stands still or goes back, or 4,096

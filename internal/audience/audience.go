@@ -85,7 +85,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 func (e *Evaluator) evaluate(app *registry.App, key herald.AppKey, a *herald.Audience, f found, before herald.Pos) (t Target, current bool) {
 	online, recent := e.online(key), app.JustSeen()
 	app.Index.View(func(v sets.View) {
-		w := walk{view: v, found: f, online: online, recent: recent, today: e.now()}
+		w := walk{view: v, found: f, online: online, recent: recent, today: e.now().UTC()}
 		t.Image = w.eval(a)
 		dead := v.Set(record.DeadSet)
 		t.Devices = t.Image.Len() - sets.Common(t.Image, dead)

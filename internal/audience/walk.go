@@ -14,7 +14,7 @@ type walk struct {
 	found  found
 	online *sets.Set
 	recent *sets.Set // seen a moment ago, not in the sets of days yet
-	today  time.Time
+	today  time.Time // in UTC, whose days all have 24 hours
 }
 
 // eval gives a new set. The members of an object are joined by AND; the
@@ -72,9 +72,14 @@ func (w *walk) eval(a *herald.Audience) *sets.Set {
 }
 
 // without takes off what the negative members name; with no positive member
-// they start from everybody.
+// they start from everybody. An expression with no member at all, which is not
+// valid, names nobody.
 func (w *walk) without(a *herald.Audience, acc *sets.Set) *sets.Set {
-	if acc == nil {
+	switch {
+	case acc != nil:
+	case len(a.TagsNot) == 0 && a.Online == nil && a.Not == nil:
+		return sets.New()
+	default:
 		acc = w.all()
 	}
 	for _, t := range a.TagsNot {

@@ -14,7 +14,8 @@ import (
 const encodingVersion = 1
 
 // Small sets are written as a list of differences, larger ones as a bitmap:
-// ten members take 64 bytes as a list and 707 as a bitmap.
+// ten members, spread over ten million, take 32 bytes as a list and 108 as a
+// bitmap.
 const (
 	setAsList   = 0
 	setAsBitmap = 1
@@ -84,7 +85,13 @@ func ParseChanges(b []byte) ([]SetChange, error) {
 	r.version()
 	var out []SetChange
 	for n := r.count(); n > 0 && r.err == nil; n-- {
-		out = append(out, SetChange{Set: r.string(), Remove: r.byte() == 1, Ords: r.set()})
+		c := SetChange{Set: r.string()}
+		flag := r.byte()
+		if flag > 1 {
+			r.fail(fmt.Errorf("record: %d is not a kind of change", flag))
+		}
+		c.Remove, c.Ords = flag == 1, r.set()
+		out = append(out, c)
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("record: %d bytes follow the changes", len(r.b))
@@ -205,10 +212,12 @@ func (r *reader) set() *sets.Set {
 	case kind == setAsList:
 		last := uint64(0)
 		for n := r.count(); n > 0 && r.err == nil; n-- {
-			if last += r.uvarint(); last > 1<<32-1 {
+			more := r.uvarint()
+			if more > 1<<32-1-last {
 				r.fail(errors.New("record: an ordinal is past 2^32"))
 				break
 			}
+			last += more
 			s.Add(herald.Ordinal(last))
 		}
 	case kind == setAsBitmap:

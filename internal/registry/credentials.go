@@ -161,10 +161,14 @@ func (k signingKeys) aliasOf(app herald.AppKey, token string, now time.Time) (he
 	if len(token) > maxToken {
 		return "", bad("the token is longer than %d bytes", maxToken)
 	}
+	// RFC 7515, section 2: no line breaks, which the decoder would skip.
+	if strings.ContainsAny(token, "\r\n") {
+		return "", bad("the token has a line break")
+	}
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return []byte(k.jwt), nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(string(app)), jwt.WithAudience("herald"),
-		jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }))
+		jwt.WithExpirationRequired(), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return now }))
 	if err != nil {
 		return "", bad("the token is refused: %s", strings.TrimPrefix(err.Error(), "token is unverifiable: "))
 	}

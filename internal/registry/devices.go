@@ -39,7 +39,7 @@ func (r *Registry) Register(ctx context.Context, q RegisterRequest) (d record.De
 	if err != nil {
 		return d, "", false, err
 	}
-	if err := app.tagLimit(nil, q.Tags); err != nil {
+	if err := r.roomForTags(ctx, app, q); err != nil {
 		return d, "", false, err
 	}
 	now := r.now().UTC()
@@ -60,6 +60,24 @@ func (r *Registry) Register(ctx context.Context, q RegisterRequest) (d record.De
 	}
 	app.sawNow(d.Ord)
 	return d, app.token(d), created, nil
+}
+
+// roomForTags refuses a registration after which the device would have too
+// many tags. A known installation keeps those that it has.
+func (r *Registry) roomForTags(ctx context.Context, app *App, q RegisterRequest) error {
+	if len(q.Tags) == 0 {
+		return nil
+	}
+	var has []herald.Tag
+	if q.Installation != "" {
+		switch d, err := r.Installation(ctx, q.App, q.Installation); {
+		case err == nil:
+			has = app.TagsOf(d.Ord)
+		case herald.CodeOf(err) != herald.CodeNotFound:
+			return err
+		}
+	}
+	return tagLimit(has, q.Tags, nil)
 }
 
 func (a *App) token(d record.Device) string {
@@ -95,8 +113,10 @@ func (r *Registry) Update(ctx context.Context, key herald.AppKey, id herald.Regi
 	if err != nil {
 		return record.Device{}, err
 	}
-	if err := app.tagLimit(app.TagsOf(old.Ord), p.AddTags); err != nil {
-		return record.Device{}, err
+	if len(p.AddTags) > 0 {
+		if err := tagLimit(app.TagsOf(old.Ord), p.AddTags, p.RemoveTags); err != nil {
+			return record.Device{}, err
+		}
 	}
 	if p.Revoke {
 		// In this order a crash between the two costs a needless read, where
@@ -113,7 +133,7 @@ func (r *Registry) Update(ctx context.Context, key herald.AppKey, id herald.Regi
 	return d, err
 }
 
-// Remove retires a device and takes its tags off it.
+// Remove retires a device. It stays in the sets that it is in, as a dead bit.
 func (r *Registry) Remove(ctx context.Context, key herald.AppKey, id herald.RegistrationID) (record.Device, error) {
 	if !id.Valid() {
 		return r.Device(ctx, key, id)
@@ -121,18 +141,48 @@ func (r *Registry) Remove(ctx context.Context, key herald.AppKey, id herald.Regi
 	return r.store.RemoveDevice(ctx, key, id)
 }
 
-// tagLimit refuses what would take a device over herald.MaxTagsPerDevice.
-func (a *App) tagLimit(has, add []herald.Tag) error {
+// tagLimit refuses what would take a device over herald.MaxTagsPerDevice. As
+// in the record, tags are removed before others are added.
+func tagLimit(has, add, remove []herald.Tag) error {
 	known := make(map[herald.Tag]bool, len(has)+len(add))
-	for _, list := range [][]herald.Tag{has, add} {
-		for _, t := range list {
-			known[t] = true
-		}
+	for _, t := range has {
+		known[t] = true
+	}
+	for _, t := range remove {
+		delete(known, t)
+	}
+	for _, t := range add {
+		known[t] = true
 	}
 	if len(known) > herald.MaxTagsPerDevice {
-		return herald.Errorf(herald.CodeLimitReached, "Remove tags that are not used any more.", "a device has at most %d tags", herald.MaxTagsPerDevice)
+		return errTooManyTags()
 	}
 	return nil
+}
+
+func errTooManyTags() error {
+	return herald.Errorf(herald.CodeLimitReached, "Remove tags that are not used any more.", "a device has at most %d tags", herald.MaxTagsPerDevice)
+}
+
+// roomForTag refuses a tag for devices of which one has as many as it may.
+func (a *App) roomForTag(t herald.Tag, add *sets.Set) (err error) {
+	a.Index.View(func(v sets.View) {
+		names := v.Names(record.TagSet(""))
+		if len(names) < herald.MaxTagsPerDevice {
+			return // nobody can have that many
+		}
+		fresh := sets.Minus(add, v.Set(record.TagSet(t)))
+		count := make(map[herald.Ordinal]int, fresh.Len())
+		for _, name := range names {
+			for o := range sets.Intersect(fresh, v.Set(name)).All() {
+				if count[o]++; count[o] >= herald.MaxTagsPerDevice {
+					err = errTooManyTags()
+					return
+				}
+			}
+		}
+	})
+	return err
 }
 
 // TagsOf lists the tags of a device, in byte order.
@@ -149,6 +199,15 @@ func (a *App) TagsOf(o herald.Ordinal) []herald.Tag {
 
 // ChangeTag puts a tag on devices and takes it off others, in one commit.
 func (r *Registry) ChangeTag(ctx context.Context, key herald.AppKey, t herald.Tag, add, remove *sets.Set) error {
+	app, err := r.App(key)
+	if err != nil {
+		return err
+	}
+	if !add.Empty() {
+		if err := app.roomForTag(t, add); err != nil {
+			return err
+		}
+	}
 	var changes []record.SetChange
 	if !remove.Empty() {
 		changes = append(changes, record.SetChange{Set: record.TagSet(t), Remove: true, Ords: remove})
@@ -159,7 +218,7 @@ func (r *Registry) ChangeTag(ctx context.Context, key herald.AppKey, t herald.Ta
 	if changes == nil {
 		return nil
 	}
-	_, err := r.store.ChangeSets(ctx, key, changes)
+	_, err = r.store.ChangeSets(ctx, key, changes)
 	return err
 }
 
@@ -183,7 +242,10 @@ func (r *Registry) OrdinalsByAlias(ctx context.Context, key herald.AppKey, alias
 func (a *App) noteBind(o herald.Ordinal, pos herald.Pos, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.bound[o] = recentBind{pos, now}
+	// Two changes may be noted in another order than they were made in.
+	if pos >= a.bound[o].pos {
+		a.bound[o] = recentBind{pos, now}
+	}
 }
 
 func (a *App) sawNow(o herald.Ordinal) {
@@ -192,11 +254,12 @@ func (a *App) sawNow(o herald.Ordinal) {
 	a.seen.Add(o)
 }
 
-// JustSeen gives the devices that were seen since the last Flush.
+// JustSeen gives the devices that were seen and are not in the sets of days
+// yet: since the last Flush, or while one is writing them.
 func (a *App) JustSeen() *sets.Set {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.seen.Clone()
+	return sets.Union(a.seen, a.leaving)
 }
 
 // Seen notes that a device is here. It is written with the next Flush.
@@ -219,23 +282,11 @@ func (r *Registry) Flush(ctx context.Context) error {
 }
 
 func (r *Registry) flush(ctx context.Context, key herald.AppKey, app *App) error {
-	now := r.now()
-	app.mu.Lock()
-	seen := app.seen
-	app.seen = sets.New()
-	for o, b := range app.bound {
-		if now.Sub(b.at) > bindMemory {
-			delete(app.bound, o)
-		}
-	}
-	app.mu.Unlock()
-	if !seen.Empty() {
-		if err := r.store.Touch(ctx, key, seen, now); err != nil {
-			app.mu.Lock()
-			app.seen.Or(seen)
-			app.mu.Unlock()
-			return err
-		}
+	app.flushing.Lock()
+	defer app.flushing.Unlock()
+	now := r.now().UTC()
+	if err := r.writeSeen(ctx, key, app, now); err != nil {
+		return err
 	}
 	if err := r.forgetDays(ctx, key, app, now); err != nil {
 		return err
@@ -254,6 +305,31 @@ func (r *Registry) flush(ctx context.Context, key herald.AppKey, app *App) error
 	}
 	app.Index.Clean(pos, parts)
 	return nil
+}
+
+// writeSeen moves who was seen from memory to the set of the day. Meanwhile
+// they stay in JustSeen. It also forgets old changes of aliases.
+func (r *Registry) writeSeen(ctx context.Context, key herald.AppKey, app *App, now time.Time) error {
+	app.mu.Lock()
+	seen := app.seen
+	app.seen, app.leaving = sets.New(), seen
+	for o, b := range app.bound {
+		if now.Sub(b.at) > bindMemory {
+			delete(app.bound, o)
+		}
+	}
+	app.mu.Unlock()
+	if seen.Empty() {
+		return nil
+	}
+	err := r.store.Touch(ctx, key, seen, now)
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if err != nil {
+		app.seen.Or(seen)
+	}
+	app.leaving = sets.New()
+	return err
 }
 
 // forgetDays drops the activity sets of days that no tier reaches any more.

@@ -48,10 +48,20 @@ type App struct {
 	Epoch herald.Epoch
 	keys  signingKeys
 
+	// change makes one change of row or apiKeys at a time, from the record to
+	// memory. It is held over a commit, and taken before mu. mu must not be
+	// held over a commit: the goroutine that commits calls OnSets, which takes
+	// it.
+	change sync.Mutex
+	// flushing lets one Flush at a time write chunks: an older one must not
+	// overwrite those of a newer one, which has dropped the log behind them.
+	flushing sync.Mutex
+
 	mu      sync.Mutex // guards what follows
 	row     record.App
 	apiKeys map[string]record.APIKey
 	seen    *sets.Set                     // devices seen since the last flush
+	leaving *sets.Set                     // those that a running flush has taken from seen
 	bound   map[herald.Ordinal]recentBind // alias changes of the last minutes
 	removed []Removal                     // by position
 }
@@ -113,7 +123,7 @@ func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
 	}
 	app := &App{
 		Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row,
-		apiKeys: map[string]record.APIKey{}, seen: sets.New(), bound: map[herald.Ordinal]recentBind{},
+		apiKeys: map[string]record.APIKey{}, seen: sets.New(), leaving: sets.New(), bound: map[herald.Ordinal]recentBind{},
 	}
 	var upto herald.Pos
 	err = r.store.SetChunks(ctx, row.Key, func(c record.SetChunk) error {
@@ -208,7 +218,9 @@ func (r *Registry) Apps() []herald.AppKey {
 	for _, app := range r.apps {
 		rows = append(rows, app.Row())
 	}
-	slices.SortFunc(rows, func(a, b record.App) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(rows, func(a, b record.App) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Key, b.Key))
+	})
 	out := make([]herald.AppKey, len(rows))
 	for i, row := range rows {
 		out[i] = row.Key
@@ -262,14 +274,16 @@ func (r *Registry) UpdateApp(ctx context.Context, key herald.AppKey, change func
 	if app == nil {
 		return record.App{}, herald.Errorf(herald.CodeNotFound, "herald app list shows the apps of a server.", "there is no app with the key %.24q", string(key))
 	}
-	app.mu.Lock()
-	defer app.mu.Unlock()
-	row := app.row
+	app.change.Lock()
+	defer app.change.Unlock()
+	row := app.Row()
 	change(&row)
 	if err := r.store.UpdateApp(ctx, row); err != nil {
 		return record.App{}, err
 	}
+	app.mu.Lock()
 	app.row = row
+	app.mu.Unlock()
 	return row, nil
 }
 
@@ -282,9 +296,12 @@ func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, name string
 	if err != nil {
 		return row, "", err
 	}
+	app.change.Lock()
+	defer app.change.Unlock()
 	app.mu.Lock()
-	defer app.mu.Unlock()
-	if len(app.apiKeys) >= MaxKeys {
+	n := len(app.apiKeys)
+	app.mu.Unlock()
+	if n >= MaxKeys {
 		return row, "", herald.Errorf(herald.CodeLimitReached, "Delete a key that is not used any more.", "an app has at most %d keys", MaxKeys)
 	}
 	secret := herald.NewSecret(keySecretLen)
@@ -292,7 +309,9 @@ func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, name string
 	if err := r.store.PutKey(ctx, row); err != nil {
 		return row, "", err
 	}
+	app.mu.Lock()
 	app.apiKeys[row.ID] = row
+	app.mu.Unlock()
 	return row, formatKey(key, row.ID, secret), nil
 }
 
@@ -308,7 +327,9 @@ func (r *Registry) Keys(key herald.AppKey) []record.APIKey {
 	for _, k := range app.apiKeys {
 		out = append(out, k)
 	}
-	slices.SortFunc(out, func(a, b record.APIKey) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(out, func(a, b record.APIKey) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
 	return out
 }
 
@@ -318,11 +339,13 @@ func (r *Registry) DeleteKey(ctx context.Context, key herald.AppKey, id string) 
 	if err != nil {
 		return err
 	}
-	app.mu.Lock()
-	defer app.mu.Unlock()
+	app.change.Lock()
+	defer app.change.Unlock()
 	if err := r.store.DeleteKey(ctx, key, id); err != nil {
 		return err
 	}
+	app.mu.Lock()
 	delete(app.apiKeys, id)
+	app.mu.Unlock()
 	return nil
 }

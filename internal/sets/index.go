@@ -56,6 +56,9 @@ func (x *Index) Apply(pos herald.Pos, next uint64, changes []Change) {
 	defer x.mu.Unlock()
 	for _, c := range changes {
 		s := x.named[c.Set]
+		if c.Ords.Empty() {
+			continue // a set of nobody has no name
+		}
 		if c.Remove {
 			if s == nil {
 				continue
