@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -144,7 +145,31 @@ func internalProblem(id string) *Problem {
 }
 
 // refuse answers with a problem before an operation was called.
-func (a *API) refuse(x *exchange, err error) { writeProblem(x.w, a.problem(x, err)) }
+func (a *API) refuse(x *exchange, err error) {
+	writeProblem(x.w, a.problem(x, err))
+	linger(x)
+}
+
+// What is read of the body of a refused request, at most.
+const (
+	lingerBytes = 2 * herald.MaxRequestBytes
+	lingerTime  = time.Second
+)
+
+// linger reads on for a moment where the connection is to be closed and its
+// body was not read: closing it with bytes unread resets it, and the client
+// loses the answer (RFC 9112 section 9.6). net/http does so by itself except
+// when the client asked for the close.
+func linger(x *exchange) {
+	if x.body != nil || x.r.ContentLength == 0 || !x.r.Close {
+		return
+	}
+	control := http.NewResponseController(x.w.ResponseWriter)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, x.r.Body, lingerBytes)
+}
 
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	b, err := json.Marshal(p)
