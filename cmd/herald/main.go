@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // time zones where the system has no database of them
 
 	"github.com/herald-push/herald/cmd/herald/cli"
 )

@@ -3,6 +3,7 @@ package receipt
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -121,9 +122,9 @@ func (b *book) flush() {
 // tries again every second, until the ledger is closed.
 func (b *book) write(events []record.Event) error {
 	ctx := b.ledger.ctx
-	stored := b.news(ctx, events)
+	stored, unread := b.news(ctx, events)
 	if len(stored) == 0 {
-		return nil
+		return unread
 	}
 	var n uint64
 	for {
@@ -140,7 +141,7 @@ func (b *book) write(events []record.Event) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var errs []error
+	errs := []error{unread}
 	for _, e := range stored {
 		errs = append(errs, b.apply(ctx, e))
 	}
@@ -149,39 +150,66 @@ func (b *book) write(events []record.Event) error {
 }
 
 // news leaves out what would change nothing, and applies what concerns
-// volatile messages, which are not written.
-func (b *book) news(ctx context.Context, events []record.Event) []record.Event {
-	var out []record.Event
+// volatile messages, which are not written. The error is of messages that could
+// not be read; their events are left out.
+func (b *book) news(ctx context.Context, events []record.Event) (out []record.Event, unread error) {
+	var dead *sets.Set // as of now; most batches need it once, or not at all
 	for _, e := range events {
-		b.mu.Lock()
-		g := b.volatile[e.Msg]
-		if g != nil {
-			b.applyTo(groupStates{g}, g.msg, e)
-		}
-		b.mu.Unlock()
-		if g != nil {
+		if b.applyVolatile(e) {
 			continue
 		}
 		m, err := b.ledger.messages.Message(ctx, b.app, e.Msg)
+		if err == nil {
+			err = b.remember(ctx, m)
+		}
 		if err != nil {
 			if herald.CodeOf(err) != herald.CodeNotFound {
 				b.ledger.log.Error("receipt: an event is dropped, because its message could not be read", "app", b.app, "message", e.Msg, "error", err)
+				unread = errors.Join(unread, err)
 			}
 			continue
 		}
+		if e.State == record.ToldState && m.EndPos == 0 {
+			continue // there is no notice that it could have acknowledged
+		}
 		e.Set = sets.Intersect(e.Set, image(m))
+		if !m.IsDirect() {
+			if dead == nil {
+				dead = b.ledger.deadAt(b.app, math.MaxInt64)
+			}
+			if sets.Common(e.Set, dead) > 0 {
+				// A session may live a moment longer than its device.
+				e.Set.AndNot(b.ledger.deadAt(b.app, m.EvalPos))
+			}
+		}
 		b.mu.RLock()
 		if s := b.statesOf(m); s != nil {
 			e.Set.AndNot(s.has(e.State))
 			if ends(e.State) {
 				e.Set.AndNot(over(s))
 				out = appendSome(out, unconfirmed(s, &e))
+			} else if e.State != record.ToldState {
+				e.Set.AndNot(closed(s, m, e))
 			}
 		}
 		b.mu.RUnlock()
 		out = appendSome(out, e)
 	}
-	return out
+	return out, unread
+}
+
+// applyVolatile takes an event of a message with TTL 0 into the states, and
+// reports whether it is one.
+func (b *book) applyVolatile(e record.Event) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	g := b.volatile[e.Msg]
+	if g == nil {
+		return false
+	}
+	e.Set = sets.Intersect(e.Set, b.target(g.msg))
+	b.applyTo(groupStates{g}, g.msg, e)
+	return true
 }
 
 func appendSome(list []record.Event, e record.Event) []record.Event {
@@ -269,6 +297,24 @@ func (b *book) apply(ctx context.Context, e record.Event) error {
 	return nil
 }
 
+// remember reads the states of an old group message that were forgotten, so
+// that what is reported of it can be held against them.
+func (b *book) remember(ctx context.Context, m *record.Message) error {
+	b.mu.RLock()
+	s := b.statesOf(m)
+	b.mu.RUnlock()
+	if s != nil {
+		return nil
+	}
+	g, err := b.ledger.loadGroup(ctx, b.app, m)
+	if err == nil {
+		b.mu.Lock()
+		b.add(g)
+		b.mu.Unlock()
+	}
+	return err
+}
+
 func (b *book) add(g *group) {
 	if b.byID[g.msg.ID] != nil {
 		return
@@ -299,12 +345,7 @@ func (b *book) applyTo(s states, m *record.Message, e record.Event) {
 	case record.ToldState:
 		grow(e.State, set)
 	case herald.StateSent, herald.StateReceived, herald.StateDisplayed, herald.StateClicked:
-		for _, end := range herald.Ends {
-			// What was sent and not acknowledged in time may still be received.
-			if end != herald.StateUnconfirmed || e.State == herald.StateSent || late(m, e) {
-				set.AndNot(s.has(end))
-			}
-		}
+		set.AndNot(closed(s, m, e))
 		for _, p := range herald.Progress {
 			grow(p, set)
 			if p == e.State {
@@ -317,6 +358,21 @@ func (b *book) applyTo(s states, m *record.Message, e record.Event) {
 		grow(herald.StateUnconfirmed, u.Set)
 		grow(e.State, set)
 	}
+}
+
+// closed gives the devices on which a step of the good way changes nothing,
+// because the delivery has ended there. What was sent and not acknowledged in
+// time may still be received.
+func closed(s states, m *record.Message, e record.Event) *sets.Set {
+	out := sets.New()
+	for _, end := range herald.Ends {
+		if end != herald.StateUnconfirmed {
+			out.Or(s.has(end))
+		} else if e.State == herald.StateSent || late(m, e) {
+			out.Or(sets.Minus(s.has(end), s.has(herald.StateReceived)))
+		}
+	}
+	return out
 }
 
 // late reports whether an event comes more than herald.LateReceipts after the

@@ -40,8 +40,9 @@ func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.Mess
 	c.mu.Lock()
 	if e := c.byKey[k]; e != nil {
 		c.order.MoveToFront(e)
+		m := e.Value.(*record.Message)
 		c.mu.Unlock()
-		return e.Value.(*record.Message), nil
+		return m, nil
 	}
 	c.mu.Unlock()
 	m, err := c.source.Message(ctx, app, id)
@@ -51,12 +52,17 @@ func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.Mess
 	return m, err
 }
 
-// Put keeps a message that somebody has at hand, in the place of an older copy.
+// Put keeps a message that somebody has at hand, in the place of an older copy
+// (never in that of one that has ended since).
 func (c *Catalog) Put(m *record.Message) {
 	k := catalogKey{m.App, m.ID}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.byKey[k]; e != nil {
+		// Who read the record before the message ended must not undo that.
+		if m.Ended.IsZero() && !e.Value.(*record.Message).Ended.IsZero() {
+			return
+		}
 		e.Value = m
 		c.order.MoveToFront(e)
 		return

@@ -17,7 +17,9 @@ const maxVolatile = 10_000
 // in memory.
 func (l *Ledger) Track(m *record.Message) {
 	l.messages.Put(m)
-	if m.IsDirect() {
+	// One that has ended is in memory already, or its states are read from the
+	// record when they are asked for: they are not empty.
+	if m.IsDirect() || !m.Ended.IsZero() {
 		return
 	}
 	b := l.book(m.App)
@@ -52,7 +54,7 @@ func (l *Ledger) TrackVolatile(m *record.Message) {
 	b.volatile[m.ID] = newGroup(m)
 	b.recent = append(b.recent, m.ID)
 	oldest := l.now().Add(-herald.VolatileTTL)
-	for len(b.recent) > maxVolatile || b.recent[0].Time().Before(oldest) {
+	for len(b.recent) > maxVolatile || len(b.recent) > 1 && b.recent[0].Time().Before(oldest) {
 		delete(b.volatile, b.recent[0])
 		b.recent = b.recent[1:]
 	}
@@ -213,6 +215,12 @@ func (l *Ledger) History(ctx context.Context, m *record.Message, o herald.Ordina
 	if m.IsDirect() {
 		slab = 0
 	}
+	// The tail is taken first: what is folded meanwhile is in both, and is left
+	// out of the segments.
+	b := l.book(m.App)
+	b.mu.RLock()
+	tail := b.tail
+	b.mu.RUnlock()
 	segments, err := l.store.Segments(ctx, m.App, m.ID, slab)
 	if err != nil {
 		return nil, err
@@ -227,16 +235,16 @@ func (l *Ledger) History(ctx context.Context, m *record.Message, o herald.Ordina
 		}
 	}
 	for _, s := range segments {
+		if len(tail) > 0 && s.From >= tail[0].N {
+			continue
+		}
 		events, err := record.ParseEvents(s.Batch)
 		if err != nil {
 			return nil, herald.Errorf(herald.CodeStorageUnavailable, "Check the disk; restore from a backup if this persists.", "the history of the message cannot be read")
 		}
 		take(events)
 	}
-	b := l.book(m.App)
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, batch := range b.tail {
+	for _, batch := range tail {
 		take(batch.Events)
 	}
 	slices.SortStableFunc(out, func(a, b record.Event) int { return a.Time.Compare(b.Time) })

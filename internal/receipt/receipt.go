@@ -105,17 +105,24 @@ func (l *Ledger) Load(ctx context.Context, app herald.AppKey) error {
 		return err
 	}
 	b.notices = withdrawn
+	// The log is read to its end first: applying reads messages, and who walks
+	// the log must not call the store.
+	if err := l.store.ReceiptLog(ctx, app, func(batch record.Batch) error {
+		b.tail = append(b.tail, batch)
+		return nil
+	}); err != nil {
+		return err
+	}
 	b.loading = true
 	defer func() { b.loading = false }()
-	return l.store.ReceiptLog(ctx, app, func(batch record.Batch) error {
+	for _, batch := range b.tail {
 		for _, e := range batch.Events {
 			if err := b.apply(ctx, e); err != nil {
 				return err
 			}
 		}
-		b.tail = append(b.tail, batch)
-		return nil
-	})
+	}
+	return nil
 }
 
 func (l *Ledger) loadGroup(ctx context.Context, app herald.AppKey, m *record.Message) (*group, error) {
@@ -153,6 +160,14 @@ func (l *Ledger) Apply(ctx context.Context, app herald.AppKey, events ...record.
 	if len(events) == 0 {
 		return nil
 	}
+	return l.apply(ctx, app, events)
+}
+
+// Settled waits until everything that was reported of an app before the call
+// is durable and counted.
+func (l *Ledger) Settled(ctx context.Context, app herald.AppKey) error { return l.apply(ctx, app, nil) }
+
+func (l *Ledger) apply(ctx context.Context, app herald.AppKey, events []record.Event) error {
 	done := make(chan error, 1)
 	l.book(app).enqueue(events, done)
 	select {

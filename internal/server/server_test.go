@@ -33,7 +33,7 @@ func startNode(t *testing.T, data string) *node {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Data, cfg.Server.HTTP, cfg.Server.Ops, cfg.Server.Demo = data, "127.0.0.1:0", "127.0.0.1:0", true
-	cfg.Limits.AddressRate, cfg.Limits.DeviceRate = 0, 0
+	cfg.Limits.AddressRate, cfg.Limits.DeviceRate, cfg.Limits.KeyRate = 0, 0, 0
 	n := &node{t: t, cfg: cfg, done: make(chan error, 1), client: &http.Client{}}
 	n.start()
 	t.Cleanup(n.end)
@@ -208,6 +208,7 @@ func (n *node) counts(id string, want string) {
 		if time.Now().After(deadline) {
 			n.t.Fatalf("message %s counts %s, want %s", id, got, want)
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
