@@ -206,6 +206,12 @@ func (d *Dispatcher) mayAccept(m *record.Message, t Target) error {
 	return nil
 }
 
+// Answered gives the answer to an earlier call with an idempotency key, which
+// stands although the same call would be refused now; nil if there was none.
+func (d *Dispatcher) Answered(ctx context.Context, app herald.AppKey, i record.Idempotency) ([]byte, error) {
+	return d.c.Store.Answered(ctx, app, i)
+}
+
 // aim gives a message its target.
 func aim(m *record.Message, t Target) {
 	m.Direct, m.Group, m.Target, m.Unknown, m.EvalPos = t.Direct, t.Group, t.Devices, t.Unknown, t.Pos

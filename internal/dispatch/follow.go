@@ -138,6 +138,13 @@ func (d *Dispatcher) gone(m *record.Message) {
 func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error {
 	d.c.Ledger.Ended(r.Msg)
 	d.c.Ledger.Advance(r.Msg.App, r.Pos)
+	for _, o := range d.c.Outlets {
+		if rc, ok := o.(Recaller); ok {
+			rc.Recall(r.Msg.App, r.Msg.ID)
+		}
+	}
+	// What was reported until now is counted before the end is: copies that
+	// went out become unconfirmed, and their devices get the notice.
 	if err := d.c.Ledger.End(ctx, r.Msg.App, r.Msg, herald.StateWithdrawn); err != nil {
 		return err
 	}

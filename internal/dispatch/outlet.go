@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 
+	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -20,4 +21,13 @@ import (
 // means that nobody got it and that trying again later may help.
 type Outlet interface {
 	Deliver(ctx context.Context, h record.Handover) (*sets.Set, error)
+}
+
+// Recaller is an add-on of an outlet that sends, in its own time, what it has
+// taken or read from the backlog.
+//
+// Recall stops a message that was withdrawn: when it returns every copy that
+// went out has been reported, and no other goes out.
+type Recaller interface {
+	Recall(app herald.AppKey, id herald.MessageID)
 }

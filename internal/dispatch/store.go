@@ -20,6 +20,10 @@ type MessageStore interface {
 	// finishes the job, in one commit. A job whose fence has moved on, or a
 	// message that is not scheduled any more, answers conflict.
 	ReleaseDue(ctx context.Context, job record.Job, m record.Message) (record.Accepted, error)
+	// Answered gives the answer to an earlier call with an idempotency key and
+	// the same hash; nil if there was none, idempotency_conflict if the hash
+	// was another.
+	Answered(ctx context.Context, app herald.AppKey, i record.Idempotency) ([]byte, error)
 	// EndMessage moves a message to withdrawn, replaced or expired, if it has
 	// not ended yet (else conflict; not_found if there is none). Withdrawn
 	// takes a log position for the notice, which is returned (0 otherwise).

@@ -158,36 +158,47 @@ func (s *Session) sendPage(list []Waiting, upto herald.Pos, more bool, err error
 		s.later()
 		return false
 	}
-	now := time.Now()
-	var events []record.Event
-	var self *sets.Set
-	whole := true
-	for _, w := range list {
-		got, ok := s.replayOne(w, now)
-		if got == sent && w.Kind == record.ReleaseMessage {
-			if self == nil {
-				self = sets.New(s.owner().Ord)
-			}
-			events = append(events, record.Event{Msg: w.Msg.ID, State: herald.StateSent, Set: self, Time: now, Via: s.transport.Name()})
-		}
-		if !ok {
-			whole = false
-			break
-		}
-	}
-	if len(events) > 0 {
-		s.hub.opts.Receipts.Report(s.owner().App, events...)
-	}
+	whole := s.sendList(list, time.Now())
 	// A page that was cut short says nothing about what follows it, even if
 	// there is room again by now: Writable has asked for another turn then.
 	return whole && s.settle(list, upto, more)
 }
 
-// replayOne sends one release of a page. ok is false when the page ends here,
+// sendList sends a page as far as the queue takes it, and reports what went out.
+// No message can be recalled between the two: see [Hub.Recall].
+func (s *Session) sendList(list []Waiting, now time.Time) (whole bool) {
+	if len(list) == 0 {
+		return true
+	}
+	d := s.owner()
+	self := sets.New(d.Ord) // shared by the events: nobody changes it
+	var events []record.Event
+	gone := &s.hub.recalls
+	gone.mu.RLock()
+	defer gone.mu.RUnlock()
+	whole = true
+	for _, w := range list {
+		_, back := gone.gone[recalled{d.App, w.Msg.ID}]
+		got, ok := s.replayOne(w, now, back && w.Kind == record.ReleaseMessage)
+		if got == sent && w.Kind == record.ReleaseMessage {
+			events = append(events, record.Event{Msg: w.Msg.ID, State: herald.StateSent, Set: self, Time: now, Via: s.transport.Name()})
+		}
+		if whole = ok; !ok {
+			break
+		}
+	}
+	if len(events) > 0 {
+		s.hub.opts.Receipts.Report(d.App, events...)
+	}
+	return whole
+}
+
+// replayOne sends one release of a page, unless it is late: not to be sent any
+// more. ok is false when the page ends here,
 // because the queue is full or the session is closed.
-func (s *Session) replayOne(w Waiting, now time.Time) (got offered, ok bool) {
+func (s *Session) replayOne(w Waiting, now time.Time, late bool) (got offered, ok bool) {
 	var f Frame
-	late := overdue(w.Kind, w.Msg, w.Pos, now)
+	late = late || overdue(w.Kind, w.Msg, w.Pos, now)
 	if !late {
 		var err error
 		if f, err = s.hub.encoder(w.Kind, w.Msg, w.Pos).frame(s.transport, s.device.Platform); err != nil {
