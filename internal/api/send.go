@@ -31,8 +31,24 @@ func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key str
 	if err := s.maySend(p, &r); err != nil {
 		return SendAnswer{}, err
 	}
-	now := s.c.Now().UTC()
-	q, err := s.request(p.App, r, now)
+	if key == "" {
+		return s.send(ctx, p, r, nil)
+	}
+	hash := sha256.Sum256(body)
+	i := record.Idempotency{Key: key, Hash: hash[:], Until: s.c.Now().Add(herald.IdempotencyTTL)}
+	answer, err := s.send(ctx, p, r, &i)
+	if err != nil {
+		// What was accepted once stays accepted, although the same call would
+		// be refused now (an empty audience, a limit).
+		if prior, e := s.c.Dispatch.Answered(ctx, p.App, i); e == nil && prior != nil {
+			return firstAnswer(prior)
+		}
+	}
+	return answer, err
+}
+
+func (s *Messages) send(ctx context.Context, p Principal, r SendRequest, i *record.Idempotency) (SendAnswer, error) {
+	q, err := s.request(p.App, r, s.c.Now().UTC())
 	if err != nil {
 		return SendAnswer{}, err
 	}
@@ -47,29 +63,28 @@ func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key str
 	if !q.Message.Due.IsZero() {
 		answer.Target, answer.Estimate = nil, &t.Devices
 	}
-	q.Target = target(t)
-	if key != "" {
-		hash := sha256.Sum256(body)
-		q.Idempotency = &record.Idempotency{Key: key, Hash: hash[:], Until: now.Add(herald.IdempotencyTTL)}
-		q.Answer = func(id herald.MessageID) []byte {
-			answer.ID = id
-			b, _ := json.Marshal(answer) // of numbers and booleans
-			return b
-		}
+	q.Target, q.Idempotency = target(t), i
+	q.Answer = func(id herald.MessageID) []byte {
+		answer.ID = id
+		b, _ := json.Marshal(answer) // of numbers and booleans
+		return b
 	}
 	m, prior, err := s.c.Dispatch.Accept(ctx, q)
 	if err != nil {
 		return SendAnswer{}, err
 	}
 	if prior != nil {
-		var first SendAnswer
-		if err := json.Unmarshal(prior, &first); err != nil {
-			return SendAnswer{}, fmt.Errorf("api: reading an idempotent answer: %w", err)
-		}
-		return first, nil
+		return firstAnswer(prior)
 	}
 	answer.ID = m.ID
 	return answer, nil
+}
+
+func firstAnswer(b []byte) (a SendAnswer, err error) {
+	if err = json.Unmarshal(b, &a); err != nil {
+		err = fmt.Errorf("api: reading an idempotent answer: %w", err)
+	}
+	return a, err
 }
 
 // maySend checks the right to send: a page may send to itself and nobody else.

@@ -427,3 +427,21 @@ func TestSessionsAreTold(t *testing.T) {
 		t.Errorf("the removed device is found: %+v, %v", row, err)
 	}
 }
+
+// A repetition gets the first answer although the same call would be refused by
+// now: its device is gone, and it asked for a target.
+func TestRepetitionOutlivesItsConditions(t *testing.T) {
+	w := newWorld(t)
+	d := w.device(w.a, api.RegisterRequest{})
+	body := `{"audience":` + toDevice(d) + `,"data":1,"require_target":true}`
+	first, err := w.sendKey(w.masterA, body, "order-1")
+	w.must(err)
+	w.must(w.s.Devices.Remove(t.Context(), w.masterA, d.Device))
+	again, err := w.sendKey(w.masterA, body, "order-1")
+	if err != nil || asJSON(t, again) != asJSON(t, first) {
+		t.Errorf("the repetition got %s, %v, want %s", asJSON(t, again), err, asJSON(t, first))
+	}
+	if _, err := w.sendKey(w.masterA, body, "order-2"); code(err) != herald.CodeInvalidRequest {
+		t.Errorf("a new call: %v", err)
+	}
+}

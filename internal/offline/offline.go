@@ -192,14 +192,18 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 	if err != nil {
 		return err
 	}
+	app, err := b.registry.App(d.App)
+	if err != nil {
+		return err
+	}
 	var events []record.Event
 	for _, r := range all {
 		state := herald.StateReceived
 		if r.kind == record.ReleaseWithdraw {
 			state = record.ToldState
-		} else if sent, err := b.wasSent(ctx, d, r); err != nil {
+		} else if sent, err := b.wasSent(ctx, app, d, r, offered); err != nil {
 			return err
-		} else if !sent && r.pos > offered {
+		} else if !sent {
 			// A cursor is good for what went out; what did not is sent now.
 			continue
 		}
@@ -208,7 +212,9 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 	return b.ledger.Apply(ctx, d.App, events...)
 }
 
-func (b *Backlog) wasSent(ctx context.Context, d Device, r ref) (bool, error) {
+// wasSent reports whether a release went out to a device: it is written that it
+// did, or it had its turn on an open connection and nothing kept it back.
+func (b *Backlog) wasSent(ctx context.Context, app *registry.App, d Device, r ref, offered herald.Pos) (bool, error) {
 	m := r.msg
 	if m == nil {
 		var err error
@@ -217,7 +223,11 @@ func (b *Backlog) wasSent(ctx context.Context, d Device, r ref) (bool, error) {
 		}
 	}
 	state, err := b.ledger.State(ctx, m, d.Ord)
-	return state == herald.StateSent, err
+	if err != nil || state == herald.StateSent || r.pos > offered {
+		return state == herald.StateSent, err
+	}
+	end, err := b.ends(ctx, app, d, m)
+	return end == "", err
 }
 
 // Rebound ends what waits for a device by an alias that it has lost. Call it

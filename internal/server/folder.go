@@ -79,12 +79,16 @@ func (f *folder) newKey(path string) error {
 	f.key = make([]byte, 32)
 	rand.Read(f.key)
 	text := base64.StdEncoding.EncodeToString(f.key) + "\n"
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	// A crash leaves no key or a whole one: a rename does not do half.
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("server: writing the server key: %w", err)
 	}
 	_, err = file.WriteString(text)
-	return errors.Join(err, file.Sync(), file.Close())
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("server: writing the server key: %w", err)
+	}
+	return os.Rename(path+".new", path)
 }
 
 func (f *folder) database() string { return filepath.Join(f.path, databaseFile) }

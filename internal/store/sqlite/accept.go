@@ -184,6 +184,15 @@ func (t *tx) repeated(app int64, i *record.Idempotency) ([]byte, error) {
 	return compare(i, hash, answer)
 }
 
+// Answered gives the answer to an earlier call with an idempotency key.
+func (db *DB) Answered(ctx context.Context, app herald.AppKey, i record.Idempotency) ([]byte, error) {
+	id, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	return db.prior(ctx, id, &i)
+}
+
 // prior is repeated outside a commit.
 func (db *DB) prior(ctx context.Context, app int64, i *record.Idempotency) ([]byte, error) {
 	if i == nil {
