@@ -433,7 +433,7 @@ func TestSessionsAreTold(t *testing.T) {
 func TestRepetitionOutlivesItsConditions(t *testing.T) {
 	w := newWorld(t)
 	d := w.device(w.a, api.RegisterRequest{})
-	body := `{"audience":` + toDevice(d) + `,"data":1,"require_target":true}`
+	body := strings.Replace(toDevice(d), `"data":1`, `"data":1,"require_target":true`, 1)
 	first, err := w.sendKey(w.masterA, body, "order-1")
 	w.must(err)
 	w.must(w.s.Devices.Remove(t.Context(), w.masterA, d.Device))
