@@ -359,7 +359,7 @@ func TestSecretLength(t *testing.T) {
 			t.Errorf("NewSecret(%d) has %d characters", n, got)
 		}
 	}
-	if herald.NewSecret(herald.SecretLen) == herald.NewSecret(herald.SecretLen) {
+	if one, two := herald.NewSecret(herald.SecretLen), herald.NewSecret(herald.SecretLen); one == two {
 		t.Error("two secrets are equal")
 	}
 	if bits := math.Log2(62) * herald.SecretLen; int(bits) != 142 {

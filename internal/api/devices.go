@@ -21,7 +21,7 @@ func (s *Devices) Register(ctx context.Context, p Principal, r RegisterRequest) 
 	if err != nil {
 		return RegisterAnswer{}, err
 	}
-	if err := r.Profile.valid(); err != nil {
+	if err := r.valid(); err != nil {
 		return RegisterAnswer{}, err
 	}
 	alias, err := s.alias(p, app, aliasOf(r.Alias), r.AliasToken)

@@ -33,9 +33,10 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 		}
 		t.Steps[0].Event, t.Steps[0].Text = "scheduled", "Herald accepted the message for "+stamp(m.Due)+"."
 		t.Summary = "Not sent yet: it is scheduled for " + stamp(m.Due) + ", and who it is for is decided then."
-		if m.State == herald.MessageWithdrawn {
+		switch m.State {
+		case herald.MessageWithdrawn:
 			t.Summary = "Never sent: it was withdrawn before it was due."
-		} else if m.State == herald.MessageExpired {
+		case herald.MessageExpired:
 			t.Summary = "Never sent: its TTL ended before the server could release it."
 		}
 		return t, nil

@@ -98,13 +98,6 @@ func (w *world) evaluate(a herald.Audience) audience.Target {
 	return target
 }
 
-func (w *world) app() *registry.App {
-	w.t.Helper()
-	app, err := w.reg.App(w.key)
-	must(w.t, err)
-	return app
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

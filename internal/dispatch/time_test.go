@@ -307,7 +307,7 @@ func TestClockTicks(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.wg.Go(d.keepTime)
-		time.Sleep(2*time.Hour + time.Millisecond)
+		<-time.NewTimer(2*time.Hour + time.Millisecond).C // of the bubble
 		synctest.Wait()
 		d.Close()
 		if s.asked != 4*3600+1 || s.purged != 3 {

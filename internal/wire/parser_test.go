@@ -177,7 +177,7 @@ func TestParserKeepsItsError(t *testing.T) {
 	var p Parser
 	_, _, _, first := p.Next([]byte{0x83})
 	_, _, ok, again := p.Next(frame(true, Text, "x"))
-	if first == nil || again != first || ok {
+	if first == nil || !errors.Is(again, first) || ok {
 		t.Fatalf("first %v, then %v", first, again)
 	}
 	if !strings.Contains(first.Error(), "opcode 3") {

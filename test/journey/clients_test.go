@@ -9,19 +9,24 @@ import (
 	"github.com/herald-push/herald/client/device"
 )
 
-// client is a device of some make. It comes back by itself when it loses the
-// server; away and back are what its user does.
+// client is a device of some make.
 type client interface {
+	visitor
+	// resumes tells that messages count as received only at the next
+	// connection: a plain EventSource cannot say so before.
+	resumes() bool
+	tape() *tape
+}
+
+// visitor comes and goes. It comes back by itself when it loses the server;
+// away and back are what its user does.
+type visitor interface {
 	// connect registers a new device and connects it.
 	connect(t *testing.T, s *server)
 	away(t *testing.T)
 	back(t *testing.T)
 	// leave ends the client for good, however it stands.
 	leave(t *testing.T)
-	// resumes tells that messages count as received only at the next
-	// connection: a plain EventSource cannot say so before.
-	resumes() bool
-	tape() *tape
 }
 
 // makes lists the clients that every journey is told to. Each gives a fresh

@@ -46,13 +46,13 @@ func failingDisk(dir string) error {
 		_, err = db.Accept(ctx, message(id, 1))
 	}
 	if herald.CodeOf(err) != herald.CodeStorageUnavailable || !strings.Contains(err.Error(), "the disk has failed") {
-		return fmt.Errorf("a failed write gave %v after %d messages", err, id)
+		return fmt.Errorf("a failed write gave %w after %d messages", err, id)
 	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
 		return err
 	}
 	if err := db.Probe(ctx); herald.CodeOf(err) != herald.CodeStorageUnavailable {
-		return fmt.Errorf("after the disk has failed the probe gave %v", err)
+		return fmt.Errorf("after the disk has failed the probe gave %w", err)
 	}
 	if _, err := db.Message(ctx, app, id-1); err != nil {
 		return fmt.Errorf("an acknowledged message is not readable: %w", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -409,13 +410,13 @@ func TestGroups(t *testing.T) {
 	}
 	accept(0)
 	for len(held) == 0 {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	for i := range 100 {
 		accept(i + 1)
 	}
 	for len(db.w.ops) < 100 {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	close(hold)
 	wg.Wait()

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -30,7 +31,7 @@ func testSets(t *testing.T, f *fixture) {
 	same(t, "log", log(0), []record.SetLogEntry{{Pos: 1, Changes: add}, {Pos: 2, Changes: remove}, {Pos: 3}})
 	same(t, "log after 2", log(2), []record.SetLogEntry{{Pos: 3}})
 	stop := fmt.Errorf("stop")
-	if err := f.SetLog(f.ctx, appA, 0, func(record.SetLogEntry) error { return stop }); err != stop {
+	if err := f.SetLog(f.ctx, appA, 0, func(record.SetLogEntry) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("SetLog gave %v, not the error of the callback", err)
 	}
 
