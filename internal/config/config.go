@@ -24,6 +24,9 @@ type Server struct {
 	// HTTP is the address of the API, the live transports and the pages.
 	// Default 127.0.0.1:7700.
 	HTTP string `koanf:"http"`
+	// TCP is the address of the raw TCP transport. Default 127.0.0.1:7701;
+	// empty switches it off.
+	TCP string `koanf:"tcp"`
 	// Ops is the address of metrics, profiles and administration by the CLI.
 	// Default 127.0.0.1:7709; it should stay on loopback.
 	Ops string `koanf:"ops"`
@@ -84,7 +87,7 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Data:   "./herald-data",
-		Server: Server{HTTP: "127.0.0.1:7700", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
+		Server: Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
 		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20},
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, AddressRate: 20, GroupMessages: 10000},
 		Log:    Log{Level: "info", Format: "json"},

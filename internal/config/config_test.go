@@ -218,6 +218,9 @@ func TestValidate(t *testing.T) {
 		{"port too high", func(c *Config) { c.Server.HTTP = ":65536" }, "server.http"},
 		{"port is text", func(c *Config) { c.Server.Ops = ":http" }, "server.ops"},
 		{"same address", func(c *Config) { c.Server.Ops = c.Server.HTTP }, "server.ops"},
+		{"TCP without a port", func(c *Config) { c.Server.TCP = "localhost" }, "server.tcp"},
+		{"TCP at the address of HTTP", func(c *Config) { c.Server.TCP = c.Server.HTTP }, "server.tcp"},
+		{"TCP at the address of operations", func(c *Config) { c.Server.TCP = c.Server.Ops }, "server.tcp"},
 		{"public URL without scheme", func(c *Config) { c.Server.PublicURL = "push.example.com" }, "server.public_url"},
 		{"public URL with a query", func(c *Config) { c.Server.PublicURL = "https://push.example.com/?a" }, "server.public_url"},
 		{"negative drain", func(c *Config) { c.Server.DrainTime = -1 }, "server.drain_time"},
@@ -247,9 +250,12 @@ func TestValidate(t *testing.T) {
 
 func TestPortZeroMayRepeat(t *testing.T) {
 	c := Default()
-	c.Server.HTTP, c.Server.Ops = "127.0.0.1:0", "127.0.0.1:0"
+	c.Server.HTTP, c.Server.Ops, c.Server.TCP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	if err := c.Validate(); err != nil {
 		t.Error(err)
+	}
+	if c.Server.TCP = ""; c.Validate() != nil {
+		t.Error("no raw TCP is a mistake")
 	}
 }
 

@@ -27,6 +27,7 @@ var keys = []key{
 	{"node", "Number that tells nodes apart in message IDs, 0 to 1023.", "0"},
 
 	{"server.http", "Address of the API, the live transports and the pages, as host:port. Nothing listens beyond loopback until an app exists.", "0.0.0.0:7700"},
+	{"server.tcp", "Address of the raw TCP transport, as host:port. Empty: there is none. Where it is left at its default and server.http has port 0, it takes any free port too.", "0.0.0.0:7701"},
 	{"server.ops", "Address of metrics, profiles and administration by the command line, as host:port. It should stay on loopback.", "127.0.0.1:7709"},
 	{"server.next_port", "Take the next free port, up to 20 further, when one is taken: true or false.", "false"},
 	{"server.public_url", "How clients reach this server, for links. Empty: made from server.http.", "https://push.example.com"},

@@ -43,15 +43,20 @@ func (c Config) Validate() error {
 }
 
 func (s Server) validate(bad func(key, remedy, format string, args ...any)) {
+	taken := map[string]string{}
 	for _, a := range []struct{ key, value, example string }{
-		{"server.http", s.HTTP, "127.0.0.1:7700"}, {"server.ops", s.Ops, "127.0.0.1:7709"},
+		{"server.http", s.HTTP, "127.0.0.1:7700"}, {"server.ops", s.Ops, "127.0.0.1:7709"}, {"server.tcp", s.TCP, "127.0.0.1:7701"},
 	} {
-		if _, err := splitAddress(a.value); err != nil {
-			bad(a.key, "Write host:port, for example "+a.example+"; an empty host means every address of the machine.", "%q %s", a.value, err)
+		if a.key == "server.tcp" && a.value == "" {
+			continue // there is none
 		}
-	}
-	if port, err := splitAddress(s.HTTP); err == nil && port != 0 && s.HTTP == s.Ops {
-		bad("server.ops", "Give it another port, for example 127.0.0.1:7709.", "is the same address as server.http")
+		port, err := splitAddress(a.value)
+		if err != nil {
+			bad(a.key, "Write host:port, for example "+a.example+"; an empty host means every address of the machine.", "%q %s", a.value, err)
+		} else if other, twice := taken[a.value]; twice && port != 0 {
+			bad(a.key, "Give it another port, for example "+a.example+".", "is the same address as %s", other)
+		}
+		taken[a.value] = a.key
 	}
 	if s.PublicURL != "" {
 		u, err := url.Parse(s.PublicURL)

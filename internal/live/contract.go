@@ -74,11 +74,30 @@ type Transport interface {
 	Control(Control) Frame
 }
 
-// Upgrader is an add-on of a Transport that is reached by an HTTP request.
-type Upgrader interface {
+// Endpoint is a Transport that is reached by an HTTP request: an [Upgrader] or
+// a [Poller].
+type Endpoint interface {
 	Transport
 	// Path is where it is mounted on the shared port.
 	Path() string
+}
+
+// Poller is an Endpoint whose clients ask again and again. A request is held
+// until there is something, and answered as a whole; the connection stays with
+// net/http. While it is held it is a session, which acknowledges by cursor.
+type Poller interface {
+	Endpoint
+	// Wait reads from a request for how long it may be held; the error is a
+	// *herald.Error.
+	Wait(r *http.Request) (time.Duration, error)
+	// Answer makes the body of a response of frames, and its content type. The
+	// cursor is that of the last release which the frames hold or left out.
+	Answer(frames []Frame, cursor string) (contentType string, body []byte)
+}
+
+// Upgrader is an Endpoint whose connections leave HTTP.
+type Upgrader interface {
+	Endpoint
 	// Upgrade looks at a request head. It answers the head of the response
 	// and the handler of the connection, or an error (a *herald.Error), which
 	// the listener writes as a problem document; then the connection goes on
@@ -88,6 +107,15 @@ type Upgrader interface {
 	// one whose clients see only the head checks them here with Hub.Check,
 	// which may cost one read of the record.
 	Upgrade(hub *Hub, r *http.Request) (Response, Handler, error)
+}
+
+// Server is an add-on of a Transport that has a port of its own: see [Serve].
+type Server interface {
+	Transport
+	// NewHandler makes the handler of a connection that was accepted.
+	NewHandler(hub *Hub) Handler
+	// Refusal is what a connection is told that is not accepted; it may be nil.
+	Refusal(Reason) Frame
 }
 
 // Response is the head of the answer to an upgrade request. With a Status of

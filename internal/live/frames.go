@@ -52,6 +52,12 @@ type reconnectFrame struct {
 	AfterMS int64  `json:"after_ms"`
 }
 
+type closeFrame struct {
+	Type   string `json:"type"`
+	Code   int    `json:"code"`
+	Detail string `json:"detail,omitempty"`
+}
+
 type bareFrame struct {
 	Type ControlKind `json:"type"`
 }
@@ -96,6 +102,16 @@ func ControlJSON(c Control) []byte {
 	}
 	return line(bareFrame{c.Kind})
 }
+
+// CloseJSON writes why a connection ends, on one line, for the protocols that
+// have no close codes of their own.
+func CloseJSON(why Reason) []byte {
+	return line(closeFrame{Type: "close", Code: why.Code, Detail: why.Text})
+}
+
+// Line ends what the functions above wrote, for protocols in which a frame is
+// a line.
+func Line(b []byte) Frame { return append(b, '\n') }
 
 // line writes JSON without a line break and without the escapes that only
 // HTML needs. What it is given can always be written, except data that is not

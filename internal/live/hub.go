@@ -28,6 +28,7 @@ type Hub struct {
 	idle     chan struct{}         // closed when links falls to 0 after drain began; nil before
 	opening  int                   // sessions between authentication and join
 	late     map[deviceKey]lateChange
+	offers   offers
 	recalls  recalls // has a lock of its own
 	draining bool
 	closed   bool

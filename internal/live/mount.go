@@ -12,7 +12,7 @@ import (
 // Mount serves transports on a mux of net/http. A request that a transport
 // upgrades leaves net/http: its socket, or over HTTP/2 its stream, is driven
 // here until it ends.
-func Mount(mux *http.ServeMux, hub *Hub, transports ...Upgrader) {
+func Mount(mux *http.ServeMux, hub *Hub, transports ...Endpoint) {
 	for _, t := range transports {
 		mux.Handle(t.Path(), &mounted{hub, t})
 	}
@@ -20,7 +20,7 @@ func Mount(mux *http.ServeMux, hub *Hub, transports ...Upgrader) {
 
 type mounted struct {
 	hub *Hub
-	up  Upgrader
+	end Endpoint
 }
 
 // ServeHTTP checks what all transports have in common, then asks the transport.
@@ -43,8 +43,16 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err, 0)
 		return
 	}
-	if !m.upgrade(w, r) {
-		m.hub.release()
+	switch t := m.end.(type) {
+	case Upgrader:
+		if !m.upgrade(w, r, t) {
+			m.hub.release()
+		}
+	case Poller:
+		defer m.hub.release()
+		if err := m.hub.poll(w, r, t); err != nil {
+			writeProblem(w, err, 0)
+		}
 	}
 }
 
@@ -73,8 +81,8 @@ func preflight(w http.ResponseWriter) {
 
 // upgrade reports whether the request became a connection, which then
 // releases its place in the hub itself.
-func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request) bool {
-	resp, handler, err := m.up.Upgrade(m.hub, r)
+func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader) bool {
+	resp, handler, err := up.Upgrade(m.hub, r)
 	for name, values := range resp.Header {
 		w.Header()[name] = values
 	}

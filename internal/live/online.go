@@ -103,9 +103,11 @@ func (h *Hub) Transports(key herald.AppKey, ord herald.Ordinal) []string {
 	return slices.Compact(out)
 }
 
-// Offered is the log position up to which everything was queued on an open
-// connection of a device; 0 if it has none.
+// Offered is the log position up to which everything was queued on a
+// connection of a device that is open, or one-way and ended a moment ago; 0 if
+// there is none.
 func (h *Hub) Offered(key herald.AppKey, ord herald.Ordinal) (pos herald.Pos) {
+	pos = h.offers.get(deviceKey{key, ord})
 	for _, s := range h.sessionsOf(key, ord) {
 		s.mu.Lock()
 		pos = max(pos, s.high)

@@ -61,7 +61,7 @@ func (s *Session) open(ctx context.Context) state {
 	}
 	h.opts.Directory.Seen(d, time.Now())
 	if pos, ok := h.opts.Directory.ParseCursor(d.App, hello.Cursor); ok && hello.Cursor != "" {
-		if err := h.opts.Backlog.Resume(ctx, d, pos, 0); err != nil {
+		if err := h.opts.Backlog.Resume(ctx, d, pos, h.Offered(d.App, d.Ord)); err != nil {
 			// Costs duplicates, never a message.
 			h.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
@@ -156,12 +156,16 @@ func (s *Session) sendPage(list []Waiting, upto herald.Pos, more bool, err error
 	if err != nil {
 		s.hub.opts.Log.Warn("the backlog cannot be read", "error", err)
 		s.later()
-		return false
+	} else {
+		whole := s.sendList(list, time.Now())
+		// A page that was cut short says nothing about what follows it, even if
+		// there is room again by now: Writable has asked for another turn then.
+		again = whole && s.settle(list, upto, more)
 	}
-	whole := s.sendList(list, time.Now())
-	// A page that was cut short says nothing about what follows it, even if
-	// there is room again by now: Writable has asked for another turn then.
-	return whole && s.settle(list, upto, more)
+	if c, ok := s.conn.(*collector); ok {
+		c.pageSent(again, err)
+	}
+	return again
 }
 
 // sendList sends a page as far as the queue takes it, and reports what went out.

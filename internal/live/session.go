@@ -120,11 +120,14 @@ func (s *Session) Device() (Device, bool) {
 	return s.device, s.state == stateReplaying || s.state == stateLive
 }
 
-// Heard notes that the client has sent something, whatever it was.
+// Heard notes that the client has sent something, whatever it was. Before the
+// hello that gains no time.
 func (s *Session) Heard() {
 	s.mu.Lock()
-	s.heard, s.pinged = s.hub.now(), false
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.state != stateWaiting {
+		s.heard, s.pinged = s.hub.now(), false
+	}
 }
 
 // Writable says that the connection has room again: see [Conn].
@@ -158,10 +161,14 @@ func (s *Session) end() {
 	done := s.state == stateClosed
 	s.state = stateClosed
 	s.hello, s.early = nil, nil
-	a, ord := s.app, s.device.Ord
+	a, ord, high := s.app, s.device.Ord, s.high
+	key := deviceKey{s.device.App, ord}
 	s.mu.Unlock()
 	if done {
 		return
+	}
+	if s.oneWay && high != 0 {
+		s.hub.offers.note(key, high)
 	}
 	if a != nil {
 		a.leave(s, ord)

@@ -85,6 +85,7 @@ func (h *Hub) beat(ctx context.Context) {
 			return
 		case <-t.C:
 		}
+		h.offers.turn(h.now())
 		list = h.wheel.due(h.now(), list[:0])
 		for i, s := range list {
 			s.tick(h.now())

@@ -33,14 +33,21 @@ func (n *node) leave(s *session, d api.RegisterAnswer) {
 	})
 }
 
-func (n *node) until(what string, done func() bool) {
+func (n *node) until(what string, done func() bool, last ...*string) {
 	n.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	again := time.NewTicker(5 * time.Millisecond) // a server cannot be asked without end
+	defer again.Stop()
 	for !done() {
-		if time.Now().After(deadline) {
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			for _, s := range last {
+				what += "; the last was " + *s
+			}
 			n.t.Fatalf("waited in vain until %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -8,17 +8,27 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/live"
 )
 
 // portTries is how many further ports are tried when one is taken.
 const portTries = 20
 
-// listen binds both ports.
+// port is the port of a transport that has one of its own.
+type port struct {
+	key       string // of the configuration
+	address   string // "": none
+	transport live.Server
+	listener  net.Listener // nil until it is bound
+}
+
+// listen binds the ports.
 func (s *Server) listen(ctx context.Context) (err error) {
 	if err := s.mayListen(); err != nil {
 		return err
@@ -29,6 +39,9 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.ops, err = s.bind(ctx, s.cfg.Server.Ops, "server.ops"); err != nil {
 		return err
 	}
+	if err := s.bindPorts(ctx); err != nil {
+		return err
+	}
 	s.url = s.cfg.Server.PublicURL
 	if s.url == "" {
 		s.url = "http://" + dialable(s.http.Addr())
@@ -37,14 +50,55 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	return s.folder.writeRun(runInfo{URL: s.url, Ops: "http://" + dialable(s.ops.Addr()), Token: s.token})
 }
 
+// bindPorts binds the ports of transports that have one of their own. Where
+// HTTP takes any free port, because several servers share the machine, an
+// address that was left at its default does too.
+func (s *Server) bindPorts(ctx context.Context) error {
+	_, anyPort := strings.CutSuffix(s.cfg.Server.HTTP, ":0")
+	for _, d := range ports(config.Default().Server) {
+		for i := range s.ports {
+			if p := &s.ports[i]; anyPort && p.key == d.key && p.address == d.address {
+				host, _, _ := net.SplitHostPort(d.address)
+				p.address = net.JoinHostPort(host, "0")
+			}
+		}
+	}
+	for i := range s.ports {
+		p := &s.ports[i]
+		if p.address == "" {
+			continue
+		}
+		var err error
+		if p.listener, err = s.bind(ctx, p.address, p.key); err != nil {
+			return err
+		}
+		s.log.InfoContext(ctx, "listening", "transport", p.transport.Name(), "address", p.listener.Addr().String())
+	}
+	return nil
+}
+
 // mayListen keeps a server that nobody has set up on loopback.
 func (s *Server) mayListen() error {
 	if s.cfg.Server.AllowOpen || len(s.registry.Apps()) > 0 {
 		return nil
 	}
-	host, _, err := net.SplitHostPort(s.cfg.Server.HTTP)
+	if err := onLoopback("server.http", s.cfg.Server.HTTP); err != nil {
+		return err
+	}
+	for _, p := range s.ports {
+		if p.address != "" {
+			if err := onLoopback(p.key, p.address); err != nil {
+				return err
+			}
+		}
+	}
+	return onLoopback("server.ops", s.cfg.Server.Ops)
+}
+
+func onLoopback(key, addr string) error {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return herald.Invalid("server.http", "Write host:port, such as 127.0.0.1:7700.", "%.60q is not an address", s.cfg.Server.HTTP)
+		return herald.Invalid(key, "Write host:port, such as 127.0.0.1:7700.", "%.60q is not an address", addr)
 	}
 	ip, err := netip.ParseAddr(host)
 	if host == "localhost" || err == nil && ip.IsLoopback() {
@@ -52,7 +106,7 @@ func (s *Server) mayListen() error {
 	}
 	return herald.Errorf(herald.CodeForbidden,
 		"Make an app first with herald app create, or listen on 127.0.0.1, or set server.allow_open.",
-		"the server has no app yet and would listen on %s, beyond this machine", s.cfg.Server.HTTP)
+		"the server has no app yet and would listen on %s, beyond this machine", addr)
 }
 
 func (s *Server) bind(ctx context.Context, addr, key string) (net.Listener, error) {

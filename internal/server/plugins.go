@@ -3,9 +3,13 @@ package server
 import (
 	"context"
 
+	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/live/poll"
 	"github.com/herald-push/herald/internal/live/sse"
+	"github.com/herald-push/herald/internal/live/stream"
+	"github.com/herald-push/herald/internal/live/tcp"
 	"github.com/herald-push/herald/internal/live/websocket"
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/receipt"
@@ -35,6 +39,11 @@ type prober interface {
 func openStore(ctx context.Context, c sqlite.Config) (recordStore, error) { return sqlite.Open(ctx, c) }
 
 // transports lists the transports that are reached by HTTP.
-func transports() []live.Upgrader {
-	return []live.Upgrader{websocket.New(websocket.Config{}), sse.New(sse.Config{})}
+func transports() []live.Endpoint {
+	return []live.Endpoint{websocket.New(websocket.Config{}), sse.New(sse.Config{}), stream.New(stream.Config{}), poll.New(poll.Config{})}
+}
+
+// ports lists the transports with a port of their own.
+func ports(c config.Server) []port {
+	return []port{{key: "server.tcp", address: c.TCP, transport: tcp.New()}}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/herald-push/herald/internal/api"
 	v1 "github.com/herald-push/herald/internal/api/v1"
 	"github.com/herald-push/herald/internal/demo"
+	"github.com/herald-push/herald/internal/jssdk"
 	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/version"
 )
@@ -30,6 +31,7 @@ func (s *Server) routes() http.Handler {
 		Limits: v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
 	}).Mount(mux)
 	live.Mount(mux, s.hub, transports()...)
+	mux.Handle(jssdk.Path, jssdk.Handler())
 	home := "/docs"
 	if s.cfg.Server.Demo {
 		mux.Handle(demo.Path, demo.Handler())

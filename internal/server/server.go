@@ -42,6 +42,7 @@ type Server struct {
 	health     *health
 
 	http, ops net.Listener
+	ports     []port
 	url       string
 	token     string // of the administration on the operations port
 	draining  atomic.Bool
@@ -59,7 +60,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, folder: f}
+	s := &Server{cfg: cfg, log: log, folder: f, ports: ports(cfg.Server)}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -143,9 +144,14 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { s.keepHouse(hubCtx) })
 
 	web, ops := s.servers()
-	failed := make(chan error, 2)
+	failed := make(chan error, 2+len(s.ports))
 	wg.Go(func() { failed <- serve(web, s.http) })
 	wg.Go(func() { failed <- serve(ops, s.ops) })
+	for _, p := range s.ports {
+		if p.listener != nil { // until the hub is drained, so that who comes is told
+			wg.Go(func() { failed <- live.Serve(hubCtx, p.listener, s.hub, p.transport) })
+		}
+	}
 
 	var err error
 	select {
@@ -199,7 +205,11 @@ func (s *Server) Close() error {
 func (s *Server) close(ctx context.Context) error {
 	s.closeOnce.Do(func() {
 		var errs []error
-		for _, l := range []net.Listener{s.http, s.ops} {
+		listeners := []net.Listener{s.http, s.ops}
+		for _, p := range s.ports {
+			listeners = append(listeners, p.listener)
+		}
+		for _, l := range listeners {
 			if l != nil {
 				if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 					errs = append(errs, err)

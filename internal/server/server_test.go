@@ -193,23 +193,17 @@ func (s *session) say(format string, args ...any) {
 // counts waits until a message's counts are as wanted.
 func (n *node) counts(id string, want string) {
 	n.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	got := ""
+	n.until("message "+id+" counts "+want, func() bool {
 		var v api.MessageView
 		n.call("GET", "/v1/messages/"+id, "", nil, &v)
-		got := "none"
+		got = "none"
 		if v.Counts != nil {
 			b, _ := json.Marshal(v.Counts.States)
 			got = fmt.Sprintf("%s %d %s", v.State, v.Counts.Target, b)
 		}
-		if got == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			n.t.Fatalf("message %s counts %s, want %s", id, got, want)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return got == want
+	}, &got)
 }
 
 func TestOnePushEndToEnd(t *testing.T) {

@@ -13,55 +13,6 @@ import (
 	"github.com/herald-push/herald/internal/record"
 )
 
-// refused expects a refusal, either by the response head or by a close code.
-func (e *env) refused(d Dial, status, code int) {
-	e.Helper()
-	c, err := e.tryDial(d)
-	if r := (*Refused)(nil); errors.As(err, &r) {
-		if r.Status != status {
-			e.Fatalf("refused with %d, want %d", r.Status, status)
-		}
-		return
-	}
-	if err != nil {
-		e.Fatal(err)
-	}
-	if code == 0 {
-		e.Fatalf("not refused, want status %d", status)
-	}
-	c.expectClosed(code)
-}
-
-func badToken(e *env) {
-	e.refused(Dial{Token: "token-of-nobody"}, http.StatusUnauthorized, live.CloseBadToken)
-	if n := e.hub.Count(App); n != 0 {
-		e.Fatalf("%d sessions are open", n)
-	}
-}
-
-func noToken(e *env) {
-	began := time.Now()
-	e.refused(Dial{}, http.StatusUnauthorized, live.CloseBadToken)
-	if took := time.Since(began); took > herald.HelloTimeout+2*time.Second {
-		e.Fatalf("refused after %s", took)
-	}
-}
-
-func badOrigin(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	e.refused(Dial{Token: m.Token, Origin: "https://other.example"}, http.StatusForbidden, 0)
-	e.open(Dial{Token: m.Token}) // no browser, no origin
-}
-
-func tooMany(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	c := e.connect(m)
-	e.refused(Dial{Token: m.Token}, http.StatusTooManyRequests, 0)
-	_ = c.conn.Close()
-	synctest.Wait()
-	e.connect(m)
-}
-
 func welcomes(e *env) {
 	m := e.world.Join(herald.PlatformWeb)
 	e.pushMany(m, 2)
@@ -132,23 +83,24 @@ func replaysPages(e *env) {
 func comesWhileReading(e *env) {
 	m := e.world.Join(herald.PlatformWeb)
 	ids := e.pushMany(m, 2)
-	e.world.Meanwhile(func() { ids = append(ids, e.pushMany(m, 1)...) }) // on the first page
+	var came []herald.MessageID                           // read only after synctest.Wait
+	e.world.Meanwhile(func() { came = e.pushMany(m, 1) }) // on the first page
 	c := e.connect(m)
-	c.expectMessages(ids[:2]...)
+	c.expectMessages(ids...)
 	synctest.Wait()
-	c.expectMessages(ids[2:]...)
+	c.expectMessages(came...)
 	// And again where the end of the log is read by a later page.
 	_ = c.conn.Close()
 	synctest.Wait()
-	ids = append(ids, e.pushMany(m, 60)...)
+	ids = append(append(ids, came...), e.pushMany(m, 60)...)
 	release := e.world.Hold()
 	c = e.connect(m)
 	c.expectMessages(ids[:50]...)
 	synctest.Wait()
-	e.world.Meanwhile(func() { ids = append(ids, e.pushMany(m, 3)...) })
+	e.world.Meanwhile(func() { came = e.pushMany(m, 3) })
 	release()
 	synctest.Wait()
-	c.expectMessages(ids[50:]...)
+	c.expectMessages(append(ids[50:], came...)...)
 }
 
 func replaysAgain(e *env) {
@@ -337,6 +289,7 @@ func fiveSessions(e *env) {
 	for range herald.MaxSessions {
 		all = append(all, e.connect(m))
 	}
+	synctest.Wait() // until all are live: a replay reports by itself
 	id := e.push(Send{Content: Text("to each"), To: []Member{m}})
 	for _, c := range all {
 		c.expectMessages(id)
@@ -441,7 +394,7 @@ func drains(e *env) {
 		e.Fatal(err)
 	}
 	m := e.world.Join(herald.PlatformWeb)
-	e.refused(Dial{Token: m.Token}, http.StatusServiceUnavailable, 0)
+	e.refusedAtOnce(Dial{Token: m.Token}, http.StatusServiceUnavailable, live.CloseDraining)
 }
 
 func disconnects(e *env) {

@@ -13,13 +13,17 @@ import (
 
 // Harness is what the suite needs to know of a transport.
 type Harness struct {
-	// New makes the transport with its default configuration.
-	New func() live.Upgrader
+	// New makes the transport with its default configuration: a live.Upgrader
+	// or a live.Server.
+	New func() live.Transport
 	// Dial opens a session over a connection that is there. It returns when
-	// the response head has come. A refusal is a *Refused.
+	// the response head has come, if there is one. A refusal is a *Refused.
 	Dial func(ctx context.Context, d Dial) (Client, error)
 	// TwoWay says that clients can send frames.
 	TwoWay bool
+	// Begin is the beginning of a frame, at least 20 bytes of it, which a
+	// two-way transport takes without a complaint.
+	Begin []byte
 	// Garbage is what a client may send after the response head that must end
 	// the connection.
 	Garbage [][]byte
@@ -28,8 +32,8 @@ type Harness struct {
 // Dial says how to connect.
 type Dial struct {
 	Conn   net.Conn
-	Path   string
-	Token  string // in the query; "" for none
+	Path   string // of a live.Upgrader
+	Token  string // "" for none
 	Cursor string
 	Origin string
 	Ack    live.AckMode

@@ -103,7 +103,7 @@ func (e *env) readSome(m Member, want int) ([]herald.MessageID, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	c, err := e.harness.Dial(e.Context(), Dial{Conn: conn, Path: e.transport.Path(), Token: m.Token})
+	c, err := e.harness.Dial(e.Context(), Dial{Conn: conn, Path: e.path(), Token: m.Token})
 	if err != nil {
 		return nil, err
 	}

@@ -25,11 +25,12 @@ func Run(t *testing.T, h Harness) {
 		name   string
 		run    func(*env)
 		twoWay bool // only for transports whose clients can send
+		head   bool // only for transports that are reached by HTTP
 		opts   live.Options
 	}{
 		{name: "refuses a bad token", run: badToken},
 		{name: "refuses no token", run: noToken},
-		{name: "refuses a foreign origin", run: badOrigin, opts: live.Options{AllowOrigin: func(*http.Request) bool { return false }}},
+		{name: "refuses a foreign origin", run: badOrigin, head: true, opts: live.Options{AllowOrigin: func(*http.Request) bool { return false }}},
 		{name: "refuses too many connections", run: tooMany, opts: live.Options{MaxConnections: 1}},
 		{name: "welcomes", run: welcomes},
 		{name: "gives a fresh token", run: freshToken},
@@ -57,9 +58,10 @@ func Run(t *testing.T, h Harness) {
 		{name: "takes acknowledgements and events", run: acknowledges, twoWay: true},
 		{name: "takes a cursor as acknowledgement", run: acknowledgesUpto, twoWay: true},
 		{name: "opens by hello", run: opensByHello, twoWay: true},
+		{name: "gives no time for dribbling", run: dribbles, twoWay: true},
 		{name: "names what it refuses", run: refusesFrames, twoWay: true},
 	} {
-		if c.twoWay && !h.TwoWay {
+		if _, head := h.New().(live.Upgrader); c.twoWay && !h.TwoWay || c.head && !head {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -132,7 +134,7 @@ type env struct {
 	harness   Harness
 	world     *World
 	hub       *live.Hub
-	transport live.Upgrader
+	transport live.Transport
 	net       network
 }
 
@@ -140,11 +142,8 @@ func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
 	e := &env{T: t, harness: h, world: NewWorld(), transport: h.New(), net: n}
 	o.Directory, o.Backlog, o.Receipts = e.world, e.world, e.world
 	e.hub = live.NewHub(o)
-	mux := http.NewServeMux()
-	live.Mount(mux, e.hub, e.transport)
-	srv := &http.Server{Handler: mux}
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = srv.Serve(n) })
+	stop := e.serve(&wg)
 	wg.Go(func() {
 		if err := e.hub.Run(context.Background()); err != nil {
 			t.Error(err)
@@ -152,10 +151,32 @@ func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
 	})
 	t.Cleanup(func() {
 		e.hub.Close()
-		_ = srv.Close()
+		stop()
 		wg.Wait()
 	})
 	return e
+}
+
+// serve serves the transport until stop is called.
+func (e *env) serve(wg *sync.WaitGroup) (stop func()) {
+	switch t := e.transport.(type) {
+	case live.Server:
+		ctx, cancel := context.WithCancel(context.Background())
+		wg.Go(func() {
+			if err := live.Serve(ctx, e.net, e.hub, t); err != nil {
+				e.Error(err)
+			}
+		})
+		return cancel
+	case live.Upgrader:
+		mux := http.NewServeMux()
+		live.Mount(mux, e.hub, t)
+		srv := &http.Server{Handler: mux}
+		wg.Go(func() { _ = srv.Serve(e.net) })
+		return func() { _ = srv.Close() }
+	}
+	e.Fatalf("%T is neither a live.Upgrader nor a live.Server", e.transport)
+	return nil
 }
 
 // at is the same server for a subtest.
@@ -180,9 +201,17 @@ func (e *env) tryDial(d Dial) (*client, error) {
 		e.Fatal(err)
 	}
 	e.Cleanup(func() { _ = conn.Close() })
-	d.Conn, d.Path = conn, e.transport.Path()
+	d.Conn, d.Path = conn, e.path()
 	c, err := e.harness.Dial(context.Background(), d)
 	return &client{c, e, conn}, err
+}
+
+// path is where the transport is mounted; "" if it has a port of its own.
+func (e *env) path() string {
+	if up, ok := e.transport.(live.Upgrader); ok {
+		return up.Path()
+	}
+	return ""
 }
 
 func (e *env) dial(d Dial) *client {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing/synctest"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/live"
@@ -80,6 +81,29 @@ func opensByHello(e *env) {
 	c = e.dial(Dial{})
 	c.send(`{"type":"hello","token":"token-of-nobody"}`)
 	c.expectClosed(live.CloseBadToken)
+}
+
+// dribbles sends a byte each second instead of a hello: that is no reason to
+// wait for it any longer.
+func dribbles(e *env) {
+	c := e.dial(Dial{})
+	began := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, b := range e.harness.Begin[:20] {
+			if _, err := c.conn.Write([]byte{b}); err != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	}()
+	c.expectClosed(live.CloseBadToken)
+	if took := time.Since(began); took < herald.HelloTimeout || took > herald.HelloTimeout+2*time.Second {
+		e.Fatalf("closed after %s", took)
+	}
+	_ = c.conn.Close()
+	<-done
 }
 
 func refusesFrames(e *env) {

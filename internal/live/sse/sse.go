@@ -96,53 +96,14 @@ func event(retry time.Duration, name, id string, data []byte) live.Frame {
 	return fmt.Appendf(b, "data: %s\n\n", data)
 }
 
-// Upgrade checks the token before it answers, because an EventSource comes
-// back for ever after an answer of 200, and gives up after one of 401.
+// Upgrade begins a stream of events.
 func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live.Handler, error) {
-	hello, err := live.RequestHello(r)
-	if err != nil {
-		return live.Response{}, nil, err
-	}
-	if err := hub.Check(r.Context(), hello.Token); err != nil {
-		return live.Response{}, nil, err
-	}
-	hello.Ack = live.AckUpto
-	h := http.Header{}
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx passes events on as they come
-	return live.Response{Status: http.StatusOK, Header: h}, &handler{transport: t, hub: hub, hello: hello}, nil
+	return live.Stream(hub, t, "text/event-stream", r)
 }
 
-// handler is one connection.
-type handler struct {
-	transport *Transport
-	hub       *live.Hub
-	hello     live.Hello
-	session   *live.Session
-}
-
-// Open begins the session.
-func (h *handler) Open(c live.Conn) {
-	h.session = h.hub.Attach(h.transport, c, true)
-	_ = h.session.Hello(h.hello) // the first call cannot fail
-	h.hello = live.Hello{}
-}
-
-// Data ends the connection: after its request, a client has nothing to say.
-func (h *handler) Data([]byte) error { return errSpoke }
-
-var errSpoke = fmt.Errorf("sse: the client has sent something after its request")
-
-// Writable continues a replay.
-func (h *handler) Writable() { h.session.Writable() }
-
-// Closed ends the session.
-func (h *handler) Closed(error) { h.session.Closed() }
-
-// Farewell is a comment for who looks at the stream. A browser comes back
+// Goodbye is a comment for who looks at the stream. A browser comes back
 // whatever it says; one whose device has too many sessions should do so late.
-func (h *handler) Farewell(why live.Reason) live.Frame {
+func (t *Transport) Goodbye(why live.Reason) live.Frame {
 	b := live.Frame{}
 	if why.Code == live.CloseReplaced {
 		b = fmt.Appendf(b, "retry: %d\n", (30 * time.Second).Milliseconds())

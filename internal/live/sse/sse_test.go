@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	livetest.Run(t, livetest.Harness{
-		New:     func() live.Upgrader { return sse.New(sse.Config{}) },
+		New:     func() live.Transport { return sse.New(sse.Config{}) },
 		Dial:    dial,
 		Garbage: [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("\x00")},
 	})
@@ -35,48 +35,30 @@ func TestConformance(t *testing.T) {
 
 // client reads events as the HTML Living Standard section 9.2.6 says.
 type client struct {
-	lines   *bufio.Scanner
-	retry   int
-	lastID  string
-	comment string
+	lines  *bufio.Scanner
+	retry  int
+	lastID string
 }
 
 func dial(_ context.Context, d livetest.Dial) (livetest.Client, error) {
-	u := &url.URL{Scheme: "http", Host: "herald.test", Path: d.Path}
-	r := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}}
-	if d.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+d.Token)
-	}
+	query, header := url.Values{}, http.Header{}
 	if d.Cursor != "" {
-		u.RawQuery = url.Values{"cursor": {"the older one"}}.Encode()
-		r.Header["Last-Event-ID"] = []string{strings.ReplaceAll(d.Cursor, "\x00", "?")}
+		query.Set("cursor", "the older one")
+		header.Set("Last-Event-ID", strings.ReplaceAll(d.Cursor, "\x00", "?"))
 	}
-	if d.Origin != "" {
-		r.Header.Set("Origin", d.Origin)
-	}
-	if err := r.Write(d.Conn); err != nil {
-		return nil, err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(d.Conn), r)
+	resp, err := livetest.Get(d, contentType, query, header)
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		refused := &livetest.Refused{Status: resp.StatusCode}
-		return nil, errors.Join(json.NewDecoder(resp.Body).Decode(refused), refused)
-	}
-	return newClient(resp)
+	return newClient(resp), nil
 }
 
-func newClient(resp *http.Response) (*client, error) {
-	for name, want := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
-		if got := resp.Header.Get(name); got != want {
-			return nil, fmt.Errorf("%s is %q", name, got)
-		}
-	}
+const contentType = "text/event-stream"
+
+func newClient(resp *http.Response) *client {
 	s := bufio.NewScanner(resp.Body)
 	s.Buffer(nil, 1<<20)
-	return &client{lines: s}, nil
+	return &client{lines: s}
 }
 
 func (c *client) Send(string) error { return livetest.ErrOneWay }
@@ -152,10 +134,10 @@ func TestOverHTTP2(t *testing.T) {
 	if resp.ProtoMajor != 2 || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example" {
 		t.Fatalf("HTTP/%d, headers %v", resp.ProtoMajor, resp.Header)
 	}
-	c, err := newClient(resp)
-	if err != nil {
+	if err := livetest.CheckStream(resp, contentType); err != nil {
 		t.Fatal(err)
 	}
+	c := newClient(resp)
 	expect := func(kind string) livetest.Frame {
 		t.Helper()
 		f, err := c.Next()

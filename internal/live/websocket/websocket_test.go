@@ -35,9 +35,10 @@ func TestConformance(t *testing.T) {
 		return b.Bytes()
 	}
 	livetest.Run(t, livetest.Harness{
-		New:    func() live.Upgrader { return websocket.New(websocket.Config{}) },
+		New:    func() live.Transport { return websocket.New(websocket.Config{}) },
 		Dial:   dial,
 		TwoWay: true,
+		Begin:  masked(ws.NewTextFrame(bytes.Repeat([]byte(" "), 100)))[:30],
 		Garbage: [][]byte{
 			[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 			bytes.Repeat([]byte{0xFF}, 64),

@@ -1,0 +1,194 @@
+package live
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// collector is the Conn of a request that is answered as a whole. It takes what
+// the session sends until there is an answer: the first page of the backlog if
+// anything waits, else the first release that comes, with what is there by then.
+type collector struct {
+	hub   *Hub
+	ready chan struct{} // capacity 1: look again whether there is an answer
+
+	mu     sync.Mutex // guards what follows
+	frames []Frame
+	bytes  int
+	paged  bool   // the backlog has been read
+	failed bool   // it cannot be read
+	done   bool   // no more is taken
+	why    Reason // the session was closed, and why
+}
+
+func newCollector(h *Hub) *collector { return &collector{hub: h, ready: make(chan struct{}, 1)} }
+
+// Send takes a frame: see Conn.
+func (c *collector) Send(f Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(f)
+	switch {
+	case c.done:
+		return ErrClosed
+	case c.bytes > 0 && (c.bytes+n > c.hub.opts.SessionQueue || c.hub.queued.Load()+int64(n) > c.hub.opts.QueueMemory):
+		c.done = true
+		c.signal()
+		return ErrFull
+	}
+	c.frames = append(c.frames, f)
+	c.bytes += n
+	c.hub.queued.Add(int64(n))
+	c.signal()
+	return nil
+}
+
+// Close ends the session: see Conn.
+func (c *collector) Close(why Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why.Code == 0 {
+		c.why, c.done = why, true
+	}
+	c.signal()
+}
+
+// pageSent notes that a page of the backlog is here; more says that another
+// follows.
+func (c *collector) pageSent(more bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err != nil
+	if !more || len(c.frames) > 0 {
+		c.paged = true
+	}
+	c.done = c.done || c.failed || len(c.frames) > 0
+	c.signal()
+}
+
+func (c *collector) signal() {
+	select {
+	case c.ready <- struct{}{}:
+	default:
+	}
+}
+
+// answered reports whether there is an answer; late, whether an empty one will
+// do.
+func (c *collector) answered(late bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done || c.paged && (late || len(c.frames) > 0)
+}
+
+// wait waits for an answer, an empty one after the time given. While the
+// backlog has not been read yet it waits longer, within bounds.
+func (c *collector) wait(ctx context.Context, d time.Duration) {
+	late := false
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for !c.answered(late) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			if late {
+				return
+			}
+			late = true
+			timer.Reset(c.hub.opts.HelloTimeout)
+		case <-c.ready:
+		}
+	}
+}
+
+// finish takes nothing more and gives what there is, or why there is no answer.
+func (c *collector) finish() ([]Frame, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = true
+	c.hub.queued.Add(-int64(c.bytes))
+	switch {
+	case len(c.frames) > 0 || c.paged && !c.failed && c.why.Code == 0:
+		return c.frames, nil
+	case c.why.Code != 0:
+		return nil, c.hub.errorOf(c.why)
+	}
+	return nil, retry(herald.CodeStorageUnavailable, time.Second, "what waits cannot be read now")
+}
+
+// errorOf says a close code as an answer over HTTP.
+func (h *Hub) errorOf(why Reason) *herald.Error {
+	switch why.Code {
+	case CloseBadToken:
+		return herald.Errorf(herald.CodeUnauthorized, "Register again.", "%s", why.Text)
+	case CloseForbidden:
+		return herald.Errorf(herald.CodeForbidden, "Do not try again.", "%s", why.Text)
+	case CloseReplaced:
+		return retry(herald.CodeRateLimited, 30*time.Second, why.Text)
+	case CloseDraining:
+		h.mu.Lock()
+		spread := returnSpread(h.links)
+		h.mu.Unlock()
+		return retry(herald.CodeDraining, time.Second+rand.N(spread), why.Text)
+	}
+	return retry(herald.CodeStorageUnavailable, time.Second, why.Text)
+}
+
+func retry(code herald.Code, after time.Duration, text string) *herald.Error {
+	e := herald.Errorf(code, "Ask again after the time in Retry-After.", "%s", text)
+	e.RetryAfter = after
+	return e
+}
+
+// poll answers one request of a Poller.
+func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller) error {
+	hello, err := RequestHello(r)
+	if err != nil {
+		return err
+	}
+	wait, err := p.Wait(r)
+	if err != nil {
+		return err
+	}
+	if err := h.Check(r.Context(), hello.Token); err != nil {
+		return err
+	}
+	hello.Ack = AckUpto
+	c := newCollector(h)
+	s := h.Attach(p, c, true)
+	_ = s.Hello(hello) // fails only if the hub is going, which the collector knows
+	c.wait(r.Context(), wait)
+	frames, err := c.finish() // before the position is read: nothing is taken after it
+	cursor := s.cursor()
+	s.Closed()
+	if err != nil {
+		return err
+	}
+	contentType, body := p.Answer(frames, cursor)
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Cache-Control", "no-store")
+	// A client that does not read holds nothing for ever; the deadline is
+	// taken back, because the connection serves other requests after this one.
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(h.opts.Timeout))
+	if _, err := w.Write(body); err == nil && rc.Flush() == nil {
+		_ = rc.SetWriteDeadline(time.Time{})
+	}
+	return nil
+}
+
+// cursor is the position up to which everything was queued; "" for the start.
+func (s *Session) cursor() string {
+	s.mu.Lock()
+	app, high := s.device.App, s.high
+	s.mu.Unlock()
+	return s.hub.cursor(app, high)
+}

@@ -1,0 +1,63 @@
+package live
+
+import (
+	"errors"
+	"net/http"
+)
+
+// OneWay is a Transport that answers a request with a stream of frames, and
+// whose clients have nothing to say after that request.
+type OneWay interface {
+	Transport
+	// Goodbye is the end of the stream, for who looks at it.
+	Goodbye(Reason) Frame
+}
+
+// Stream does for a one-way transport what its Upgrade has to do. It checks
+// the token before it answers, because such clients see nothing but the head:
+// many come back for ever after a status of 200, and give up after one of 401.
+// They acknowledge by cursor, with their next request.
+func Stream(hub *Hub, t OneWay, contentType string, r *http.Request) (Response, Handler, error) {
+	hello, err := RequestHello(r)
+	if err != nil {
+		return Response{}, nil, err
+	}
+	if err := hub.Check(r.Context(), hello.Token); err != nil {
+		return Response{}, nil, err
+	}
+	hello.Ack = AckUpto
+	h := http.Header{}
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx passes frames on as they come
+	return Response{Status: http.StatusOK, Header: h}, &oneWay{transport: t, hub: hub, hello: hello}, nil
+}
+
+// oneWay is one connection.
+type oneWay struct {
+	transport OneWay
+	hub       *Hub
+	hello     Hello
+	session   *Session
+}
+
+// Open begins the session.
+func (h *oneWay) Open(c Conn) {
+	h.session = h.hub.Attach(h.transport, c, true)
+	_ = h.session.Hello(h.hello) // the first call cannot fail
+	h.hello = Hello{}
+}
+
+// Data ends the connection: after its request, a client has nothing to say.
+func (h *oneWay) Data([]byte) error { return errSpoke }
+
+var errSpoke = errors.New("live: the client has sent something after its request")
+
+// Writable continues a replay.
+func (h *oneWay) Writable() { h.session.Writable() }
+
+// Closed ends the session.
+func (h *oneWay) Closed(error) { h.session.Closed() }
+
+// Farewell asks the transport.
+func (h *oneWay) Farewell(why Reason) Frame { return h.transport.Goodbye(why) }
