@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need, where it is missing: Debian packages when this
 # machine has apt-get and this user may use it, and the npm packages of
-# test/interop. What it cannot have it says plainly and goes on: the tests
+# test/interop and sdk/js. What it cannot have it says plainly and goes on: the tests
 # concerned then report "unavailable", which make test lists at its end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +21,8 @@ have_cc() {
 
 missing() {
 	have curl || echo curl
+	have nc || echo netcat-openbsd
+	have php || echo php-cli
 	have git || echo git
 	have_chromium || echo chromium
 	have_node || echo nodejs npm
@@ -54,7 +56,7 @@ install_debian() {
 
 # npm ci only when the lock file is not the one that was installed last.
 install_npm() {
-	local dir=test/interop stamp
+	local dir=$1 stamp
 	[ -f "$dir/package-lock.json" ] || return 0
 	if ! have_node; then
 		echo "cannot install: the npm packages of $dir (no node of version 20 or later)"
@@ -76,4 +78,5 @@ read -r -a packages <<<"$(missing | tr '\n' ' ')"
 if [ "${#packages[@]}" -gt 0 ]; then
 	install_debian "${packages[@]}"
 fi
-install_npm
+install_npm test/interop
+install_npm sdk/js

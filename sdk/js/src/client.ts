@@ -1,0 +1,287 @@
+import { HeraldError, post } from "./api.ts"
+import { Identity, passing } from "./identity.ts"
+import { Outbox, type Receipt } from "./outbox.ts"
+import { Session, type Wake } from "./session.ts"
+import { Seen, bound, browserStore, memoryStore, within } from "./store.ts"
+import { Tabs, haveTabs } from "./tabs.ts"
+import type { Events, Frame, Message, Options, Profile, Registration, State, Transport } from "./types.ts"
+
+/** IDs that this page has shown, or is showing. */
+const mostShown = 5000
+
+/** What tabs say to each other. */
+interface Said {
+  frame?: Frame
+  transport?: string
+  state?: State
+  ask?: "state" | "connect" | Wake
+}
+
+/** One device. Nothing happens before connect() or register(). */
+export class Client {
+  #options: Options
+  #url: string
+  #fetch: typeof fetch
+  #identity: Identity
+  #session: Session
+  #outbox: Outbox
+  #seen: Seen
+  #tabs: Tabs | undefined
+  #listeners: { [E in keyof Events]: Set<Events[E]> } = { message: new Set(), withdraw: new Set(), state: new Set(), error: new Set() }
+  #shown = new Map<string, "busy" | "done">()
+  #waiting: [() => void, (error: Error) => void][] = []
+  #state: State = { phase: "idle", leader: false }
+  #open = false
+  #leads = false
+  #unlisten: AbortController | undefined
+
+  constructor(options: Options, builtin: Transport[]) {
+    this.#options = options
+    if (!options.appKey && !options.getToken) throw new TypeError("createClient needs appKey or getToken")
+    const url = (this.#url = String(options.url).replace(/\/*$/, "/"))
+    if (!/^https?:/.test(url)) throw new TypeError("url must begin with http: or https:")
+    const name = ["herald", url, options.appKey, options.installation, options.scope].join("|")
+    const store = within(options.store ?? (typeof indexedDB === "object" ? browserStore() : memoryStore()), `${name}|`)
+    const f = (this.#fetch = (...args) => (options.fetch ?? fetch)(...args))
+    this.#seen = new Seen(store)
+    this.#identity = new Identity(options, url, store, f)
+    this.#outbox = new Outbox((batch) => this.#report(batch))
+    const transports = (options.transports ?? builtin).map((t) => {
+      const known = typeof t === "string" ? builtin.find((b) => b.name === t) : t
+      if (!known) throw new TypeError(`there is no transport ${String(t)}`)
+      return known
+    })
+    if (!transports.length) throw new TypeError("transports must not be empty")
+    const WebSocket = (options.WebSocket ?? globalThis.WebSocket) as typeof globalThis.WebSocket | undefined
+    this.#session = new Session(transports, { url, fetch: f, WebSocket, store }, {
+      token: (refused) => this.#identity.token(refused),
+      welcome: (frame) => this.#welcomed(frame),
+      frame: (frame, transport) => this.#take(frame, transport),
+      status: (status) => this.#set({ ...status, registrationId: this.#identity.registrationId, leader: this.#leads }),
+      error: (error) => this.#error(error),
+    })
+    if ((options.tabs ?? true) && haveTabs()) this.#tabs = new Tabs(name, () => void this.#lead(), (said) => this.#hear(said as Said))
+    if (options.onMessage) this.on("message", options.onMessage)
+    if (options.onWithdraw) this.on("withdraw", options.onWithdraw)
+    if (options.onState) this.on("state", options.onState)
+    if (options.onError) this.on("error", options.onError)
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  /** Adds a listener, and gives the function that removes it. */
+  on<E extends keyof Events>(event: E, listener: Events[E]): () => void {
+    this.#listeners[event].add(listener)
+    return () => void this.#listeners[event].delete(listener)
+  }
+
+  /**
+   * Connects, and stays connected until close(). The promise is fulfilled at the first
+   * connection and rejected if the server refuses; it need not be awaited.
+   */
+  connect(): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => {
+      if (this.#state.phase === "connected") resolve()
+      else this.#waiting.push([resolve, reject])
+    })
+    done.catch(() => {}) // whoever does not wait learns it from the state
+    if (!this.#open) this.#begin()
+    else if (!this.#leads) this.#tabs?.say({ ask: "connect" })
+    else if (this.#state.phase !== "connected") this.#session.start()
+    return done
+  }
+
+  /** Disconnects. The promise is fulfilled when the last receipts are on their way. */
+  async close(): Promise<void> {
+    this.#unlisten?.abort()
+    await this.#leave(false)
+  }
+
+  /** Registers, or says something new of this device, such as `{ alias_token }`. connect() does it by itself if need be. */
+  register(profile?: Profile): Promise<Registration> {
+    return this.#identity.register(profile)
+  }
+
+  ack(...ids: string[]): void {
+    this.#add("received", ids)
+  }
+
+  displayed(...ids: string[]): void {
+    this.#add("displayed", ids)
+  }
+
+  clicked(...ids: string[]): void {
+    this.#add("clicked", ids)
+  }
+
+  #add(event: Receipt["event"], ids: string[]): void {
+    for (const id of ids) if (!/^\d{1,19}$/.test(id)) throw new TypeError(`${id} is not a message ID`)
+    for (const id of ids) this.#outbox.add(id, event)
+  }
+
+  #begin(): void {
+    this.#open = true
+    void this.#outbox.flush()
+    if (typeof document === "object") this.#listen()
+    if (!this.#tabs) return void this.#lead()
+    this.#set({ phase: "connecting", leader: false })
+    this.#tabs.start()
+    this.#tabs.say({ ask: "state" })
+  }
+
+  #listen(): void {
+    this.#unlisten?.abort()
+    const { signal } = (this.#unlisten = new AbortController())
+    const wake = (why: Wake) => (this.#leads ? this.#session.wake(why) : this.#tabs?.say({ ask: why }))
+    document.addEventListener("visibilitychange", () => document.hidden || wake("visible"), { signal })
+    addEventListener("online", () => wake("online"), { signal })
+    // A page that is kept for "back" must not hold the connection of all tabs.
+    addEventListener("pagehide", () => void this.#leave(true), { signal })
+    addEventListener("pageshow", (event) => event.persisted && !this.#open && this.#begin(), { signal })
+  }
+
+  async #lead(): Promise<void> {
+    this.#leads = true
+    await this.#seen.load().catch((error) => this.#error(error))
+    if (this.#leads) this.#session.start()
+  }
+
+  async #leave(hiding: boolean): Promise<void> {
+    if (!this.#open) return
+    this.#open = this.#leads = false
+    const rest = this.#outbox.rest()
+    this.#outbox.stop()
+    this.#session.stop()
+    const sent = rest.length > 0 && this.#post(rest, hiding)
+    this.#tabs?.stop()
+    this.#settle(new Error("closed"))
+    if (!sent) return
+    await this.#remember(rest)
+    if (await sent) this.#outbox.done(rest)
+  }
+
+  #hear({ frame, transport, state, ask }: Said): void {
+    if (this.#leads) {
+      if (ask === "state") this.#tabs!.say({ state: this.#state })
+      else if (ask === "connect") this.#state.phase === "connected" || this.#session.start()
+      else if (ask) this.#session.wake(ask)
+      return
+    }
+    if (state) this.#set({ ...state, leader: false })
+    if (frame) this.#show(frame, transport!)
+  }
+
+  #welcomed(frame: Frame): void {
+    this.#identity.welcome(frame.registration_id as string | undefined, frame.token as string | undefined).catch((error) => this.#error(error))
+    void this.#outbox.flush()
+  }
+
+  #take(frame: Frame, transport: string): void {
+    if (frame.type === "error") return this.#error(new HeraldError(0, frame))
+    if (frame.type !== "message" && frame.type !== "withdraw") return
+    if (frame.type === "message" && this.#seen.has(String(frame.id))) return this.#add("received", [String(frame.id)])
+    this.#tabs?.say({ frame, transport })
+    this.#show(frame, transport)
+  }
+
+  /** Shows something in this tab, once. The leader answers for all tabs. */
+  #show(frame: Frame, transport: string): void {
+    const id = String(frame.id)
+    const message = frame.type === "message"
+    const key = message ? id : `w${id}`
+    const answer = () => {
+      if (!this.#leads) return
+      if (!message) this.#add("withdrawn", [id])
+      else if (this.#options.ack !== "manual") this.#add("received", [id])
+    }
+    const before = this.#shown.get(key)
+    if (before) return before === "done" ? answer() : undefined
+    this.#shown.set(key, "busy")
+    bound(this.#shown, mostShown)
+    const handled = message ? this.#emit("message", this.#message(frame, transport)) : this.#emit("withdraw", { id })
+    void handled.then((ok) => {
+      // What no handler took is not acknowledged, and comes again.
+      if (!ok) return this.#shown.delete(key)
+      this.#shown.set(key, "done")
+      answer()
+    })
+  }
+
+  #message(frame: Frame, transport: string): Message {
+    const { id, time, expires, priority, notification, data, collapse_key: collapseKey, cursor } = frame as Record<string, any>
+    return {
+      id: String(id), time, expires, priority, notification, data, collapseKey, kept: cursor !== undefined, transport,
+      ack: () => this.ack(id),
+      displayed: () => this.displayed(id),
+      clicked: () => this.clicked(id),
+    }
+  }
+
+  /** Calls listeners in order and tells whether there was one and all have done their work. */
+  async #emit<E extends keyof Events>(event: E, value: Parameters<Events[E]>[0]): Promise<boolean> {
+    const calls = [...this.#listeners[event]].map((listener) => {
+      try {
+        return (listener as (value: unknown) => unknown)(value)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    })
+    let ok = calls.length > 0
+    for (const result of await Promise.allSettled(calls)) {
+      if (result.status === "fulfilled") continue
+      ok = false
+      event === "error" ? console.error(result.reason) : this.#error(result.reason)
+    }
+    return ok
+  }
+
+  #error(error: unknown): void {
+    if (!this.#listeners.error.size) console.warn("herald:", error)
+    else void this.#emit("error", error instanceof Error ? error : new Error(String(error)))
+  }
+
+  #remember(batch: Receipt[]): Promise<void> {
+    return this.#seen.remember(batch.map((receipt) => receipt.id)).catch((error) => this.#error(error))
+  }
+
+  async #report(batch: Receipt[]): Promise<boolean> {
+    await this.#remember(batch)
+    const frames = (["received", "displayed", "clicked", "withdrawn"] as const).flatMap((event): Frame[] => {
+      const ids = batch.filter((receipt) => receipt.event === event).map((receipt) => receipt.id)
+      if (!ids.length) return []
+      return [event === "received" ? { type: "ack", ids } : { type: "event", event, ids }]
+    })
+    // An acknowledgement that is lost is asked for again; a click is not.
+    return this.#session.send(frames, frames.some((frame) => frame.type === "event")) ?? this.#post(batch, false)
+  }
+
+  async #post(receipts: Receipt[], keepalive: boolean): Promise<boolean> {
+    try {
+      const token = this.#identity.current || (await this.#identity.token())
+      await post(this.#fetch, `${this.#url}v1/receipts`, token, { receipts }, keepalive)
+      return true
+    } catch (error) {
+      if (error instanceof HeraldError && error.status === 401) {
+        await this.#identity.token(true).catch(() => {})
+        return false
+      }
+      if (passing(error)) return false
+      this.#error(error)
+      return true // it would be refused again
+    }
+  }
+
+  #set(state: State): void {
+    this.#state = state
+    if (this.#leads) this.#tabs?.say({ state })
+    if (state.phase === "connected") this.#settle()
+    else if (state.phase === "refused") this.#settle(new Error(`refused: ${state.cause}`))
+    void this.#emit("state", state)
+  }
+
+  #settle(error?: Error): void {
+    for (const [resolve, reject] of this.#waiting.splice(0)) error ? reject(error) : resolve()
+  }
+}

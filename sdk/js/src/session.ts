@@ -1,0 +1,284 @@
+import { afterClose, codeOfStatus, jitter } from "./backoff.ts"
+import { passing } from "./identity.ts"
+import type { Cause, Connection, Frame, Loss, Phase, Store, Target, Transport } from "./types.ts"
+
+/** How long to wait for welcome, and for the answer to a probe. */
+const welcomeWithin = 10_000
+const probeWithin = 3_000
+/** A connection that ends earlier, without a word, is the transport's failure. */
+const stableAfter = 10_000
+/** How long a transport that is not the first choice is preferred. */
+const fallbackLasts = 10 * 60_000
+/** The timer; if it comes late by more than this, the machine slept. Hidden tabs are called once a minute. */
+const tick = 5_000
+const late = 10_000
+const lateHidden = 90_000
+const mostRefusals = 5
+
+export type Wake = "visible" | "online" | "sleep"
+
+export interface Status {
+  phase: Phase
+  transport?: string
+  cause?: Cause
+  retryAt?: number
+}
+
+export interface Hooks {
+  token(refused: boolean): Promise<string>
+  /** The session is open, and can report from now on. */
+  welcome(frame: Frame): void
+  frame(frame: Frame, transport: string): void
+  status(status: Status): void
+  error(error: unknown): void
+}
+
+export interface Environment {
+  url: string
+  fetch: typeof fetch
+  WebSocket: typeof WebSocket | undefined
+  store: Store
+}
+
+/** Keeps one device connected: opens a transport, watches it, and comes back after a loss. */
+export class Session {
+  status: Status = { phase: "idle" }
+  #transports: Transport[]
+  #environment: Environment
+  #hooks: Hooks
+  #connection: Connection | undefined
+  #run = 0 // grows with each attempt, so that late answers of an older one are dropped
+  #attempt = 0
+  #refusals = 0
+  #strikes = 0 // of the transport that is tried, since it worked last
+  #tried = new Set<string>()
+  #good: { name: string; at: number } | undefined
+  #remembered = false
+  #hinted = false
+  #retryTimer: ReturnType<typeof setTimeout> | undefined
+  #watchTimer: ReturnType<typeof setInterval> | undefined
+  #probeTimer: ReturnType<typeof setTimeout> | undefined
+  #heartbeat = 50_000
+  #timeout = 75_000
+  #since = 0
+  #heard = 0
+  #pings: ((answered: boolean) => void)[] = []
+
+  constructor(transports: Transport[], environment: Environment, hooks: Hooks) {
+    this.#transports = transports
+    this.#environment = environment
+    this.#hooks = hooks
+  }
+
+  /** Connects now. */
+  start(): void {
+    this.#refusals = this.#attempt = 0
+    this.#watch()
+    void this.#connect()
+  }
+
+  stop(): void {
+    this.#reset()
+    clearInterval(this.#watchTimer)
+    this.#set({ phase: "idle" })
+  }
+
+  /** Sends frames in order and tells whether all are known to have arrived; undefined if they cannot be sent here. */
+  send(frames: Frame[], confirm: boolean): Promise<boolean> | undefined {
+    const connection = this.#connection
+    if (this.status.phase !== "connected" || !connection?.send) return undefined
+    if (!frames.every((frame) => connection.send!(frame))) return Promise.resolve(false)
+    // Frames are read in order: the answer to a ping confirms what came before it.
+    return confirm ? new Promise((resolve) => this.#ping(resolve) || resolve(false)) : Promise.resolve(true)
+  }
+
+  /** Something suggests that the connection may have died without a word, or that another try is worth while. */
+  wake(why: Wake): void {
+    const { phase, retryAt = 0 } = this.status
+    const may = !this.#hinted || Date.now() >= retryAt // the server's hint is kept
+    if ((phase === "waiting" && may) || (phase === "stopped" && why !== "sleep")) return void this.#connect()
+    if (phase !== "connected" || this.#probeTimer) return
+    const asked = Date.now()
+    let alive = false
+    if (this.#ping(() => (alive = true))) {
+      this.#probeTimer = setTimeout(() => {
+        this.#probeTimer = undefined
+        if (!alive && this.#heard <= asked) this.#again("heartbeat")
+      }, probeWithin)
+    } else if (why !== "visible" || asked - this.#heard > this.#heartbeat * 1.2) {
+      this.#again("heartbeat") // this transport cannot ask
+    }
+  }
+
+  #ping(answered: (yes: boolean) => void): boolean {
+    const sent = this.#connection?.send?.({ type: "ping" }) ?? false
+    if (sent) this.#pings.push(answered)
+    return sent
+  }
+
+  async #connect(): Promise<void> {
+    const run = this.#reset()
+    const current = () => run === this.#run
+    try {
+      if (!this.#remembered) await this.#recall()
+      if (!current()) return
+      const transport = this.#pick()
+      this.#set({ phase: "connecting", transport: transport.name })
+      const token = await this.#hooks.token(this.#refusals > 0)
+      if (!current()) return
+      this.#retryTimer = setTimeout(() => this.#lost({}), welcomeWithin)
+      const target: Target = {
+        ...this.#environment,
+        token,
+        frame: (frame) => current() && this.#take(frame),
+        heard: () => current() && (this.#heard = Date.now()),
+        lost: (why) => current() && this.#lost(why),
+      }
+      this.#connection = this.#open(transport, target)
+      if (!this.#connection) this.#failed()
+    } catch (error) {
+      if (!current()) return
+      this.#hooks.error(error)
+      if (!passing(error)) return this.#end("refused", "register")
+      this.#retry("unreachable", (error as { retryAfter?: number }).retryAfter)
+    }
+  }
+
+  #open(transport: Transport, target: Target): Connection | undefined {
+    try {
+      return transport.open(target)
+    } catch {
+      return undefined // not to be had here
+    }
+  }
+
+  /** The transport that worked comes first, then the others in their order. */
+  #pick(): Transport {
+    const first = this.#transports[0]!
+    const good = this.#good
+    const preferred = good && (good.name === first.name || Date.now() - good.at < fallbackLasts) ? good.name : first.name
+    const left = this.#transports.filter((t) => !this.#tried.has(t.name))
+    return left.find((t) => t.name === preferred) ?? left[0] ?? first
+  }
+
+  async #recall(): Promise<void> {
+    this.#remembered = true
+    const [name = "", at] = ((await this.#environment.store.get("transport").catch(() => "")) ?? "").split(" ")
+    if (this.#transports.some((t) => t.name === name)) this.#good = { name, at: Number(at) }
+  }
+
+  #take(frame: Frame): void {
+    this.#heard = Date.now()
+    switch (frame.type) {
+      case "welcome":
+        return this.#welcomed(frame)
+      case "ping":
+        this.#connection!.send?.({ type: "pong" })
+        return
+      case "pong":
+        return this.#pings.shift()?.(true)
+      case "reconnect":
+        return this.#retry("draining", Number(frame.after_ms) || undefined)
+      default:
+        this.#hooks.frame(frame, this.status.transport!)
+    }
+  }
+
+  #welcomed(frame: Frame): void {
+    clearTimeout(this.#retryTimer)
+    const name = this.status.transport!
+    const now = Date.now()
+    if (this.#good?.name !== name || now - this.#good.at > fallbackLasts) {
+      this.#good = { name, at: now }
+      this.#environment.store.update("transport", () => `${name} ${now}`).catch(this.#hooks.error)
+    }
+    this.#heartbeat = (Number(frame.heartbeat) || 50) * 1000
+    this.#timeout = (Number(frame.timeout) || 75) * 1000
+    this.#since = now
+    this.#refusals = 0
+    this.#tried.clear()
+    this.#hooks.welcome(frame)
+    this.#set({ phase: "connected", transport: name })
+  }
+
+  /** Ends a connection that has gone silent. Protocol pings of WebSocket are invisible, hence our own. */
+  #watch(): void {
+    clearInterval(this.#watchTimer)
+    let last = Date.now()
+    let pinged = 0
+    this.#watchTimer = setInterval(() => {
+      const now = Date.now()
+      const slept = now - last > tick + (globalThis.document?.hidden ? lateHidden : late)
+      last = now
+      if (slept) return this.wake("sleep")
+      if (this.status.phase !== "connected") return
+      if (now - this.#heard > this.#timeout) this.#again("heartbeat")
+      else if (now - Math.max(this.#heard, pinged) > this.#heartbeat && this.#ping(() => {})) pinged = now
+    }, tick)
+  }
+
+  #lost(why: Loss): void {
+    const { phase } = this.status
+    const stable = phase === "connected" && Date.now() - this.#since > stableAfter
+    if (stable) this.#attempt = this.#strikes = 0
+    const known = afterClose[why.code || codeOfStatus[why.status || 0] || 0]
+    if (!known) return stable ? this.#retry("lost") : this.#failed()
+    const [cause, then] = known
+    if (then === "retry") return this.#retry(cause, why.after)
+    if (then !== "renew") return this.#end(then === "stop" ? "stopped" : "refused", cause)
+    if (++this.#refusals > mostRefusals) return this.#end("refused", cause)
+    this.#refusals > 1 ? this.#retry(cause) : void this.#connect()
+  }
+
+  /** A transport has failed and nobody said why. What worked before gets a second try, else the next one is tried at once. */
+  #failed(): void {
+    const { phase, transport } = this.status
+    const cause = phase === "connected" ? "lost" : "unreachable"
+    if (transport === this.#good?.name && ++this.#strikes < 2) return this.#retry(cause)
+    this.#tried.add(transport!)
+    this.#strikes = 0
+    if (this.#transports.some((t) => !this.#tried.has(t.name))) return void this.#connect()
+    this.#tried.clear()
+    this.#retry(cause)
+  }
+
+  #retry(cause: Cause, after?: number): void {
+    this.#reset()
+    this.#hinted = !!after
+    const wait = after || jitter(++this.#attempt)
+    this.#set({ phase: "waiting", cause, transport: undefined, retryAt: Date.now() + wait })
+    this.#retryTimer = setTimeout(() => void this.#connect(), wait)
+  }
+
+  /** Drops a dead connection and comes back at once. */
+  #again(cause: Cause): void {
+    this.#reset()
+    this.#set({ phase: "waiting", cause, retryAt: Date.now() })
+    void this.#connect()
+  }
+
+  #end(phase: Phase, cause: Cause): void {
+    this.#reset()
+    this.#set({ phase, cause })
+  }
+
+  /** Ends the connection and its timers, and begins a new run. */
+  #reset(): number {
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#probeTimer)
+    this.#probeTimer = undefined
+    this.#hinted = false
+    this.#run++
+    const pings = this.#pings.splice(0)
+    const connection = this.#connection
+    this.#connection = undefined
+    connection?.close()
+    for (const answered of pings) answered(false)
+    return this.#run
+  }
+
+  #set(status: Status): void {
+    this.status = status
+    this.#hooks.status(status)
+  }
+}

@@ -1,0 +1,158 @@
+// What the tests in a browser and in Node share: a herald of their own, which
+// can be stopped, killed and started again on the same address, and a proxy in
+// front of it that can fail in the ways that networks fail.
+import { spawn } from "node:child_process"
+import { readFileSync, mkdtempSync, rmSync } from "node:fs"
+import http from "node:http"
+import net from "node:net"
+import os from "node:os"
+import path from "node:path"
+
+export const patience = 15_000
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+// until waits for something to become true, and gives it.
+export async function until(what, look, within = patience) {
+  for (const end = Date.now() + within; ; await sleep(20)) {
+    const found = await look()
+    if (found) return found
+    if (Date.now() > end) throw new Error(`not within ${within} ms: ${what}`)
+  }
+}
+
+// Herald is a server under test.
+export class Herald {
+  #process
+  data = mkdtempSync(path.join(os.tmpdir(), "herald-jssdk-"))
+  address = "127.0.0.1:0"
+
+  async start() {
+    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] })
+    this.#process = child
+    let printed = ""
+    const listening = new Promise((resolve, reject) => {
+      child.stdout.on("data", (text) => {
+        printed += text
+        if (printed.includes("listening on")) resolve()
+      })
+      child.stderr.on("data", (text) => (printed += text))
+      child.on("exit", () => reject(new Error(`herald ended: ${printed}`)))
+    })
+    await listening
+    this.url = printed.match(/address +(http\S+)/)[1]
+    this.address = new URL(this.url).host
+    const context = JSON.parse(readFileSync(path.join(this.data, "context.json")))
+    this.credentials = [context.app_key, context.master_secret]
+    return this
+  }
+
+  // kill ends it as a crash does, stop as an operator does.
+  async kill(signal = "SIGKILL") {
+    const child = this.#process
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once("exit", resolve))
+    child.kill(signal)
+    await ended
+  }
+
+  stop() {
+    return this.kill("SIGTERM")
+  }
+
+  async remove() {
+    await this.kill()
+    rmSync(this.data, { recursive: true, force: true })
+  }
+
+  async call(method, where, body) {
+    const response = await fetch(`${this.url}/v1/${where}`, {
+      method,
+      headers: { Authorization: `Basic ${btoa(this.credentials.join(":"))}`, "Content-Type": "application/json" },
+      body: body && JSON.stringify(body),
+    })
+    const answer = response.status === 204 ? {} : await response.json()
+    if (!response.ok) throw new Error(`${method} ${where}: ${JSON.stringify(answer)}`)
+    return answer
+  }
+
+  // push sends a message to a device and gives its ID.
+  async push(device, title, more = {}) {
+    const answer = await this.call("POST", "messages", { audience: { registration_ids: [device] }, notification: { title }, ...more })
+    return answer.id
+  }
+
+  // state is how far a message has come on a device.
+  async state(id, device) {
+    return (await this.call("GET", `messages/${id}/devices/${device}`)).state
+  }
+}
+
+// Proxy stands before a herald. `cut` refuses and ends every connection,
+// `noUpgrade` answers 400 to WebSocket, as old proxies do, `buffers` keeps
+// streams to itself until they end, as others do, `silent` lets
+// the connections that there are live and nothing pass, as a lost radio link does.
+export class Proxy {
+  cut = false
+  noUpgrade = false
+  buffers = false
+  silent = false
+  #sockets = new Set()
+
+  constructor(herald) {
+    this.herald = herald
+    this.server = net.createServer((client) => this.#accept(client))
+  }
+
+  async start() {
+    await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve))
+    this.url = `http://127.0.0.1:${this.server.address().port}`
+    return this
+  }
+
+  disconnect() {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async stop() {
+    this.disconnect()
+    await new Promise((resolve) => this.server.close(resolve))
+  }
+
+  #accept(client) {
+    client.on("error", () => {})
+    if (this.cut) return client.destroy()
+    const [host, port] = this.herald.address.split(":")
+    const server = net.connect(Number(port), host)
+    this.#sockets.add(client)
+    const end = () => {
+      this.#sockets.delete(client)
+      client.destroy()
+      server.destroy()
+    }
+    server.on("error", end)
+    client.on("close", end)
+    server.on("close", end)
+    const born = this.silent
+    let first = true
+    let stream = false
+    client.on("data", (data) => {
+      if (first && this.noUpgrade && /^upgrade: websocket/im.test(data.toString("latin1"))) {
+        return client.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+      }
+      first = false
+      if (data.toString("latin1").startsWith("GET /v1/live/sse")) stream = true
+      if (!this.silent || born) server.write(data)
+    })
+    server.on("data", (data) => {
+      if ((!this.silent || born) && !(stream && this.buffers)) client.write(data)
+    })
+  }
+}
+
+// origin serves empty pages, for SDKs that come from another origin.
+export async function origin() {
+  const server = http.createServer((_, response) => response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html>"))
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))
+  return { url: `http://localhost:${server.address().port}/`, close: () => (server.closeAllConnections(), server.close()) }
+}
