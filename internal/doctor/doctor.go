@@ -68,6 +68,7 @@ func Run(ctx context.Context, cfg config.Config, s System) []Finding {
 	return []Finding{
 		s.port(ctx, "port http", cfg.Server.HTTP, "server.http"),
 		s.port(ctx, "port ops", cfg.Server.Ops, "server.ops"),
+		s.portTCP(ctx, cfg.Server),
 		s.folder(cfg.Data),
 		s.diskSync(cfg.Data),
 		s.diskSpace(cfg.Data),
@@ -100,6 +101,18 @@ func (s System) port(ctx context.Context, check, address, key string) Finding {
 		return ok(check, "%s is taken by a server of Herald that answers", address)
 	}
 	return Finding{check, Failure, fmt.Sprintf("%s cannot be used: %s", address, cause(err)), fmt.Sprintf("Stop what uses it, or choose another with %s.", key)}
+}
+
+// portTCP checks the port of raw TCP, which cannot be asked who has it.
+func (s System) portTCP(ctx context.Context, c config.Server) Finding {
+	if c.TCP == "" {
+		return ok("port tcp", "raw TCP is switched off")
+	}
+	f := s.port(ctx, "port tcp", c.TCP, "server.tcp")
+	if f.State == Failure && s.Listen(c.HTTP) != nil && s.Alive(ctx, reachable(c.HTTP)) {
+		return ok("port tcp", "%s is taken, by the server of Herald that answers on %s as it seems", c.TCP, c.HTTP)
+	}
+	return f
 }
 
 // cause is the system's word for an error of net, without the address again.

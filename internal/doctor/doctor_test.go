@@ -61,6 +61,12 @@ func TestFindings(t *testing.T) {
 		state  State
 		text   string
 	}{
+		{"raw TCP off", func(_ *System, c *config.Config) { c.Server.TCP = "" }, "port tcp", OK, "switched off"},
+		{"raw TCP taken", func(s *System, _ *config.Config) { s.Listen = taken }, "port tcp", Failure, "127.0.0.1:7701 cannot be used: address already in use"},
+		{"raw TCP taken by Herald", func(s *System, c *config.Config) {
+			s.Listen = taken
+			s.Alive = func(_ context.Context, address string) bool { return address == c.Server.HTTP }
+		}, "port tcp", OK, "by the server of Herald that answers on 127.0.0.1:7700"},
 		{"port taken", func(s *System, _ *config.Config) { s.Listen = taken }, "port http", Failure, "127.0.0.1:7700 cannot be used: address already in use"},
 		{"port taken by us", func(s *System, c *config.Config) {
 			c.Server.HTTP = "0.0.0.0:7700"
