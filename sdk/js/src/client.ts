@@ -54,7 +54,7 @@ export class Client {
     if (!transports.length) throw new TypeError("transports must not be empty")
     const WebSocket = (options.WebSocket ?? globalThis.WebSocket) as typeof globalThis.WebSocket | undefined
     this.#session = new Session(transports, { url, fetch: f, WebSocket, store }, {
-      token: (refused) => this.#identity.token(refused),
+      token: (bad) => this.#identity.token(bad),
       welcome: (frame) => this.#welcomed(frame),
       frame: (frame, transport) => this.#take(frame, transport),
       status: (status) => this.#set({ ...status, registrationId: this.#identity.registrationId, leader: this.#leads }),
@@ -258,13 +258,14 @@ export class Client {
   }
 
   async #post(receipts: Receipt[], keepalive: boolean): Promise<boolean> {
+    let token = ""
     try {
-      const token = this.#identity.current || (await this.#identity.token())
+      token = this.#identity.current || (await this.#identity.token())
       await post(this.#fetch, `${this.#url}v1/receipts`, token, { receipts }, keepalive)
       return true
     } catch (error) {
       if (error instanceof HeraldError && error.status === 401) {
-        await this.#identity.token(true).catch(() => {})
+        await this.#identity.token(token).catch(() => {})
         return false
       }
       if (passing(error)) return false

@@ -8,6 +8,7 @@ export class Identity {
   #store: Store
   #fetch: typeof fetch
   #token = ""
+  #asking?: Promise<string>
   #extra: Profile = {}
   registrationId: string | undefined
 
@@ -23,16 +24,21 @@ export class Identity {
     return this.#token
   }
 
-  /** Gives a token; with `refused`, one that is not the last. */
-  async token(refused = false): Promise<string> {
+  /** Gives a token other than `bad`, one that was refused. Who asks meanwhile gets the same. */
+  async token(bad = ""): Promise<string> {
+    if (this.#token && this.#token !== bad) return this.#token
+    this.#asking ??= this.#ask(bad).finally(() => (this.#asking = undefined))
+    return this.#asking
+  }
+
+  async #ask(bad: string): Promise<string> {
     const { getToken } = this.#options
-    if (!getToken) return (await this.register({}, refused)).token
-    if (!this.#token || refused) this.#token = await getToken(refused ? "refused" : "missing")
-    return this.#token
+    if (!getToken) return (await this.register({}, bad)).token
+    return (this.#token = await getToken(bad ? "refused" : "missing"))
   }
 
   /** Registers, unless the store has what the same registration answered. */
-  async register(profile: Profile = {}, refused = false): Promise<Registration> {
+  async register(profile: Profile = {}, bad = ""): Promise<Registration> {
     const { appKey, installation: fixed } = this.#options
     if (!appKey) throw new TypeError("register() needs appKey")
     Object.assign(this.#extra, profile)
@@ -51,7 +57,7 @@ export class Identity {
     const said = JSON.stringify(body)
     const kept = read(await this.#store.get("device"))
     // Another tab may have registered again in the meantime.
-    if (kept?.said === said && !(refused && kept.token === this.#token)) return this.#is(kept)
+    if (kept?.said === said && !(bad && kept.token === bad)) return this.#is(kept)
     const answer = await post(this.#fetch, `${this.#url}v1/devices`, "", body)
     const now = { registrationId: String(answer.registration_id), token: String(answer.token), said }
     await this.#store.update("device", () => JSON.stringify(now))

@@ -25,7 +25,8 @@ export interface Status {
 }
 
 export interface Hooks {
-  token(refused: boolean): Promise<string>
+  /** Gives a token other than `bad`, one that was refused. */
+  token(bad: string): Promise<string>
   /** The session is open, and can report from now on. */
   welcome(frame: Frame): void
   frame(frame: Frame, transport: string): void
@@ -50,6 +51,8 @@ export class Session {
   #run = 0 // grows with each attempt, so that late answers of an older one are dropped
   #attempt = 0
   #refusals = 0
+  #token = "" // of the last attempt
+  #bad = "" // the last that was refused
   #strikes = 0 // of the transport that is tried, since it worked last
   #tried = new Set<string>()
   #good: { name: string; at: number } | undefined
@@ -124,8 +127,9 @@ export class Session {
       if (!current()) return
       const transport = this.#pick()
       this.#set({ phase: "connecting", transport: transport.name })
-      const token = await this.#hooks.token(this.#refusals > 0)
+      const token = await this.#hooks.token(this.#bad)
       if (!current()) return
+      this.#token = token
       this.#retryTimer = setTimeout(() => this.#lost({}), welcomeWithin)
       const target: Target = {
         ...this.#environment,
@@ -226,6 +230,7 @@ export class Session {
     const [cause, then] = known
     if (then === "retry") return this.#retry(cause, why.after)
     if (then !== "renew") return this.#end(then === "stop" ? "stopped" : "refused", cause)
+    this.#bad = this.#token
     if (++this.#refusals > mostRefusals) return this.#end("refused", cause)
     this.#refusals > 1 ? this.#retry(cause) : void this.#connect()
   }

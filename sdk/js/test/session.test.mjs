@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { mock, test } from "node:test"
-import { api, fakeTime, fakeTransport, pass, session, settle, store } from "./sources.mjs"
+import { api, fakeTime, fakeTransport, identity, pass, session, settle, store } from "./sources.mjs"
 
 function scene(t, { transports, values = store.memoryStore() } = {}) {
   fakeTime(t)
@@ -142,7 +142,7 @@ test("a token that is refused is replaced at once, but not for ever", async (t) 
     if (s.phase()[0] === "waiting") await pass(s.session.status.retryAt - Date.now())
   }
   assert.deepEqual(s.phase(), ["refused", "token"])
-  assert.deepEqual(s.tokens, [false, true, true, true, true, true])
+  assert.deepEqual(s.tokens, ["", "t", "t", "t", "t", "t"])
 })
 
 test("a failing getToken is asked again; a final refusal to register ends it", async (t) => {
@@ -294,4 +294,29 @@ test("stop ends everything", async (t) => {
   s.session.stop()
   await pass(3_600_000)
   assert.deepEqual([s.ws.opened.length, s.ws.live.closed, s.phase()[0]], [1, true, "idle"])
+})
+
+test("a token that was not refused is not replaced", async (t) => {
+  const s = scene(t)
+  let n = 0
+  s.token = async () => `t${++n}`
+  await s.open()
+  s.ws.live.target.lost({ code: 4001 })
+  await settle()
+  assert.equal(s.tokens.at(-1), "t1") // the one that was refused
+  s.ws.live.target.lost({}) // the next attempt fails for another reason
+  await settle()
+  await pass(60_000)
+  assert.ok(s.tokens.length > 2)
+  assert.ok(s.tokens.slice(1).every((bad) => bad === "t1"), String(s.tokens))
+})
+
+test("one refusal asks getToken once, whoever notices it", async () => {
+  const asked = []
+  const options = { getToken: async (why) => (asked.push(why), `t${asked.length}`) }
+  const who = new identity.Identity(options, "http://h/", store.memoryStore(), fetch)
+  assert.equal(await who.token(), "t1")
+  assert.deepEqual(await Promise.all([who.token("t1"), who.token("t1")]), ["t2", "t2"])
+  assert.equal(await who.token("t1"), "t2") // late news of the old one
+  assert.deepEqual(asked, ["missing", "refused"])
 })
