@@ -30,6 +30,7 @@ func TestIdempotency(t *testing.T) {
 	if err != nil || other.ID == first.ID {
 		t.Errorf("another app: %+v, %v", other, err)
 	}
+	w.settle() // before the TTL of the first one ends too
 	w.pass(herald.IdempotencyTTL + time.Second)
 	later, err := w.sendKey(w.masterA, `{"audience":"all","data":1}`, "k")
 	if err != nil || later.ID == first.ID {

@@ -75,27 +75,22 @@ func (b *Backlog) Waiting(ctx context.Context, d Device, after herald.Pos, limit
 		all, more = all[:limit], true
 		upto = all[limit-1].pos
 	}
+	if all, err = b.read(ctx, d, all); err != nil {
+		return nil, 0, false, err
+	}
 	var ended []record.Event
 	for _, r := range all {
-		m := r.msg
-		if m == nil {
-			if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); herald.CodeOf(err) == herald.CodeNotFound {
-				continue // purged while we looked
-			} else if err != nil {
-				return nil, 0, false, err
-			}
-		}
 		if r.kind == record.ReleaseMessage {
-			end, err := b.ends(ctx, app, d, m)
+			end, err := b.ends(ctx, app, d, r.msg)
 			if err != nil {
 				return nil, 0, false, err
 			}
 			if end != "" {
-				ended = append(ended, record.Event{Msg: m.ID, State: end, Set: sets.New(d.Ord), Time: b.now(), Via: "server"})
+				ended = append(ended, b.event(d, r, end, "server"))
 				continue
 			}
 		}
-		list = append(list, Waiting{r.kind, r.pos, m})
+		list = append(list, Waiting{r.kind, r.pos, r.msg})
 	}
 	if ended != nil {
 		b.ledger.Report(d.App, ended...)
@@ -108,7 +103,45 @@ type ref struct {
 	pos  herald.Pos
 	kind record.ReleaseKind
 	id   herald.MessageID
-	msg  *record.Message // nil for an entry
+	msg  *record.Message // nil for an entry that was not read yet
+}
+
+// read fills in the messages of refs. What was purged meanwhile is left out.
+func (b *Backlog) read(ctx context.Context, d Device, all []ref) ([]ref, error) {
+	out := all[:0]
+	for _, r := range all {
+		if r.msg == nil {
+			m, err := b.ledger.Catalog().Message(ctx, d.App, r.id)
+			if herald.CodeOf(err) == herald.CodeNotFound {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			r.msg = m
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// event is what became of a release on a device, now.
+func (b *Backlog) event(d Device, r ref, state herald.DeliveryState, via string) record.Event {
+	return record.Event{Msg: r.id, State: state, Set: sets.New(d.Ord), Time: b.now(), Via: via}
+}
+
+// waiting lists everything that waits for a device up to a position.
+func (b *Backlog) waiting(ctx context.Context, d Device, upto herald.Pos) (*registry.App, []ref, error) {
+	app, err := b.registry.App(d.App)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := b.refs(ctx, d, 0, upto)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err = b.read(ctx, d, all)
+	return app, all, err
 }
 
 func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos) ([]ref, error) {
@@ -188,11 +221,7 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 	if err := b.ledger.Settled(ctx, d.App); err != nil {
 		return err
 	}
-	all, err := b.refs(ctx, d, 0, upto)
-	if err != nil {
-		return err
-	}
-	app, err := b.registry.App(d.App)
+	app, all, err := b.waiting(ctx, d, upto)
 	if err != nil {
 		return err
 	}
@@ -207,7 +236,7 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 			// A cursor is good for what went out; what did not is sent now.
 			continue
 		}
-		events = append(events, record.Event{Msg: r.id, State: state, Set: sets.New(d.Ord), Time: b.now(), Via: "cursor"})
+		events = append(events, b.event(d, r, state, "cursor"))
 	}
 	return b.ledger.Apply(ctx, d.App, events...)
 }
@@ -215,46 +244,29 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 // wasSent reports whether a release went out to a device: it is written that it
 // did, or it had its turn on an open connection and nothing kept it back.
 func (b *Backlog) wasSent(ctx context.Context, app *registry.App, d Device, r ref, offered herald.Pos) (bool, error) {
-	m := r.msg
-	if m == nil {
-		var err error
-		if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); err != nil {
-			return false, err
-		}
-	}
-	state, err := b.ledger.State(ctx, m, d.Ord)
+	state, err := b.ledger.State(ctx, r.msg, d.Ord)
 	if err != nil || state == herald.StateSent || r.pos > offered {
 		return state == herald.StateSent, err
 	}
-	end, err := b.ends(ctx, app, d, m)
+	end, err := b.ends(ctx, app, d, r.msg)
 	return end == "", err
 }
 
 // Rebound ends what waits for a device by an alias that it has lost. Call it
 // after the alias has changed, before the caller is told.
 func (b *Backlog) Rebound(ctx context.Context, d Device) error {
-	all, err := b.refs(ctx, d, 0, b.ledger.Released(d.App))
-	if err != nil {
-		return err
-	}
-	app, err := b.registry.App(d.App)
+	app, all, err := b.waiting(ctx, d, b.ledger.Released(d.App))
 	if err != nil {
 		return err
 	}
 	var events []record.Event
 	for _, r := range all {
-		m := r.msg
-		if m == nil {
-			if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); err != nil {
-				return err
-			}
-		}
-		end, err := b.ends(ctx, app, d, m)
+		end, err := b.ends(ctx, app, d, r.msg)
 		if err != nil {
 			return err
 		}
 		if r.kind == record.ReleaseMessage && end == herald.StateRebound {
-			events = append(events, record.Event{Msg: m.ID, State: end, Set: sets.New(d.Ord), Time: b.now(), Via: "server"})
+			events = append(events, b.event(d, r, end, "server"))
 		}
 	}
 	return b.ledger.Apply(ctx, d.App, events...)
@@ -263,21 +275,15 @@ func (b *Backlog) Rebound(ctx context.Context, d Device) error {
 // Gone ends everything that waits for a device that was removed at a log
 // position.
 func (b *Backlog) Gone(ctx context.Context, d Device, at herald.Pos) error {
-	all, err := b.refs(ctx, d, 0, b.ledger.Released(d.App))
+	_, all, err := b.waiting(ctx, d, b.ledger.Released(d.App))
 	if err != nil {
 		return err
 	}
 	var events []record.Event
 	for _, r := range all {
-		m := r.msg
-		if m == nil {
-			if m, err = b.ledger.Catalog().Message(ctx, d.App, r.id); err != nil {
-				return err
-			}
-		}
 		// What was evaluated after the removal never counted the device.
-		if r.kind == record.ReleaseMessage && m.EvalPos < at {
-			events = append(events, record.Event{Msg: r.id, State: herald.StateDeviceGone, Set: sets.New(d.Ord), Time: b.now(), Via: "server"})
+		if r.kind == record.ReleaseMessage && r.msg.EvalPos < at {
+			events = append(events, b.event(d, r, herald.StateDeviceGone, "server"))
 		}
 	}
 	return b.ledger.Apply(ctx, d.App, events...)
