@@ -59,7 +59,7 @@ func liveInOrder(e *env) {
 		if _, err := time.Parse(time.RFC3339, f.Time); err != nil || f.Expires <= f.Time {
 			e.Fatalf("times are %s and %s", f.Time, f.Expires)
 		}
-		ev := e.world.Events(id)
+		ev := e.reported(id)
 		if len(ev) != 1 || ev[0].State != herald.StateSent || ev[0].Via != e.transport.Name() || ev[0].Set.Len() != 1 {
 			e.Fatalf("events are %+v", ev)
 		}

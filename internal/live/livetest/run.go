@@ -304,6 +304,22 @@ func (e *env) deliver(h record.Handover) *sets.Set {
 	return took
 }
 
+// reported gives what was reported of a message, which is a moment after it has
+// gone out.
+func (e *env) reported(id herald.MessageID) []record.Event {
+	e.Helper()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for range 10_000 {
+		if ev := e.world.Events(id); len(ev) > 0 {
+			return ev
+		}
+		<-again.C
+	}
+	e.Fatalf("nothing was reported of message %s", id)
+	return nil
+}
+
 // push accepts a message and delivers it.
 func (e *env) push(s Send) herald.MessageID {
 	e.Helper()
