@@ -36,8 +36,9 @@ test: needs check cross ## everything, in one go; the last line is "tests: ..."
 needs: ## install what the tests need, where that is missing
 	@scripts/needs.sh
 
-check: ## formatting and vet
+check: ## formatting, go.mod and vet
 	@scripts/gofmt-check.sh
+	@go mod tidy -diff
 	@CGO_ENABLED=0 go vet ./...
 
 cross: ## compile, and only that, for every platform
