@@ -184,8 +184,7 @@ type AckMode string
 
 // The modes.
 const (
-	// AckEach: frames name message IDs. Waiting messages of high priority may
-	// come first.
+	// AckEach: frames name message IDs, in any order.
 	AckEach AckMode = "each"
 	// AckUpto: the client gives cursors, so it is sent strictly in log order.
 	AckUpto AckMode = "upto"
@@ -237,7 +236,8 @@ type Backlog interface {
 
 // Receipts takes events; receipt is one.
 type Receipts interface {
-	// Report queues events of one app. It returns at once; they are durable
-	// within about 20 ms. What does not fit the message's target is dropped.
+	// Report queues events of one app. It returns at once; they are made
+	// durable together with those that others report meanwhile. What does not
+	// fit the message's target is dropped.
 	Report(app herald.AppKey, events ...record.Event)
 }

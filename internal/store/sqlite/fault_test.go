@@ -329,17 +329,7 @@ func TestBadOperationFailsAlone(t *testing.T) {
 					t.Errorf("a bad operation gave %v", err)
 				}
 			case 2: // a refusal after a write
-				err := db.write(ctx, func(tx *tx) error {
-					h, err := tx.head(1)
-					if err != nil {
-						return err
-					}
-					tx.next(h)
-					return herald.Errorf(herald.CodeConflict, "None.", "too late")
-				})
-				if herald.CodeOf(err) != herald.CodeConflict {
-					t.Errorf("a late refusal gave %v", err)
-				}
+				refuseLate(t, db)
 			}
 		})
 	}
@@ -351,6 +341,22 @@ func TestBadOperationFailsAlone(t *testing.T) {
 	}
 	wantCount(t, db, 1, "SELECT COUNT(*) FROM meta")
 	wantCount(t, db, 100, "SELECT COUNT(*) FROM release_log")
+}
+
+// refuseLate runs an operation that refuses after it took a log position.
+func refuseLate(t *testing.T, db *DB) {
+	t.Helper()
+	err := db.write(t.Context(), func(tx *tx) error {
+		h, err := tx.head(1)
+		if err != nil {
+			return err
+		}
+		tx.next(h)
+		return herald.Errorf(herald.CodeConflict, "None.", "too late")
+	})
+	if herald.CodeOf(err) != herald.CodeConflict {
+		t.Errorf("a late refusal gave %v", err)
+	}
 }
 
 // TestLateRefusal has operations refuse after they took a position, beside
@@ -366,17 +372,7 @@ func TestLateRefusal(t *testing.T) {
 				}
 				return
 			}
-			err := db.write(ctx, func(tx *tx) error {
-				h, err := tx.head(1)
-				if err != nil {
-					return err
-				}
-				tx.next(h)
-				return herald.Errorf(herald.CodeConflict, "None.", "too late")
-			})
-			if herald.CodeOf(err) != herald.CodeConflict {
-				t.Errorf("a late refusal gave %v", err)
-			}
+			refuseLate(t, db)
 		})
 	}
 	wg.Wait()
