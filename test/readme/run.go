@@ -312,7 +312,9 @@ func (r *Runner) goRun(ctx context.Context, b Block, text string) error {
 	return r.foreground(ctx, b, "go", "-C", r.Root, "run", file)
 }
 
-// Stop ends what runs in the background, and waits for it.
+// Stop ends what runs in the background and waits for the commands themselves.
+// What they started and left behind is killed, which takes effect a moment
+// later.
 func (r *Runner) Stop() {
 	for _, p := range r.running {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
@@ -321,6 +323,7 @@ func (r *Runner) Stop() {
 		kill := time.AfterFunc(stopTime, func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
 		<-p.done
 		kill.Stop()
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	}
 	r.running = nil
 }

@@ -117,7 +117,8 @@ func TestRunnerStopEndsWhatTheShellStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pid := strings.TrimSpace(string(child)); isAlive(t, pid) {
+	pid := strings.TrimSpace(string(child))
+	if !until(t.Context(), stopTime, nil, func() bool { return !isAlive(t, pid) }) {
 		t.Errorf("process %s, which the block started, is still there", pid)
 	}
 }
