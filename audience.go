@@ -29,6 +29,7 @@ type Audience struct {
 	AppVersions      []string         `json:"app_versions,omitzero"`
 	ActiveWithinDays int              `json:"active_within_days,omitempty"` // 1, 7 or 30
 	Online           *bool            `json:"online,omitempty"`
+	Topic            Topic            `json:"topic,omitempty"` // subscribed to it now
 	And              []Audience       `json:"and,omitzero"`
 	Or               []Audience       `json:"or,omitzero"`
 	Not              *Audience        `json:"not,omitempty"`
@@ -36,7 +37,6 @@ type Audience struct {
 	// Known by name, and refused until the parts behind them exist.
 	Segments []string `json:"segments,omitzero"`
 	Files    []string `json:"files,omitzero"`
-	Topic    string   `json:"topic,omitempty"`
 }
 
 // Limits of an audience expression.
@@ -74,7 +74,10 @@ func (a *Audience) UnmarshalJSON(b []byte) error {
 		return Invalid("audience", `Write "all", or an object such as {"tags":["vip"]}.`, "an audience is a string or an object")
 	}
 	type plain Audience
-	var p plain
+	var p struct {
+		plain
+		Topic *Topic `json:"topic"` // tells the empty from the absent
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil {
@@ -87,7 +90,14 @@ func (a *Audience) UnmarshalJSON(b []byte) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Invalid("audience", "Send one JSON value.", "text after the audience")
 	}
-	*a = Audience(p)
+	*a = Audience(p.plain)
+	if p.Topic != nil {
+		if *p.Topic == "" {
+			// It would be ignored, and the message reach whom nobody meant.
+			return ValidTopic("audience.topic", "")
+		}
+		a.Topic = *p.Topic
+	}
 	return nil
 }
 
@@ -107,7 +117,7 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 	if a.All {
 		return nil
 	}
-	for _, m := range []member{{"segments", a.Segments != nil}, {"files", a.Files != nil}, {"topic", a.Topic != ""}} {
+	for _, m := range []member{{"segments", a.Segments != nil}, {"files", a.Files != nil}} {
 		if m.is {
 			return Invalid(at+"."+m.name, "Use tags, aliases or registration_ids.", "%s is not served by this version", m.name)
 		}
@@ -126,6 +136,11 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 	}
 	if err := a.validateNames(at); err != nil {
 		return err
+	}
+	if a.Topic != "" {
+		if err := ValidTopic(at+".topic", string(a.Topic)); err != nil {
+			return err
+		}
 	}
 	if d := a.ActiveWithinDays; d != 0 && d != 1 && d != 7 && d != 30 {
 		return Invalid(at+".active_within_days", "Write 1, 7 or 30.", "%d is not a tier of activity", d)
@@ -158,7 +173,7 @@ type member struct {
 func (a *Audience) empty() bool {
 	return a.RegistrationIDs == nil && a.Aliases == nil && a.Tags == nil && a.TagsAnd == nil && a.TagsNot == nil &&
 		a.Platforms == nil && a.Languages == nil && a.AppVersions == nil && a.ActiveWithinDays == 0 && a.Online == nil &&
-		a.And == nil && a.Or == nil && a.Not == nil
+		a.Topic == "" && a.And == nil && a.Or == nil && a.Not == nil
 }
 
 func (a *Audience) validateNames(at string) error {

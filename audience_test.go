@@ -39,7 +39,8 @@ func TestAudienceJSON(t *testing.T) {
 		{"not all", `{"not":"all"}`, herald.Audience{Not: &herald.Audience{All: true}}},
 		{"empty lists are members", `{"tags":[],"aliases":[],"or":[],"platforms":["web"]}`,
 			herald.Audience{Tags: []herald.Tag{}, Aliases: []herald.Alias{}, Or: []herald.Audience{}, Platforms: []herald.Platform{"web"}}},
-		{"known by name", `{"segments":[],"files":["f"],"topic":"t"}`, herald.Audience{Segments: []string{}, Files: []string{"f"}, Topic: "t"}},
+		{"a topic", `{"topic":"chat/7","tags":["a"]}`, herald.Audience{Topic: "chat/7", Tags: []herald.Tag{"a"}}},
+		{"known by name", `{"segments":[],"files":["f"]}`, herald.Audience{Segments: []string{}, Files: []string{"f"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,6 +85,9 @@ func TestAudienceJSONRefused(t *testing.T) {
 		{"wrong element", `{"tags":[1]}`, "tags"},
 		{"string below", `{"and":["some"]}`, `"some" is not an audience`},
 		{"null below", `{"or":[null]}`, "a string or an object"},
+		{"empty topic", `{"tags":["a"],"topic":""}`, "topic: is empty"},
+		{"empty topic below", `{"or":[{"topic":""}]}`, "topic: is empty"},
+		{"list of topics", `{"topic":["a"]}`, "topic"},
 		{"fraction", `{"active_within_days":1.5}`, "active_within_days"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,7 +141,10 @@ func TestAudienceValidate(t *testing.T) {
 		{"no and", herald.Audience{And: []herald.Audience{}}, "audience.and"},
 		{"segments", herald.Audience{Segments: []string{}}, "audience.segments"},
 		{"files", herald.Audience{Files: []string{"f"}, Tags: vip.Tags}, "audience.files"},
-		{"topic below", herald.Audience{Not: &herald.Audience{Topic: "t"}}, "audience.not.topic"},
+		{"a topic", herald.Audience{Topic: "chat/7"}, ""},
+		{"a filter", herald.Audience{Topic: "chat/+"}, "audience.topic"},
+		{"a reserved topic below", herald.Audience{Not: &herald.Audience{Topic: "$SYS"}}, "audience.not.topic"},
+		{"a long topic below", herald.Audience{Or: []herald.Audience{vip, {Topic: herald.Topic(strings.Repeat("x", 257))}}}, "audience.or[1].topic"},
 		{"a registration ID", herald.Audience{RegistrationIDs: []herald.RegistrationID{id}}, ""},
 		{"no registration ID", herald.Audience{RegistrationIDs: []herald.RegistrationID{id, "x"}}, "audience.registration_ids[1]"},
 		{"a platform", herald.Audience{Platforms: herald.Platforms}, ""},

@@ -14,15 +14,17 @@ import (
 	"github.com/herald-push/herald"
 )
 
-// TestLimitsAreDocumented holds limits.go to the tables of docs/design/001, and
-// sees that neither has a limit that the other lacks.
+// TestLimitsAreDocumented holds limits.go, and the limits of topic.go, to the
+// tables of docs/design/001, and sees that neither has a limit that the other
+// lacks.
 func TestLimitsAreDocumented(t *testing.T) {
 	values := map[string]int64{
 		"MaxMessageBytes": herald.MaxMessageBytes, "MaxRequestBytes": herald.MaxRequestBytes, "MaxFrameBytes": herald.MaxFrameBytes,
 		"MaxNameBytes": herald.MaxNameBytes, "MaxTagsPerDevice": herald.MaxTagsPerDevice, "MaxDevicesByAlias": herald.MaxDevicesByAlias,
 		"MaxIDsPerCall": herald.MaxIDsPerCall, "MaxDirect": herald.MaxDirect, "MaxPending": herald.MaxPending,
 		"MaxGroupMessages": herald.MaxGroupMessages, "MaxSessions": herald.MaxSessions, "MaxAttributes": herald.MaxAttributes,
-		"MaxAttributeBytes": herald.MaxAttributeBytes, "DefaultPageSize": herald.DefaultPageSize, "MaxPageSize": herald.MaxPageSize,
+		"MaxAttributeBytes": herald.MaxAttributeBytes, "MaxTopicBytes": herald.MaxTopicBytes, "MaxTopicLevels": herald.MaxTopicLevels,
+		"MaxTopics": herald.MaxTopics, "MaxTopicRules": herald.MaxTopicRules, "DefaultPageSize": herald.DefaultPageSize, "MaxPageSize": herald.MaxPageSize,
 		"DefaultTTL": int64(herald.DefaultTTL), "MaxTTL": int64(herald.MaxTTL), "MaxSendAhead": int64(herald.MaxSendAhead),
 		"Heartbeat": int64(herald.Heartbeat), "HeartbeatTimeout": int64(herald.HeartbeatTimeout), "HelloTimeout": int64(herald.HelloTimeout),
 		"LateReceipts": int64(herald.LateReceipts), "TraceRetention": int64(herald.TraceRetention), "CountRetention": int64(herald.CountRetention),
@@ -41,9 +43,15 @@ func TestLimitsAreDocumented(t *testing.T) {
 			t.Errorf("the tables name %s, which this test does not know", name)
 		}
 	}
-	for _, name := range constants(t, "limits.go") {
+	names := constants(t, "limits.go")
+	for _, name := range constants(t, "topic.go") {
+		if strings.HasPrefix(name, "Max") {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
 		if _, ok := values[name]; !ok {
-			t.Errorf("limits.go has %s, which this test does not know", name)
+			t.Errorf("the code has %s, which this test does not know", name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package herald
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -145,8 +146,8 @@ func (r TopicRules) Validate(field string) error {
 		if len(l.list) > MaxTopicRules {
 			return Invalid(field+l.name, "Join several topics under one filter, such as chat/#.", "%d filters are more than %d", len(l.list), MaxTopicRules)
 		}
-		for _, f := range l.list {
-			if err := ValidTopicFilter(field+l.name, string(f)); err != nil {
+		for i, f := range l.list {
+			if err := ValidTopicFilter(fmt.Sprintf("%s%s[%d]", field, l.name, i), string(f)); err != nil {
 				return err
 			}
 		}

@@ -29,6 +29,9 @@ type call struct {
 	body         any    // nil for none
 	key          string // Idempotency-Key; "" for none
 	into         any    // nil if the answer does not matter
+	// single is a call whose repetition does its work again: another try is
+	// made only if the server said that it did nothing.
+	single bool
 }
 
 // do makes the request, again and again while that may help.
@@ -46,6 +49,10 @@ func (c *Client) do(ctx context.Context, r call) error {
 		again, err := c.once(ctx, r, body)
 		if try > 1 && r.method == http.MethodDelete && r.into == nil && herald.CodeOf(err) == herald.CodeNotFound {
 			return nil // an earlier try removed it, and its answer was lost
+		}
+		if r.single {
+			code := herald.CodeOf(err)
+			again = code == herald.CodeRateLimited || code == herald.CodeDraining
 		}
 		if err == nil || !again || try >= c.o.Tries || ctx.Err() != nil {
 			return err

@@ -9,9 +9,10 @@
 //
 // Calls block until they are done. What a busy or restarting server refuses
 // for now (429, 502, 503, 504) and what the network loses is tried again, with
-// growing waits, for as long as the context and [Options] allow. Every call is
-// safe to repeat: Send bears an Idempotency-Key, the others say what shall be
-// and not what shall change. A server's refusal is a *herald.Error with its
+// growing waits, for as long as the context and [Options] allow. That is safe:
+// Send bears an Idempotency-Key, the others say what shall be and not what shall
+// change, and Publish, which does neither, is tried again only where the server
+// said that it did nothing. A server's refusal is a *herald.Error with its
 // remedy; a server that could not be reached is [ErrUnreachable].
 package client
 

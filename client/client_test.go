@@ -261,6 +261,24 @@ func TestPaths(t *testing.T) {
 			_, err := c.ChangeTag(ctx, "t", Members{Remove: []herald.RegistrationID{"r"}})
 			return err
 		}},
+		{`POST /v1/publish {"topic":"chat/7","data":{"text":"\u003cb\u003e"}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.Publish(ctx, "chat/7", json.RawMessage(`{"text": "<b>"}`))
+			return err
+		}},
+		{"GET /v1/topics?cursor=chat%2F7&limit=9&prefix=chat%2F", func(ctx context.Context, c *Client) error {
+			_, err := c.Topics(ctx, "chat/", "chat/7", 9)
+			return err
+		}},
+		{"GET /v1/topics?topic=b&topic=a%2C%26", func(ctx context.Context, c *Client) error { _, err := c.TopicCounts(ctx, "b", "a,&"); return err }},
+		{`POST /v1/audience/estimate {"audience":{"topic":"chat/7"}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.Estimate(ctx, herald.Audience{Topic: "chat/7"})
+			return err
+		}},
+		{"GET /v1/app", func(ctx context.Context, c *Client) error { _, err := c.App(ctx); return err }},
+		{`PATCH /v1/app {"device_tags":true,"topics":{"subscribe":[],"publish":["chat/+"]}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.UpdateApp(ctx, AppUpdate{DeviceTags: &online, Topics: herald.TopicRules{Subscribe: []herald.TopicFilter{}, Publish: []herald.TopicFilter{"chat/+"}}})
+			return err
+		}},
 		{"DELETE /v1/tags/t", func(ctx context.Context, c *Client) error { return c.DeleteTag(ctx, "t") }},
 		{`POST /v1/receipts {"receipts":[{"id":"7","event":"displayed","registration_id":"r"}]}`, func(ctx context.Context, c *Client) error {
 			_, err := c.Receipts(ctx, []Receipt{{7, herald.StateDisplayed, "r"}})

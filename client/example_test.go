@@ -47,3 +47,24 @@ func ExampleClient_Send_errors() {
 		fmt.Println("is the server running?")
 	}
 }
+
+// Publish to a topic, and send a message that must arrive to the same people.
+func ExampleClient_Publish() {
+	c, err := client.New("http://127.0.0.1:7700", client.MasterSecret("app key", "master secret"), client.Options{})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	p, err := c.Publish(ctx, "chat/7", []byte(`{"text": "Hello"}`))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.Devices, "devices were subscribed")
+	_, err = c.Send(ctx, client.Message{
+		Audience:     herald.Audience{Topic: "chat/7"},
+		Notification: &herald.Notification{Title: "The meeting begins"},
+	})
+	if err != nil {
+		panic(err)
+	}
+}

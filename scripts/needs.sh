@@ -23,9 +23,12 @@ missing() {
 	have curl || echo curl
 	have nc || echo netcat-openbsd
 	have php || echo php-cli
+	have php && php -m | grep -qx curl || echo php-curl
 	have git || echo git
 	have_chromium || echo chromium
 	have_node || echo nodejs npm
+	have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
+	have haproxy || [ -x /usr/sbin/haproxy ] || echo haproxy
 	have_cc || echo gcc libc6-dev
 }
 

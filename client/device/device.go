@@ -11,7 +11,10 @@
 // runs: copies with an ID among the last 1,024 are dropped. After a restart of
 // the program a message may come again if its acknowledgement was lost.
 // Messages come one at a time, in the order in which the server sent them.
-// A slow handler delays what follows and loses nothing.
+// A slow handler delays what follows and loses no message.
+//
+// Subscribe and Publish are for topics, whose publications are for who is
+// connected at that moment: they are not acknowledged and do not come again.
 package device
 
 import (
@@ -71,6 +74,12 @@ type Handler struct {
 	// OnWithdraw says that the sender took a message back: remove it if it is
 	// shown. It may name a message that was never seen here.
 	OnWithdraw func(context.Context, herald.MessageID)
+	// OnTopic takes what is published to the topics of [Device.Subscribe]. It is
+	// called from the goroutine of OnMessage.
+	OnTopic func(context.Context, Publication)
+	// OnPresence says how many devices are subscribed to a topic, when that
+	// changes. It is called from the goroutine of OnMessage.
+	OnPresence func(context.Context, herald.Topic, int64)
 	// OnState says what the connection does. It is called from another
 	// goroutine than OnMessage, and must return soon.
 	OnState func(State)
@@ -116,10 +125,14 @@ type Device struct {
 	base      string
 	listening atomic.Bool
 	out       outbox
+	// resubscribe holds one value when topics has changed.
+	resubscribe chan struct{}
 
-	mu   sync.Mutex // guards what follows
-	id   Identity
-	seen recent
+	mu     sync.Mutex // guards what follows
+	id     Identity
+	seen   recent
+	topics []herald.Topic // to be subscribed to; replaced, never changed
+	say    chan []byte    // takes publications; nil while not connected
 }
 
 // Errors that end Listen.
@@ -157,7 +170,7 @@ func New(o Options) (*Device, error) {
 		o.Store = Memory()
 	}
 	d := &Device{o: o, base: strings.TrimRight(u.String(), "/")}
-	d.out.wake = make(chan struct{}, 1)
+	d.out.wake, d.resubscribe = make(chan struct{}, 1), make(chan struct{}, 1)
 	id, err := o.Store.Load()
 	if err != nil {
 		return nil, fmt.Errorf("device: the stored identity cannot be read: %w", err)

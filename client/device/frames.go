@@ -14,6 +14,13 @@ type clientFrame struct {
 	Type  string               `json:"type"`
 	IDs   []herald.MessageID   `json:"ids,omitempty"`
 	Event herald.DeliveryState `json:"event,omitempty"`
+
+	// subscribe, unsubscribe, publish
+	Topics   []herald.Topic  `json:"topics,omitempty"`
+	Presence bool            `json:"presence,omitempty"`
+	Topic    herald.Topic    `json:"topic,omitempty"`
+	Data     json.RawMessage `json:"data,omitempty"`
+	Ref      string          `json:"ref,omitempty"`
 }
 
 // serverFrame holds the members of every frame from the server; those that a
@@ -37,6 +44,14 @@ type serverFrame struct {
 	Data         json.RawMessage      `json:"data"`
 	CollapseKey  string               `json:"collapse_key"`
 
+	// topic, presence
+	Topic   herald.Topic          `json:"topic"`
+	From    herald.RegistrationID `json:"from"`
+	Devices int64                 `json:"devices"`
+
+	// the answer to a frame of ours
+	Ref string `json:"ref"`
+
 	// error
 	Code   herald.Code `json:"code"`
 	Detail string      `json:"detail"`
@@ -59,7 +74,18 @@ func parseFrame(b []byte) (serverFrame, error) {
 	if (f.Type == "message" || f.Type == "withdraw") && f.ID <= 0 {
 		return serverFrame{}, fmt.Errorf("device: a %s of the server has no id", f.Type)
 	}
+	if (f.Type == "topic" || f.Type == "presence") && f.Topic == "" {
+		return serverFrame{}, fmt.Errorf("device: a %s of the server names no topic", f.Type)
+	}
 	return f, nil
+}
+
+func (f serverFrame) problem() *herald.Error {
+	return &herald.Error{Code: f.Code, Message: f.Detail, Remedy: f.Remedy, Field: f.Field}
+}
+
+func (f serverFrame) publication() *Publication {
+	return &Publication{Topic: f.Topic, Time: f.Time, From: f.From, Data: []byte(f.Data)}
 }
 
 func (f serverFrame) message() Message {

@@ -34,10 +34,13 @@ const (
 	closeTooMany   = 4029
 )
 
-// incoming is a message, or the withdrawal of one, on its way to the handler.
+// incoming is a frame on its way to the handler: a message, the withdrawal of
+// one, a publication or a change of presence.
 type incoming struct {
 	msg      Message
 	withdraw bool
+	topic    *Publication
+	presence *int64 // how many are subscribed to topic
 }
 
 // listening is one call of Listen.
@@ -80,13 +83,18 @@ func (l *listening) handle(ctx context.Context) {
 			continue // not acknowledged, so it comes again
 		}
 		l.busy <- struct{}{}
-		if in.withdraw {
+		switch {
+		case in.presence != nil:
+			l.h.OnPresence(ctx, in.topic.Topic, *in.presence)
+		case in.topic != nil:
+			l.h.OnTopic(ctx, *in.topic)
+		case in.withdraw:
 			if l.h.OnWithdraw != nil {
 				l.h.OnWithdraw(ctx, in.msg.ID)
 			}
 			// Until the server hears this it says so again at each connection.
 			l.d.out.add(herald.StateWithdrawn, in.msg.ID)
-		} else {
+		default:
 			l.message(ctx, in.msg)
 		}
 		<-l.busy

@@ -2,7 +2,6 @@ package device
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,12 +64,15 @@ type session struct {
 
 	heartbeat, timeout time.Duration
 	open               bool // welcome has come
+
+	say  chan []byte // publications
+	subs subscriptions
 }
 
 // dial opens the WebSocket.
 func (l *listening) dial(ctx context.Context) (*session, time.Duration, error) {
 	s := &session{l: l, began: time.Now(), frames: make(chan serverFrame), ended: make(chan error, 1), gone: make(chan struct{}),
-		heartbeat: herald.Heartbeat, timeout: herald.HeartbeatTimeout}
+		say: make(chan []byte, maxSaid), heartbeat: herald.Heartbeat, timeout: herald.HeartbeatTimeout}
 	dctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	conn, resp, err := websocket.Dial(dctx, l.d.base+"/v1/live/ws", &websocket.DialOptions{ //nolint:bodyclose // the library closes it, and keeps 1 KiB of it in memory
@@ -105,6 +107,7 @@ func (s *session) run(ctx context.Context) (asked time.Duration, err error) {
 	s.hear()
 	go s.read(sctx)
 	defer func() {
+		s.l.d.speaks(nil)
 		cancel()
 		_ = s.conn.CloseNow()
 		<-s.gone
@@ -128,7 +131,9 @@ func (s *session) run(ctx context.Context) (asked time.Duration, err error) {
 		case f := <-s.frames:
 			switch f.Type {
 			case "welcome":
-				err = s.welcome(f, watch)
+				if err = s.welcome(f, watch); err == nil {
+					err = s.subscribe(sctx)
+				}
 			case "ping":
 				err = s.write(sctx, clientFrame{Type: "pong"})
 			case "reconnect":
@@ -138,6 +143,14 @@ func (s *session) run(ctx context.Context) (asked time.Duration, err error) {
 				asked = time.Since(s.began) + after
 				leave.Reset(after)
 				err = s.flush(sctx)
+			case "subscribed", "error":
+				err = s.answered(sctx, f)
+			}
+		case frame := <-s.say:
+			err = s.writeBytes(sctx, frame)
+		case <-s.l.d.resubscribe:
+			if s.open {
+				err = s.subscribe(sctx)
 			}
 		case <-s.l.d.out.wake:
 			if s.open && s.l.d.out.len() >= ackBatch {
@@ -190,6 +203,7 @@ func (s *session) welcome(f serverFrame, watch *time.Timer) error {
 			return err
 		}
 	}
+	d.speaks(s.say)
 	s.l.state(State{Phase: Connected})
 	if d.out.len() > 0 {
 		d.out.signal()
@@ -223,7 +237,7 @@ func (s *session) watch(ctx context.Context, t *time.Timer) error {
 // finish sends what is still to be said and closes in order.
 func (s *session) finish(ctx context.Context, cancel context.CancelFunc) {
 	s.l.idle()
-	if s.open && s.flush(ctx) != nil {
+	if s.open && (s.sayRest(ctx) != nil || s.flush(ctx) != nil) {
 		return
 	}
 	// Close waits for the peer's close frame. A peer that does not send it
@@ -246,10 +260,14 @@ func (s *session) flush(ctx context.Context) error {
 }
 
 func (s *session) write(ctx context.Context, f clientFrame) error {
-	b, err := json.Marshal(f)
+	b, err := encode(f)
 	if err != nil {
 		return err
 	}
+	return s.writeBytes(ctx, b)
+}
+
+func (s *session) writeBytes(ctx context.Context, b []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	return s.conn.Write(ctx, websocket.MessageText, b)
@@ -272,23 +290,32 @@ func (s *session) readAll(ctx context.Context) error {
 		if err != nil {
 			// A frame of a later version; what it said comes again or was not
 			// meant for this one.
-			s.problem(herald.Errorf(herald.CodeInternal, "Use the newest version of this SDK.", "%s", err))
-			continue
+			f = serverFrame{Type: "error", Code: herald.CodeInternal, Detail: err.Error(), Remedy: "Use the newest version of this SDK."}
 		}
 		switch f.Type {
 		case "message", "withdraw":
 			if !s.handOver(ctx, incoming{msg: f.message(), withdraw: f.Type == "withdraw"}) {
 				return ctx.Err()
 			}
-		case "error":
-			s.problem(&herald.Error{Code: f.Code, Message: f.Detail, Remedy: f.Remedy, Field: f.Field})
-		case "welcome", "ping", "reconnect":
-			select {
-			case s.frames <- f:
-			case <-ctx.Done():
+		case "topic", "presence":
+			if in, wanted := s.l.topical(f); wanted && !s.handOver(ctx, in) {
+				return ctx.Err()
+			}
+		case "welcome", "ping", "reconnect", "subscribed", "error":
+			if !s.pass(ctx, f) {
 				return ctx.Err()
 			}
 		}
+	}
+}
+
+// pass gives a frame to run.
+func (s *session) pass(ctx context.Context, f serverFrame) bool {
+	select {
+	case s.frames <- f:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

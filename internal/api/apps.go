@@ -72,7 +72,7 @@ func (s *Apps) view(key herald.AppKey) (AppView, error) {
 	row := app.Row()
 	v := AppView{
 		AppKey: row.Key, Name: row.Name, CreatedAt: row.Created, DeviceAliases: row.Settings.DeviceAliases,
-		DeviceTags: row.Settings.DeviceTags, Origins: row.Settings.Origins,
+		DeviceTags: row.Settings.DeviceTags, Origins: row.Settings.Origins, Topics: topicRules(row.Settings.Topics),
 		Devices: app.Devices(), Online: s.c.Presence.Online(key).Len(),
 	}
 	if v.Origins == nil {
@@ -98,14 +98,21 @@ func (s *Apps) Update(ctx context.Context, p Principal, u AppUpdate) (AppView, e
 			}
 		}
 	}
+	if err := u.Topics.valid(); err != nil {
+		return AppView{}, err
+	}
 	_, err := s.c.Registry.UpdateApp(ctx, p.App, func(row *record.App) {
 		set(&row.Name, u.Name)
 		set(&row.Settings.DeviceAliases, u.DeviceAliases)
 		set(&row.Settings.DeviceTags, u.DeviceTags)
 		set(&row.Settings.Origins, u.Origins)
+		u.Topics.apply(&row.Settings.Topics)
 	})
 	if err != nil {
 		return AppView{}, err
+	}
+	if u.Topics != nil {
+		s.c.Subscriptions.Recheck(p.App)
 	}
 	return s.view(p.App)
 }

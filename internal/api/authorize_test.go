@@ -43,6 +43,12 @@ app               | u         y      f    f    f     f      f        f        f 
 update app        | u         y      f    f    f     f      f        f        f    f     f
 keys              | u         y      f    f    f     f      f        f        f    f     f
 create key        | u         y      f    f    f     f      f        f        f    f     f
+publish           | u         y      y    f    f     f      f        f        y    y     f
+publish elsewhere | u         y      y    f    f     f      f        f        f    f     f
+list topics       | u         y      f    f    y     f      f        f        f    f     f
+count topics      | u         y      f    f    y     f      f        f        f    f     f
+topic rules       | u         y      f    f    f     f      f        f        f    f     f
+message by topic  | u         y      y    f    f     f      f        f        f    f     f
 delete key        | u         y      f    f    f     f      f        f        f    f     f
 `
 
@@ -75,6 +81,8 @@ func TestAuthorization(t *testing.T) {
 	w.must(err)
 	page, err := w.s.Apps.Bearer(ctx, token)
 	w.must(err)
+	_, err = w.s.Apps.Update(ctx, w.masterA, api.AppUpdate{Topics: &api.TopicRulesUpdate{Publish: &[]herald.TopicFilter{"chat/+"}}})
+	w.must(err)
 	target := w.sent(w.masterA, `{"audience":"all","data":1}`).ID
 
 	body := func(text string) api.SendRequest {
@@ -91,6 +99,18 @@ func TestAuthorization(t *testing.T) {
 	update := func(id herald.RegistrationID, u api.DeviceUpdate) func(context.Context, api.Principal) error {
 		return func(ctx context.Context, p api.Principal) error {
 			_, err := w.s.Devices.Update(ctx, p, id, u)
+			return err
+		}
+	}
+	publish := func(topic herald.Topic) func(context.Context, api.Principal) error {
+		return func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Topics.Publish(ctx, p, api.PublishRequest{Topic: topic, Data: []byte("1")})
+			return err
+		}
+	}
+	topics := func(q api.TopicQuery) func(context.Context, api.Principal) error {
+		return func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Topics.List(ctx, p, q)
 			return err
 		}
 	}
@@ -171,7 +191,16 @@ func TestAuthorization(t *testing.T) {
 			_, err := w.s.Apps.Update(ctx, p, api.AppUpdate{})
 			return err
 		},
-		"keys": func(ctx context.Context, p api.Principal) error { _, err := w.s.Apps.Keys(ctx, p); return err },
+		"publish":           publish("chat/7"),
+		"publish elsewhere": publish("news"),
+		"list topics":       topics(api.TopicQuery{}),
+		"count topics":      topics(api.TopicQuery{Topics: []herald.Topic{"chat/7"}}),
+		"topic rules": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Apps.Update(ctx, p, api.AppUpdate{Topics: &api.TopicRulesUpdate{}})
+			return err
+		},
+		"message by topic": send(`{"audience":{"topic":"chat/7"},"data":1}`),
+		"keys":             func(ctx context.Context, p api.Principal) error { _, err := w.s.Apps.Keys(ctx, p); return err },
 		"create key": func(ctx context.Context, p api.Principal) error {
 			_, err := w.s.Apps.CreateKey(ctx, p, api.KeyRequest{Name: "n", Scopes: []string{"messages:send"}})
 			return err

@@ -96,6 +96,7 @@ type world struct {
 	ledger   *receipt.Ledger
 	d        *dispatch.Dispatcher
 	hub      *hub
+	topics   *topicHub
 	a, b     herald.AppKey
 	masterA  api.Principal
 	masterB  api.Principal
@@ -131,14 +132,16 @@ func newWorld(t *testing.T) *world {
 	w.registry = registry.New(registry.Config{Store: w.db, ServerKey: make([]byte, 32), Now: clock})
 	w.ledger = receipt.New(receipt.Config{Store: w.db, Messages: w.db, DeadAt: w.registry.DeadAt, Now: clock})
 	w.hub = &hub{ledger: w.ledger, online: map[seat]bool{}, handed: map[herald.MessageID]int{}}
+	w.topics = &topicHub{subscribed: map[seatedTopic]*sets.Set{}}
 	backlog := offline.New(offline.Config{Store: w.db, Ledger: w.ledger, Registry: w.registry, Now: clock})
-	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Now: clock})
+	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Subscribers: w.topics.Subscribers, Now: clock})
 	w.d, err = dispatch.New(ctx, dispatch.Config{
 		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{w.hub}, Evaluate: api.Evaluate(evaluator), Now: clock,
 	})
 	w.must(err)
 	w.s = api.New(api.Config{
-		Registry: w.registry, Audience: evaluator, Dispatch: w.d, Ledger: w.ledger, Backlog: backlog, Presence: w.hub, Messages: w.db, Now: clock,
+		Registry: w.registry, Audience: evaluator, Dispatch: w.d, Ledger: w.ledger, Backlog: backlog, Presence: w.hub,
+		Subscriptions: w.topics, Messages: w.db, Now: clock,
 	})
 	for _, key := range []*herald.AppKey{&w.a, &w.b} {
 		row, _, err := w.registry.CreateApp(ctx, "test")

@@ -129,21 +129,28 @@ func (s *Devices) Tags(_ context.Context, p Principal, prefix, cursor string, li
 		return TagPage{}, err
 	}
 	page := TagPage{Tags: []TagView{}}
-	app.Index.View(func(x sets.View) {
-		for _, name := range x.Names(record.TagSet(herald.Tag(prefix))) {
-			t, _ := record.TagOf(name)
-			n := alive(x, name)
-			if n == 0 || string(t) <= cursor && cursor != "" {
-				continue
+	// A page is full or the last one, although some tags are only on devices
+	// that were removed.
+	for {
+		names := app.Index.NamesAfter(record.TagSet(herald.Tag(prefix)), record.TagSet(herald.Tag(cursor)), limit+1)
+		app.Index.View(func(x sets.View) {
+			for _, name := range names {
+				t, _ := record.TagOf(name)
+				cursor = string(t)
+				if n := alive(x, name); n > 0 {
+					page.Tags = append(page.Tags, TagView{t, n})
+				}
 			}
-			if len(page.Tags) == limit {
-				page.NextCursor = string(page.Tags[limit-1].Tag)
-				return
-			}
-			page.Tags = append(page.Tags, TagView{t, n})
+		})
+		if len(page.Tags) > limit {
+			page.Tags = page.Tags[:limit]
+			page.NextCursor = string(page.Tags[limit-1].Tag)
+			return page, nil
 		}
-	})
-	return page, nil
+		if len(names) <= limit {
+			return page, nil
+		}
+	}
 }
 
 // Alias shows who is bound to an alias.

@@ -45,9 +45,11 @@ type Config struct {
 	Ledger   *receipt.Ledger
 	Backlog  *offline.Backlog
 	Presence Presence
-	Messages MessageReader
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Subscriptions is beside Presence: the same hub.
+	Subscriptions Subscriptions
+	Messages      MessageReader
+	Log           *slog.Logger
+	Now           func() time.Time
 }
 
 // Service is what callers may ask, in parts.
@@ -57,6 +59,7 @@ type Service struct {
 	Audience *Audience
 	Apps     *Apps
 	Receipts *Receipts
+	Topics   *Topics
 }
 
 // New makes a service over the stages.
@@ -69,6 +72,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		Messages: &Messages{c}, Devices: &Devices{c}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
+		Topics: &Topics{c},
 	}
 }
 

@@ -211,16 +211,67 @@ type AppView struct {
 	DeviceAliases bool     `json:"device_aliases" doc:"Devices may claim an alias without a signed token."`
 	DeviceTags    bool     `json:"device_tags" doc:"Devices may change their own tags."`
 	Origins       []string `json:"origins" doc:"Web origins that may connect; empty means any."`
-	Devices       int64    `json:"devices"`
-	Online        int64    `json:"online"`
+	// Topics are the rules as they work: a list that was never set shows its
+	// default.
+	Topics  TopicRules `json:"topics"`
+	Devices int64      `json:"devices"`
+	Online  int64      `json:"online"`
+}
+
+// TopicRules say which topics devices may use.
+type TopicRules struct {
+	Subscribe []herald.TopicFilter `json:"subscribe" doc:"Topics that devices may subscribe to, as filters; # is all of them, and the default."`
+	Publish   []herald.TopicFilter `json:"publish" doc:"Topics that devices may publish to; by default none."`
 }
 
 // AppUpdate is the body of PATCH /v1/app.
 type AppUpdate struct {
-	Name          *string   `json:"name,omitempty" minLength:"1" maxLength:"128"`
-	DeviceAliases *bool     `json:"device_aliases,omitempty"`
-	DeviceTags    *bool     `json:"device_tags,omitempty"`
-	Origins       *[]string `json:"origins,omitempty" maxItems:"100"`
+	Name          *string           `json:"name,omitempty" minLength:"1" maxLength:"128"`
+	DeviceAliases *bool             `json:"device_aliases,omitempty"`
+	DeviceTags    *bool             `json:"device_tags,omitempty"`
+	Origins       *[]string         `json:"origins,omitempty" maxItems:"100"`
+	Topics        *TopicRulesUpdate `json:"topics,omitempty" doc:"Which topics devices may use. Subscriptions that are not allowed any more end."`
+}
+
+// TopicRulesUpdate changes the rules about topics. A list that is absent stays
+// as it is.
+type TopicRulesUpdate struct {
+	Subscribe *[]herald.TopicFilter `json:"subscribe,omitempty" maxItems:"100" doc:"All filters from now on. + stands for one level, # at the end for any number of them, the level {registration_id} for the device's own. An empty list allows nothing, # everything."`
+	Publish   *[]herald.TopicFilter `json:"publish,omitempty" maxItems:"100" doc:"All filters from now on, as in subscribe."`
+}
+
+// PublishRequest is the body of POST /v1/publish.
+type PublishRequest struct {
+	Topic herald.Topic    `json:"topic" minLength:"1" maxLength:"256" doc:"Levels joined by /, at most 16; no + and #. Names that begin with $ or herald/ are reserved."`
+	Data  json.RawMessage `json:"data" doc:"Any JSON value, at most 16 KiB as JSON."`
+}
+
+// PublishAnswer says what became of a publication.
+type PublishAnswer struct {
+	Topic   herald.Topic `json:"topic"`
+	Devices int64        `json:"devices" doc:"Devices that were subscribed, and so were handed it."`
+}
+
+// TopicQuery selects topics: some by name, or those with a prefix that somebody
+// is subscribed to.
+type TopicQuery struct {
+	Topics []herald.Topic // nil: by prefix
+	Prefix string
+	Cursor string
+	Limit  int
+}
+
+// TopicView is a topic with the number of who is subscribed now.
+type TopicView struct {
+	Topic    herald.Topic `json:"topic"`
+	Devices  int64        `json:"devices" doc:"Devices that are subscribed now."`
+	Sessions int64        `json:"sessions" doc:"Their sessions that are subscribed; a device may have several."`
+}
+
+// TopicPage is one page of topics, in byte order.
+type TopicPage struct {
+	Topics     []TopicView `json:"topics"`
+	NextCursor string      `json:"next_cursor,omitempty"`
 }
 
 // KeyRequest is the body of POST /v1/keys.

@@ -20,14 +20,18 @@ type Config struct {
 	// Online gives the devices of an app that have a session now. The set is
 	// not changed by the evaluator.
 	Online func(app herald.AppKey) *sets.Set
-	Now    func() time.Time // default time.Now
+	// Subscribers gives the devices of an app that are subscribed to a topic
+	// now. The set is not changed by the evaluator. Default: nobody is.
+	Subscribers func(app herald.AppKey, t herald.Topic) *sets.Set
+	Now         func() time.Time // default time.Now
 }
 
 // Evaluator evaluates audiences. It is safe for use by several goroutines.
 type Evaluator struct {
-	registry *registry.Registry
-	online   func(app herald.AppKey) *sets.Set
-	now      func() time.Time
+	registry    *registry.Registry
+	online      func(app herald.AppKey) *sets.Set
+	subscribers func(app herald.AppKey, t herald.Topic) *sets.Set
+	now         func() time.Time
 }
 
 // New makes an evaluator.
@@ -35,7 +39,10 @@ func New(c Config) *Evaluator {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Evaluator{registry: c.Registry, online: c.Online, now: c.Now}
+	if c.Subscribers == nil {
+		c.Subscribers = func(herald.AppKey, herald.Topic) *sets.Set { return sets.New() }
+	}
+	return &Evaluator{registry: c.Registry, online: c.Online, subscribers: c.Subscribers, now: c.Now}
 }
 
 // Target is what an audience comes to.
@@ -72,7 +79,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 		if err != nil {
 			return Target{}, err
 		}
-		t, current := e.evaluate(app, key, &a, found, before)
+		t, current := e.evaluate(app, &a, found, e.present(key, names), before)
 		// Who is bound to an alias is read from the record, the sets from
 		// memory. Both stand at one position if the log did not move between
 		// them; with nothing looked up they always do.
@@ -82,42 +89,62 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 	}
 }
 
-func (e *Evaluator) evaluate(app *registry.App, key herald.AppKey, a *herald.Audience, f found, before herald.Pos) (t Target, current bool) {
-	online, recent := e.online(key), app.JustSeen()
-	app.Index.View(func(v sets.View) {
-		w := walk{view: v, found: f, online: online, recent: recent, today: e.now().UTC()}
-		t.Image = w.eval(a)
-		dead := v.Set(record.DeadSet)
-		t.Devices = t.Image.Len() - sets.Common(t.Image, dead)
-		if t.Devices <= herald.MaxDirect {
-			t.Image = sets.Minus(t.Image, dead)
-			t.Direct = t.Image.Ordinals()
-		}
-		current = v.Pos() == before
-		if f.any {
-			// The earlier of the two is the safe one: see record.Device.BoundPos.
-			t.Pos = before
-		} else {
-			t.Pos = v.Pos()
-		}
-	})
-	if t.Direct == nil {
-		t.Image.Optimize()
-	}
-	t.Unknown = f.unknown
-	return t, current
+// present is who is here now, as far as an expression asks: the part of an
+// answer that is of this node and of the moment.
+type present struct {
+	online *sets.Set
+	topics map[herald.Topic]*sets.Set
 }
 
-// names are what an expression mentions that only the record can resolve.
+// present asks before the index is held, so that no lock of the sessions is
+// taken under that of the index.
+func (e *Evaluator) present(key herald.AppKey, n names) present {
+	p := present{e.online(key), make(map[herald.Topic]*sets.Set, len(n.topics))}
+	for t := range n.topics {
+		p.topics[t] = e.subscribers(key, t)
+	}
+	return p
+}
+
+// evaluate walks the expression twice: once to learn which sets it asks for,
+// and once over these sets as they stood at one position of the log. The index
+// is held only between the two, because changes wait for it.
+func (e *Evaluator) evaluate(app *registry.App, a *herald.Audience, f found, here present, before herald.Pos) (t Target, current bool) {
+	w := walk{found: f, present: here, recent: app.JustSeen(), today: e.now().UTC(), asked: []string{record.DeadSet}}
+	w.eval(a)
+	w.view = app.Index.Snapshot(w.asked)
+	w.asked = nil
+	t.Image = w.eval(a).set
+	dead := w.view.Set(record.DeadSet)
+	t.Devices = t.Image.Len() - sets.Common(t.Image, dead)
+	if t.Devices <= herald.MaxDirect {
+		t.Image = sets.Minus(t.Image, dead)
+		t.Direct = t.Image.Ordinals()
+	} else {
+		t.Image.Optimize()
+	}
+	t.Pos = w.view.Pos
+	if f.any {
+		// The earlier of the two is the safe one: see record.Device.BoundPos.
+		t.Pos = before
+	}
+	t.Unknown = f.unknown
+	return t, w.view.Pos == before
+}
+
+// names are what an expression mentions that the sets do not hold: IDs and
+// aliases, which only the record can resolve, and topics.
 type names struct {
 	ids     map[herald.RegistrationID]bool
 	aliases map[herald.Alias]bool
+	topics  map[herald.Topic]bool
 }
 
+// any reports whether there is something to look up in the record.
 func (n names) any() bool { return len(n.ids)+len(n.aliases) > 0 }
 
 func collect(a *herald.Audience) names {
-	n := names{map[herald.RegistrationID]bool{}, map[herald.Alias]bool{}}
+	n := names{map[herald.RegistrationID]bool{}, map[herald.Alias]bool{}, map[herald.Topic]bool{}}
 	n.add(a)
 	return n
 }
@@ -128,6 +155,9 @@ func (n names) add(a *herald.Audience) {
 	}
 	for _, alias := range a.Aliases {
 		n.aliases[alias] = true
+	}
+	if a.Topic != "" {
+		n.topics[a.Topic] = true
 	}
 	for _, list := range [][]herald.Audience{a.And, a.Or} {
 		for i := range list {

@@ -32,6 +32,7 @@ func TestMembers(t *testing.T) {
 	}
 	w.remove(devices[4])
 	w.online = sets.New(1, 3)
+	w.topics = map[herald.Topic]*sets.Set{"chat/7": sets.New(0, 1, 4), "chat": sets.New(3)}
 	ids := func(i ...int) string {
 		var out []string
 		for _, n := range i {
@@ -80,6 +81,15 @@ func TestMembers(t *testing.T) {
 		{`{"online":false}`, ords{0, 2}, 0},
 		{`{"online":false,"tags":["b"]}`, ords{0, 2}, 0},
 		{`{"active_within_days":1}`, ords{0, 1, 2, 3}, 0},
+		{`{"topic":"chat/7"}`, ords{0, 1}, 0},
+		{`{"topic":"chat"}`, ords{3}, 0},
+		{`{"topic":"chat/8"}`, nil, 0},
+		{`{"topic":"chat/7","online":true}`, ords{1}, 0},
+		{`{"topic":"chat/7","tags_not":["b"]}`, ords{1}, 0},
+		{`{"or":[{"topic":"chat/7"},{"topic":"chat"}]}`, ords{0, 1, 3}, 0},
+		{`{"and":[{"topic":"chat/7"},{"topic":"chat"}]}`, nil, 0},
+		{`{"not":{"topic":"chat/7"}}`, ords{2, 3}, 0},
+		{`{"not":{"topic":"chat/8"}}`, ords{0, 1, 2, 3}, 0},
 		{`{"tags":["b"],"platforms":["ios"],"languages":["en"],"app_versions":["1.0"]}`, ords{2}, 0},
 		{`{"tags":["b"],"aliases":["anna"]}`, ords{0}, 0},
 		{`{"and":[{"tags":["a"]},{"platforms":["ios"]}]}`, ords{1}, 0},
@@ -111,6 +121,9 @@ func TestMembers(t *testing.T) {
 	if got := w.online.Ordinals(); !slices.Equal(got, ords{1, 3}) {
 		t.Errorf("evaluating changed who is online to %v", got)
 	}
+	if got := w.topics["chat/7"].Ordinals(); !slices.Equal(got, ords{0, 1, 4}) {
+		t.Errorf("evaluating changed who is subscribed to %v", got)
+	}
 }
 
 // TestNoMemberIsNobody: what Validate refuses must not reach everybody if it
@@ -118,7 +131,7 @@ func TestMembers(t *testing.T) {
 func TestNoMemberIsNobody(t *testing.T) {
 	w := newWorld(t)
 	w.register(registry.RegisterRequest{})
-	for _, a := range []herald.Audience{{}, {And: []herald.Audience{}}, {TagsNot: []herald.Tag{}}, {Or: []herald.Audience{{}}}} {
+	for _, a := range []herald.Audience{{}, {And: []herald.Audience{}}, {Topic: "nobody's"}, {TagsNot: []herald.Tag{}}, {Or: []herald.Audience{{}}}} {
 		got, err := w.Evaluate(t.Context(), w.key, a)
 		must(t, err)
 		if got.Devices != 0 {
@@ -254,7 +267,8 @@ func TestImageIsItsOwn(t *testing.T) {
 	w := newWorld(t)
 	w.register(registry.RegisterRequest{Tags: []herald.Tag{"x"}})
 	w.online = sets.New(0)
-	for _, a := range []herald.Audience{{All: true}, {Tags: []herald.Tag{"x"}}, {TagsAnd: []herald.Tag{"x"}}, {Online: ptr(true)}, {ActiveWithinDays: 1}} {
+	w.topics = map[herald.Topic]*sets.Set{"a": sets.New(0)}
+	for _, a := range []herald.Audience{{All: true}, {Topic: "a"}, {Tags: []herald.Tag{"x"}}, {TagsAnd: []herald.Tag{"x"}}, {Online: ptr(true)}, {ActiveWithinDays: 1}} {
 		got := w.evaluate(a)
 		got.Image.Add(99)
 		if again := w.evaluate(a); again.Devices != 1 {

@@ -27,6 +27,7 @@ type world struct {
 	reg    *registry.Registry
 	key    herald.AppKey
 	online *sets.Set
+	topics map[herald.Topic]*sets.Set
 	// looked, if set, is called after each look-up of aliases.
 	looked func()
 
@@ -60,7 +61,15 @@ func newWorld(t testing.TB) *world {
 	row, _, err := w.reg.CreateApp(t.Context(), "test")
 	must(t, err)
 	w.key = row.Key
-	w.Evaluator = audience.New(audience.Config{Registry: w.reg, Online: func(herald.AppKey) *sets.Set { return w.online }, Now: w.clock})
+	w.Evaluator = audience.New(audience.Config{
+		Registry: w.reg, Now: w.clock, Online: func(herald.AppKey) *sets.Set { return w.online },
+		Subscribers: func(app herald.AppKey, t herald.Topic) *sets.Set {
+			if s := w.topics[t]; app == w.key && s != nil {
+				return s
+			}
+			return sets.New()
+		},
+	})
 	return w
 }
 

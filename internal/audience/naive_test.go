@@ -13,6 +13,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // person is a device as the naive evaluator knows it.
@@ -22,6 +23,7 @@ type person struct {
 	alias  herald.Alias
 	seen   time.Time
 	online bool
+	topics []herald.Topic
 	gone   bool
 }
 
@@ -59,6 +61,9 @@ func (p *person) meant(a *herald.Audience, now time.Time) bool {
 	if a.Online != nil {
 		yes = yes && p.online == *a.Online
 	}
+	if a.Topic != "" {
+		yes = yes && slices.Contains(p.topics, a.Topic)
+	}
 	for i := range a.And {
 		yes = yes && p.meant(&a.And[i], now)
 	}
@@ -81,6 +86,7 @@ var (
 	somePlatforms = []herald.Platform{"web", "ios", "android", "linux"}
 	someLanguages = []string{"zh-CN", "zh", "zh-Hant-TW", "en", "en-GB", "fr"}
 	someVersions  = []string{"1.0", "1.1", "2.0"}
+	someTopics    = []herald.Topic{"chat", "chat/7"}
 )
 
 func oneOf[T any](r *rand.Rand, list []T) (out T) {
@@ -115,6 +121,7 @@ func populate(t *testing.T, w *world, r *rand.Rand) []*person {
 		must(t, w.reg.Flush(t.Context()))
 	}
 	w.now = start
+	w.topics = map[herald.Topic]*sets.Set{"chat": sets.New(), "chat/7": sets.New()}
 	for _, p := range people {
 		switch r.IntN(6) {
 		case 0:
@@ -131,6 +138,10 @@ func populate(t *testing.T, w *world, r *rand.Rand) []*person {
 		case 3:
 			p.online = true
 			w.online.Add(p.Ord)
+			if t := oneOf(r, someTopics); t != "" {
+				p.topics = append(p.topics, t)
+				w.topics[t].Add(p.Ord)
+			}
 		}
 	}
 	return people
@@ -159,6 +170,7 @@ func anyAudience(t *rapid.T, people []*person, depth int) herald.Audience {
 		AppVersions:      names(t, "versions", append(someVersions, "3")),
 		ActiveWithinDays: rapid.SampledFrom([]int{0, 0, 0, 1, 7, 30}).Draw(t, "active"),
 		Online:           rapid.SampledFrom([]*bool{nil, nil, nil, ptr(true), ptr(false)}).Draw(t, "online"),
+		Topic:            rapid.SampledFrom([]herald.Topic{"", "", "", "chat", "chat/7", "none"}).Draw(t, "topic"),
 	}
 	if l := names(t, "tags_and", someTags); len(l) > 0 {
 		a.TagsAnd = l

@@ -8,38 +8,97 @@ import (
 	"github.com/herald-push/herald/internal/sets"
 )
 
-// walk evaluates one expression over an index that stands still.
+// walk evaluates one expression over sets that stand still.
 type walk struct {
-	view   sets.View
-	found  found
-	online *sets.Set
+	view sets.Snapshot
+	// asked, if not nil, gathers the names of the sets that are asked for,
+	// which are empty then: the view is made of them.
+	asked []string
+	found found
+	present
 	recent *sets.Set // seen a moment ago, not in the sets of days yet
 	today  time.Time // in UTC, whose days all have 24 hours
 }
 
-// eval gives a new set. The members of an object are joined by AND; the
-// members are taken in an order that begins with the small ones, so that the
-// large bitmaps are only ever intersected.
-func (w *walk) eval(a *herald.Audience) *sets.Set {
+// operand is a set on the way. Only one that is owned may be written to; the
+// others belong to the view, whose large sets are not worth a copy.
+type operand struct {
+	set   *sets.Set
+	owned bool
+}
+
+func own(s *sets.Set) operand { return operand{s, true} }
+
+func (x operand) and(y operand) operand {
+	switch {
+	case x.owned:
+		x.set.And(y.set)
+		return x
+	case y.owned:
+		y.set.And(x.set)
+		return y
+	}
+	return own(sets.Intersect(x.set, y.set))
+}
+
+func (x operand) or(y operand) operand {
+	switch {
+	case x.owned:
+		x.set.Or(y.set)
+		return x
+	case y.owned:
+		y.set.Or(x.set)
+		return y
+	}
+	return own(sets.Union(x.set, y.set))
+}
+
+func (x operand) without(y operand) operand {
+	if x.owned {
+		x.set.AndNot(y.set)
+		return x
+	}
+	return own(sets.Minus(x.set, y.set))
+}
+
+// named gives a set of the view.
+func (w *walk) named(name string) operand {
+	if w.asked != nil {
+		w.asked = append(w.asked, name)
+		return own(sets.New())
+	}
+	if s := w.view.Set(name); s != nil {
+		return operand{s, false}
+	}
+	return own(sets.New())
+}
+
+// eval evaluates an object. Its members are joined by AND; they are taken in
+// an order that begins with the small ones, so that the large bitmaps are only
+// ever intersected.
+func (w *walk) eval(a *herald.Audience) operand {
 	if a.All {
 		return w.all()
 	}
-	var acc *sets.Set
-	and := func(s *sets.Set) {
-		if acc == nil {
-			acc = s
+	var acc operand
+	and := func(x operand) {
+		if acc.set == nil {
+			acc = x
 		} else {
-			acc.And(s)
+			acc = acc.and(x)
 		}
 	}
 	if a.RegistrationIDs != nil {
-		and(w.byID(a.RegistrationIDs))
+		and(own(w.byID(a.RegistrationIDs)))
 	}
 	if a.Aliases != nil {
-		and(w.byAlias(a.Aliases))
+		and(own(w.byAlias(a.Aliases)))
+	}
+	if a.Topic != "" {
+		and(own(w.topics[a.Topic].Clone()))
 	}
 	if a.Online != nil && *a.Online {
-		and(w.online.Clone())
+		and(own(w.online.Clone()))
 	}
 	anyOf := func(present bool, names []string) {
 		if present {
@@ -48,53 +107,51 @@ func (w *walk) eval(a *herald.Audience) *sets.Set {
 	}
 	anyOf(a.Tags != nil, mapped(a.Tags, record.TagSet))
 	for _, t := range a.TagsAnd {
-		and(w.view.Set(record.TagSet(t)).Clone())
+		and(w.named(record.TagSet(t)))
 	}
 	anyOf(a.Platforms != nil, mapped(a.Platforms, record.PlatformSet))
 	anyOf(a.Languages != nil, mapped(a.Languages, record.LanguageSet))
 	anyOf(a.AppVersions != nil, mapped(a.AppVersions, record.VersionSet))
 	if a.ActiveWithinDays != 0 {
-		s := w.union(w.days(a.ActiveWithinDays))
-		s.Or(w.recent)
-		and(s)
+		and(w.union(w.days(a.ActiveWithinDays)).or(operand{w.recent, false}))
 	}
 	for i := range a.And {
 		and(w.eval(&a.And[i]))
 	}
 	if a.Or != nil {
-		or := sets.New()
+		or := own(sets.New())
 		for i := range a.Or {
-			or.Or(w.eval(&a.Or[i]))
+			or = or.or(w.eval(&a.Or[i]))
 		}
 		and(or)
 	}
-	return w.without(a, acc)
+	return w.except(a, acc)
 }
 
-// without takes off what the negative members name; with no positive member
+// except takes off what the negative members name; with no positive member
 // they start from everybody. An expression with no member at all, which is not
 // valid, names nobody.
-func (w *walk) without(a *herald.Audience, acc *sets.Set) *sets.Set {
+func (w *walk) except(a *herald.Audience, acc operand) operand {
 	switch {
-	case acc != nil:
+	case acc.set != nil:
 	case len(a.TagsNot) == 0 && a.Online == nil && a.Not == nil:
-		return sets.New()
+		return own(sets.New())
 	default:
 		acc = w.all()
 	}
 	for _, t := range a.TagsNot {
-		acc.AndNot(w.view.Set(record.TagSet(t)))
+		acc = acc.without(w.named(record.TagSet(t)))
 	}
 	if a.Online != nil && !*a.Online {
-		acc.AndNot(w.online)
+		acc = acc.without(operand{w.online, false})
 	}
 	if a.Not != nil {
-		acc.AndNot(w.eval(a.Not))
+		acc = acc.without(w.eval(a.Not))
 	}
 	return acc
 }
 
-func (w *walk) all() *sets.Set { return sets.Range(w.view.Next()) }
+func (w *walk) all() operand { return own(sets.Range(w.view.Next)) }
 
 func (w *walk) byID(ids []herald.RegistrationID) *sets.Set {
 	s := sets.New()
@@ -116,12 +173,15 @@ func (w *walk) byAlias(aliases []herald.Alias) *sets.Set {
 	return s
 }
 
-func (w *walk) union(names []string) *sets.Set {
-	s := sets.New()
-	for _, n := range names {
-		s.Or(w.view.Set(n))
+func (w *walk) union(names []string) operand {
+	if len(names) == 0 {
+		return own(sets.New())
 	}
-	return s
+	x := w.named(names[0])
+	for _, n := range names[1:] {
+		x = x.or(w.named(n))
+	}
+	return x
 }
 
 // days names the sets of today and the n days before it (UTC).

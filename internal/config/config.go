@@ -14,6 +14,7 @@ type Config struct {
 	// Node tells nodes apart in message IDs, 0 to 1023. Default 0.
 	Node   int    `koanf:"node"`
 	Server Server `koanf:"server"`
+	TLS    TLS    `koanf:"tls"`
 	Live   Live   `koanf:"live"`
 	Limits Limits `koanf:"limits"`
 	Log    Log    `koanf:"log"`
@@ -27,6 +28,18 @@ type Server struct {
 	// TCP is the address of the raw TCP transport. Default 127.0.0.1:7701;
 	// empty switches it off.
 	TCP string `koanf:"tcp"`
+	// HTTPS is the address of what HTTP serves, over TLS and also by HTTP/2.
+	// Default empty: there is none.
+	HTTPS string `koanf:"https"`
+	// TCPTLS is the address of the raw TCP transport over TLS. Default empty:
+	// there is none.
+	TCPTLS string `koanf:"tcp_tls"`
+	// TrustedProxies are believed about the address of a client: addresses,
+	// networks, loopback, private. Default empty: nobody is.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+	// ProxyProtocol lets trusted proxies begin connections with a header of the
+	// PROXY protocol. Default false.
+	ProxyProtocol bool `koanf:"proxy_protocol"`
 	// Ops is the address of metrics, profiles and administration by the CLI.
 	// Default 127.0.0.1:7709; it should stay on loopback.
 	Ops string `koanf:"ops"`
@@ -45,6 +58,24 @@ type Server struct {
 	DrainTime time.Duration `koanf:"drain_time"`
 }
 
+// TLS says where certificates come from: Cert and Key, or ACMEDomains.
+type TLS struct {
+	// Cert and Key are PEM files: the certificate with its chain, and its key.
+	// They are read again when they change.
+	Cert string `koanf:"cert"`
+	Key  string `koanf:"key"`
+	// ACMEDomains are the names to get certificates for by ACME.
+	ACMEDomains []string `koanf:"acme_domains"`
+	// ACMEEmail is where the authority may write to. Default empty.
+	ACMEEmail string `koanf:"acme_email"`
+	// ACMECA is the URL of the authority's directory. Default empty: Let's
+	// Encrypt.
+	ACMECA string `koanf:"acme_ca"`
+	// ACMERoot is a PEM file with the root of the authority's own server.
+	// Default empty: those of the system.
+	ACMERoot string `koanf:"acme_root"`
+}
+
 // Live bounds connected clients.
 type Live struct {
 	// Heartbeat is how often a client must be heard. Default 50 s.
@@ -58,6 +89,9 @@ type Live struct {
 	SessionQueue int `koanf:"session_queue"`
 	// QueueMemory is the bytes that may wait for all clients. Default 512 MiB.
 	QueueMemory int64 `koanf:"queue_memory"`
+	// Compression agrees to permessage-deflate with WebSocket clients that
+	// offer it. Default true.
+	Compression bool `koanf:"compression"`
 }
 
 // Limits bounds what callers may ask.
@@ -67,9 +101,15 @@ type Limits struct {
 	KeyRate float64 `koanf:"key_rate"`
 	// DeviceRate is API requests per second for each device. Default 10.
 	DeviceRate float64 `koanf:"device_rate"`
+	// PublishRate is how often each session may publish to topics in a second,
+	// with bursts of twice as many. Default 10.
+	PublishRate int `koanf:"publish_rate"`
 	// AddressRate is requests per second without valid credentials (among
 	// them registrations) from one IP address. Default 20.
 	AddressRate float64 `koanf:"address_rate"`
+	// AddressConnections is how many live connections without valid
+	// credentials one IP address may have. Default 200; 0 means no limit.
+	AddressConnections int `koanf:"address_connections"`
 	// GroupMessages is how many live messages to more than 1,000 devices an
 	// app may have. Default 10000.
 	GroupMessages int `koanf:"group_messages"`
@@ -88,8 +128,8 @@ func Default() Config {
 	return Config{
 		Data:   "./herald-data",
 		Server: Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
-		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20},
-		Limits: Limits{KeyRate: 1000, DeviceRate: 10, AddressRate: 20, GroupMessages: 10000},
+		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true},
+		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

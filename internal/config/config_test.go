@@ -126,6 +126,48 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+func TestLists(t *testing.T) {
+	want := []string{"loopback", "10.0.0.0/8"}
+	for name, s := range map[string]Sources{
+		"file":        {File: write(t, "server:\n  trusted_proxies: [loopback, 10.0.0.0/8]\n")},
+		"environment": {Environ: []string{"HERALD_SERVER__TRUSTED_PROXIES=loopback, 10.0.0.0/8,"}},
+		"flag":        {Flags: map[string]string{"server.trusted_proxies": "loopback,10.0.0.0/8"}},
+		"over a file": {File: write(t, "server:\n  trusted_proxies: [private, loopback, 10.0.0.0/8]\n"), Flags: map[string]string{"server.trusted_proxies": "loopback,10.0.0.0/8"}},
+	} {
+		c, err := Load(s)
+		if err != nil || !slices.Equal(c.Server.TrustedProxies, want) {
+			t.Errorf("%s: %q, %v", name, c.Server.TrustedProxies, err)
+		}
+	}
+	for _, text := range []string{"[]", `""`} {
+		c, err := Load(Sources{File: write(t, "server:\n  trusted_proxies: "+text+"\n")})
+		if err != nil || len(c.Server.TrustedProxies) != 0 {
+			t.Errorf("%s: %q, %v", text, c.Server.TrustedProxies, err)
+		}
+	}
+}
+
+func TestEdge(t *testing.T) {
+	c := Default()
+	c.Server.HTTPS, c.Server.TCPTLS, c.Server.TrustedProxies, c.Server.ProxyProtocol = "0.0.0.0:443", "0.0.0.0:7702", []string{"private"}, true
+	c.TLS = TLS{ACMEDomains: []string{"push.example.com", "192.0.2.1"}, ACMEEmail: "admin@example.com", ACMECA: "https://acme.example.com/directory", ACMERoot: "ca.pem"}
+	if err := c.Validate(); err != nil || c.Warnings() != nil {
+		t.Errorf("%v, warnings %q", err, c.Warnings())
+	}
+	c.Server.HTTPS = "0.0.0.0:8443"
+	if w := c.Warnings(); len(w) != 1 {
+		t.Errorf("the authority cannot reach it: %q", w)
+	}
+	if c.Server.HTTP = ":80"; c.Warnings() != nil {
+		t.Errorf("it can by HTTP: %q", c.Warnings())
+	}
+	c = Default()
+	c.TLS = TLS{Cert: "c", Key: "k"}
+	if w := c.Warnings(); c.Validate() != nil || len(w) != 1 {
+		t.Errorf("nothing uses the certificate: %q", w)
+	}
+}
+
 func TestVariablesOfOthersAreNotConfiguration(t *testing.T) {
 	_, err := Load(Sources{Environ: []string{"HERALD_URL=x", "HERALD_APP_KEY=x", "HERALD_SECRET=x", "HERALD_REQUIRE=all",
 		"HERALD_PORT=tcp://10.0.0.1:7700", "HERALD_PORT_7700_TCP_ADDR=10.0.0.1", "HERALD_SERVICE_HOST=10.0.0.1"}})
@@ -150,6 +192,8 @@ func TestMistakesInAFile(t *testing.T) {
 		{"no boolean", "server:\n  demo: yes please", `server.demo: "yes please" is neither true nor false, in file F | Write for example: false`},
 		{"text for a rate", "limits:\n  key_rate: fast", `limits.key_rate: "fast" is not a number, in file F | Write for example: 1000`},
 		{"list for a rate", "limits:\n  key_rate: [1]", "limits.key_rate: a list or section is not a number, in file F | Write for example: 1000"},
+		{"number for a list", "server:\n  trusted_proxies: 5", "server.trusted_proxies: 5 is not a list of texts, in file F | Write for example: [127.0.0.1, 10.0.0.0/8]"},
+		{"number in a list", "server:\n  trusted_proxies: [loopback, 5]", "server.trusted_proxies: 5 in the list is not text, in file F | Write for example: [127.0.0.1, 10.0.0.0/8]"},
 		{"infinite rate", "limits:\n  key_rate: .inf", "limits.key_rate: +Inf is not a finite number, in file F | Write for example: 1000"},
 		{"no value", "node:", "node: has no value, in file F | Write for example: 0"},
 		{"two documents", "node: 1\n---\nnode: 2", "F has more than one YAML document | Put everything into one document, without a line ---."},
@@ -229,8 +273,31 @@ func TestValidate(t *testing.T) {
 		{"negative connections", func(c *Config) { c.Live.Connections = -1 }, "live.connections"},
 		{"small queue", func(c *Config) { c.Live.SessionQueue = 1000 }, "live.session_queue"},
 		{"queue above memory", func(c *Config) { c.Live.QueueMemory = 1000 }, "live.queue_memory"},
+		{"proxies that are none", func(c *Config) { c.Server.TrustedProxies = []string{"proxy.example"} }, "server.trusted_proxies"},
+		{"everybody is a proxy", func(c *Config) { c.Server.TrustedProxies = []string{"0.0.0.0/0"} }, "server.trusted_proxies"},
+		{"PROXY protocol from nobody", func(c *Config) { c.Server.ProxyProtocol = true }, "server.proxy_protocol"},
+		{"HTTPS without a certificate", func(c *Config) { c.Server.HTTPS = ":443" }, "server.https"},
+		{"HTTPS without a port", func(c *Config) { c.Server.HTTPS, c.TLS = "localhost", TLS{Cert: "c", Key: "k"} }, "server.https"},
+		{"HTTPS at the address of HTTP", func(c *Config) { c.Server.HTTPS, c.TLS = c.Server.HTTP, TLS{Cert: "c", Key: "k"} }, "server.https"},
+		{"TCP over TLS without a certificate", func(c *Config) { c.Server.TCPTLS = ":7702" }, "server.tcp_tls"},
+		{"certificate without key", func(c *Config) { c.TLS.Cert = "c" }, "tls.key"},
+		{"key without certificate", func(c *Config) { c.TLS.Key = "k" }, "tls.cert"},
+		{"files and ACME", func(c *Config) {
+			c.Server.HTTPS, c.TLS = ":443", TLS{Cert: "c", Key: "k", ACMEDomains: []string{"push.example.com"}}
+		}, "tls.acme_domains"},
+		{"ACME without HTTPS", func(c *Config) { c.TLS.ACMEDomains = []string{"push.example.com"} }, "server.https"},
+		{"ACME for no name", func(c *Config) {
+			c.Server.HTTPS, c.TLS.ACMEDomains = ":443", []string{"https://push.example.com"}
+		}, "tls.acme_domains"},
+		{"ACME for a wildcard", func(c *Config) { c.Server.HTTPS, c.TLS.ACMEDomains = ":443", []string{"*.example.com"} }, "tls.acme_domains"},
+		{"ACME for one label", func(c *Config) { c.Server.HTTPS, c.TLS.ACMEDomains = ":443", []string{"push"} }, "tls.acme_domains"},
+		{"no mail address", func(c *Config) { c.TLS.ACMEEmail = "admin" }, "tls.acme_email"},
+		{"authority without TLS", func(c *Config) { c.TLS.ACMECA = "http://acme.example.com" }, "tls.acme_ca"},
+		{"negative connections of an address", func(c *Config) { c.Limits.AddressConnections = -1 }, "limits.address_connections"},
 		{"negative rate", func(c *Config) { c.Limits.KeyRate = -1 }, "limits.key_rate"},
 		{"negative device rate", func(c *Config) { c.Limits.DeviceRate = -1 }, "limits.device_rate"},
+		{"no publish rate", func(c *Config) { c.Limits.PublishRate = 0 }, "limits.publish_rate"},
+		{"large publish rate", func(c *Config) { c.Limits.PublishRate = 1_000_001 }, "limits.publish_rate"},
 		{"negative address rate", func(c *Config) { c.Limits.AddressRate = -1 }, "limits.address_rate"},
 		{"no group messages", func(c *Config) { c.Limits.GroupMessages = 0 }, "limits.group_messages"},
 		{"level", func(c *Config) { c.Log.Level = "loud" }, "log.level"},

@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,8 @@ func convert(k key, v any) (any, error) {
 			return s, nil
 		}
 		return nil, fmt.Errorf("%s is not text", show(v))
+	case t.Kind() == reflect.Slice:
+		return toList(v)
 	case t.Kind() == reflect.Bool:
 		return toBool(v)
 	case t.Kind() == reflect.Float64:
@@ -32,6 +35,33 @@ func convert(k key, v any) (any, error) {
 	default:
 		return toInt(v)
 	}
+}
+
+// toList makes a list of texts; where a source knows nothing but text, they are
+// separated by commas.
+func toList(v any) (any, error) {
+	var out []string
+	switch x := v.(type) {
+	case []string: // a value of the field itself
+		return x, nil
+	case string:
+		for part := range strings.SplitSeq(x, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				out = append(out, part)
+			}
+		}
+		return out, nil
+	case []any:
+		for _, e := range x {
+			s, ok := e.(string)
+			if !ok {
+				return nil, fmt.Errorf("%s in the list is not text", show(e))
+			}
+			out = append(out, s)
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("%s is not a list of texts", show(v))
 }
 
 func toDuration(v any) (any, error) {

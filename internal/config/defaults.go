@@ -61,6 +61,12 @@ func yamlValue(v reflect.Value) string {
 		return shortDuration(time.Duration(v.Int()))
 	case v.Kind() == reflect.String:
 		return strconv.Quote(v.String())
+	case v.Kind() == reflect.Slice:
+		parts := make([]string, v.Len())
+		for i := range parts {
+			parts[i] = strconv.Quote(v.Index(i).String())
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
 	case v.Kind() == reflect.Float64:
 		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
 	default:

@@ -17,6 +17,7 @@ type key struct {
 // sections says what the keys below a name are about, in the order of the text.
 var sections = []struct{ name, doc string }{
 	{"server", "Where to listen, and what to be called."},
+	{"tls", "Certificates for server.https and server.tcp_tls: from files, or by ACME."},
 	{"live", "Bounds for connected clients."},
 	{"limits", "Bounds for what callers may ask."},
 	{"log", "What to log."},
@@ -28,6 +29,10 @@ var keys = []key{
 
 	{"server.http", "Address of the API, the live transports and the pages, as host:port. Nothing listens beyond loopback until an app exists.", "0.0.0.0:7700"},
 	{"server.tcp", "Address of the raw TCP transport, as host:port. Empty: there is none. Where it is left at its default and server.http has port 0, it takes any free port too.", "0.0.0.0:7701"},
+	{"server.https", "Address of what server.http serves, over TLS and also by HTTP/2, as host:port. Empty: there is none. It needs a certificate: see tls.", "0.0.0.0:443"},
+	{"server.tcp_tls", "Address of the raw TCP transport over TLS, as host:port. Empty: there is none.", "0.0.0.0:7702"},
+	{"server.trusted_proxies", "Who is believed about the address of a client (X-Forwarded-For, PROXY protocol): a list of addresses, networks, loopback, private. In an environment variable or a flag, separated by commas.", "[127.0.0.1, 10.0.0.0/8]"},
+	{"server.proxy_protocol", "Let trusted proxies begin connections to server.http, https, tcp and tcp_tls with a header of the PROXY protocol, version 1 or 2: true or false.", "false"},
 	{"server.ops", "Address of metrics, profiles and administration by the command line, as host:port. It should stay on loopback.", "127.0.0.1:7709"},
 	{"server.next_port", "Take the next free port, up to 20 further, when one is taken: true or false.", "false"},
 	{"server.public_url", "How clients reach this server, for links. Empty: made from server.http.", "https://push.example.com"},
@@ -35,15 +40,25 @@ var keys = []key{
 	{"server.allow_open", "Let server.http listen beyond loopback while no app exists yet: true or false.", "false"},
 	{"server.drain_time", "How long a stop waits for accepted work and connections, as a duration.", "30s"},
 
+	{"tls.cert", "PEM file with the certificate and its chain. It is read again when it changes.", "/etc/herald/cert.pem"},
+	{"tls.key", "PEM file with the key of tls.cert, without a password.", "/etc/herald/key.pem"},
+	{"tls.acme_domains", "Names to get certificates for by ACME, a list. Port 443 of each must lead to server.https, or port 80 to server.http.", "[push.example.com]"},
+	{"tls.acme_email", "Where the certificate authority may write to. Empty: nowhere.", "admin@example.com"},
+	{"tls.acme_ca", "URL of the directory of the certificate authority. Empty: Let's Encrypt, whose terms of use you accept by setting tls.acme_domains.", "https://acme.example.com/directory"},
+	{"tls.acme_root", "PEM file with the root certificate of the authority's own server, for a private authority. Empty: those that the system trusts.", "/etc/herald/ca.pem"},
+
 	{"live.heartbeat", "How often a client must be heard, as a duration of at least 1s.", "50s"},
 	{"live.timeout", "Silence after which a session is dead, as a duration. It must be longer than live.heartbeat.", "75s"},
 	{"live.connections", "How many live connections this node takes. 0: as many as file descriptors allow, less a reserve.", "100000"},
 	{"live.session_queue", "Bytes that may wait for one client, at least 65536.", "262144"},
 	{"live.queue_memory", "Bytes that may wait for all clients together, at least live.session_queue.", "536870912"},
+	{"live.compression", "Compress messages for WebSocket clients that offer permessage-deflate: true or false.", "true"},
 
 	{"limits.key_rate", "API requests per second for each app or key, with bursts of twice as many. 0: no limit.", "1000"},
 	{"limits.device_rate", "API requests per second for each device. 0: no limit.", "10"},
+	{"limits.publish_rate", "How often each session may publish to topics in a second, with bursts of twice as many.", "10"},
 	{"limits.address_rate", "Requests per second without valid credentials, among them registrations, from one IP address. 0: no limit.", "20"},
+	{"limits.address_connections", "Live connections from one IP address (an IPv6 /64 counts as one) that have not authenticated yet. 0: no limit.", "200"},
 	{"limits.group_messages", "How many live messages to more than 1,000 devices an app may have.", "10000"},
 
 	{"log.level", "debug, info, warn or error.", "info"},

@@ -31,6 +31,7 @@ func (c Config) Validate() error {
 		bad("node", fmt.Sprintf("Choose a number from 0 to %d that no other node has.", herald.MaxNode), "%d is out of range", c.Node)
 	}
 	c.Server.validate(bad)
+	c.validateEdge(bad)
 	c.Live.validate(bad)
 	c.Limits.validate(bad)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
@@ -46,8 +47,9 @@ func (s Server) validate(bad func(key, remedy, format string, args ...any)) {
 	taken := map[string]string{}
 	for _, a := range []struct{ key, value, example string }{
 		{"server.http", s.HTTP, "127.0.0.1:7700"}, {"server.ops", s.Ops, "127.0.0.1:7709"}, {"server.tcp", s.TCP, "127.0.0.1:7701"},
+		{"server.https", s.HTTPS, "0.0.0.0:443"}, {"server.tcp_tls", s.TCPTLS, "0.0.0.0:7702"},
 	} {
-		if a.key == "server.tcp" && a.value == "" {
+		if a.value == "" && a.key != "server.http" && a.key != "server.ops" {
 			continue // there is none
 		}
 		port, err := splitAddress(a.value)
@@ -109,6 +111,12 @@ func (l Limits) validate(bad func(key, remedy, format string, args ...any)) {
 			bad(r.key, "Use requests per second, or 0 for no limit.", "%v is not a rate", r.rate)
 		}
 	}
+	if l.PublishRate < 1 || l.PublishRate > 1_000_000 {
+		bad("limits.publish_rate", "Choose from 1 to 1000000; 10 is usual. What devices may publish to is in the settings of an app.", "%d is out of range", l.PublishRate)
+	}
+	if l.AddressConnections < 0 {
+		bad("limits.address_connections", "Use 0 for no limit.", "%d is negative", l.AddressConnections)
+	}
 	if l.GroupMessages < 1 || l.GroupMessages > 1_000_000 {
 		bad("limits.group_messages", "Choose from 1 to 1000000; 10000 is usual.", "%d is out of range", l.GroupMessages)
 	}
@@ -120,6 +128,7 @@ func (c Config) Warnings() []string {
 	if host, _, err := net.SplitHostPort(c.Server.Ops); err == nil && !loopback(host) {
 		out = append(out, "server.ops listens beyond loopback: whoever reaches it can read metrics and profiles. Use 127.0.0.1 unless a firewall guards it.")
 	}
+	out = append(out, c.edgeWarnings()...)
 	if c.Server.AllowOpen {
 		out = append(out, "server.allow_open is on: the server listens beyond loopback even before an app exists.")
 	}

@@ -184,7 +184,7 @@ func (d *Dispatcher) Accept(ctx context.Context, r Request) (m *record.Message, 
 	if a.Volatile && a.Idempotency == nil {
 		return m, nil, d.now(ctx, m)
 	}
-	done, err := d.c.Store.Accept(ctx, a)
+	done, err := d.keep(ctx, a)
 	if err != nil || done.Prior != nil {
 		return nil, done.Prior, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -57,7 +58,10 @@ func (f *follower) step(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		if err := f.d.release(ctx, r); err != nil && ctx.Err() == nil {
+		if r.Msg == nil {
+			// The store has said that it is damaged. What follows it goes on.
+			f.d.c.Ledger.Advance(f.app, r.Pos)
+		} else if err := f.d.release(ctx, r); err != nil && ctx.Err() == nil {
 			// Whoever was not reached has it in the backlog.
 			f.d.c.Log.ErrorContext(ctx, "dispatch: a release was not handed over to everybody", "app", f.app, "message", r.Msg.ID, "error", err)
 		}
@@ -143,6 +147,7 @@ func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error 
 			rc.Recall(r.Msg.App, r.Msg.ID)
 		}
 	}
+	faults.Point("recalled")
 	// What was reported until now is counted before the end is: copies that
 	// went out become unconfirmed, and their devices get the notice.
 	if err := d.c.Ledger.End(ctx, r.Msg.App, r.Msg, herald.StateWithdrawn); err != nil {
@@ -204,6 +209,7 @@ func (d *Dispatcher) end(ctx context.Context, m *record.Message, state herald.Me
 	if err != nil {
 		return err
 	}
+	faults.Point("ended")
 	ended := *m // what is shared must not change
 	ended.State, ended.Ended = state, now
 	d.c.Ledger.Ended(&ended)

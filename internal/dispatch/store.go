@@ -39,7 +39,8 @@ type MessageReader interface {
 	// Messages lists messages without targets, newest first.
 	Messages(ctx context.Context, app herald.AppKey, f record.MessageFilter) ([]*record.Message, error)
 	// Releases lists the releases after a log position, ascending, with
-	// their messages (body and target included), at most limit.
+	// their messages (body and target included), at most limit. Msg is nil
+	// if it is damaged, which the store has logged.
 	Releases(ctx context.Context, app herald.AppKey, after herald.Pos, limit int) ([]record.Release, error)
 	// ByCollapseKey lists the IDs of the messages that have a collapse key
 	// and have not ended, oldest first.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/edge/certstest"
 )
 
 // folderInfo is what Stat says of a folder.
@@ -54,6 +55,8 @@ func TestHealthyMachine(t *testing.T) {
 
 func TestFindings(t *testing.T) {
 	taken := func(string) error { return &net.OpError{Op: "listen", Err: errors.New("address already in use")} }
+	var valid config.TLS
+	valid.Cert, valid.Key = certstest.Make(t, noon.AddDate(0, -1, 0), noon.AddDate(0, 2, 0)).Write(t, t.TempDir())
 	tests := []struct {
 		name   string
 		change func(*System, *config.Config)
@@ -67,6 +70,18 @@ func TestFindings(t *testing.T) {
 			s.Listen = taken
 			s.Alive = func(_ context.Context, address string) bool { return address == c.Server.HTTP }
 		}, "port tcp", OK, "by the server of Herald that answers on 127.0.0.1:7700"},
+		{"HTTPS", func(_ *System, c *config.Config) { c.Server.HTTPS = ":443" }, "port https", OK, ":443 is free"},
+		{"HTTPS taken", func(s *System, c *config.Config) { s.Listen, c.Server.HTTPS = taken, ":443" }, "port https", Failure, ":443 cannot be used"},
+		{"HTTPS taken by Herald", func(s *System, c *config.Config) {
+			s.Listen, c.Server.HTTPS = taken, ":443"
+			s.Alive = func(_ context.Context, address string) bool { return address == c.Server.HTTP }
+		}, "port https", OK, "by the server of Herald"},
+		{"certificate by ACME", func(_ *System, c *config.Config) { c.TLS.ACMEDomains = []string{"push.example.com"} }, "certificate", OK, "push.example.com"},
+		{"no certificate file", func(_ *System, c *config.Config) { c.TLS.Cert, c.TLS.Key = "none.pem", "none.pem" }, "certificate", Failure, "none.pem cannot be read"},
+		{"certificate", func(_ *System, c *config.Config) { c.TLS = valid }, "certificate", OK, "valid until 2027-"},
+		{"expired certificate", func(s *System, c *config.Config) {
+			s.Now, c.TLS = func() time.Time { return noon.AddDate(1, 0, 0) }, valid
+		}, "certificate", Warning, "has expired"},
 		{"port taken", func(s *System, _ *config.Config) { s.Listen = taken }, "port http", Failure, "127.0.0.1:7700 cannot be used: address already in use"},
 		{"port taken by us", func(s *System, c *config.Config) {
 			c.Server.HTTP = "0.0.0.0:7700"

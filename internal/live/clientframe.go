@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +20,12 @@ type ClientFrame struct {
 	IDs    []herald.MessageID
 	Upto   string
 	Event  herald.DeliveryState
+
+	Topics   []herald.Topic
+	Topic    herald.Topic
+	Data     json.RawMessage
+	Presence bool
+	Ref      string
 }
 
 // ErrNotFrame means that the bytes are not one JSON object, or too many. The
@@ -34,10 +39,18 @@ var members = map[string][]string{
 	"event": {"event", "ids"},
 	"ping":  {},
 	"pong":  {},
+
+	"subscribe":   {"topics", "presence", "ref"},
+	"unsubscribe": {"topics", "ref"},
+	"publish":     {"topic", "data", "ref"},
 }
 
+// maxRef bounds the name that a client gives to what it asks.
+const maxRef = 64
+
 // ParseClientFrame reads a frame. The error is [ErrNotFrame], or a
-// *herald.Error that names the member at fault, for an error frame.
+// *herald.Error that names the member at fault, for an error frame; then the
+// frame has its Ref, if that could be read.
 //
 // It is strict where encoding/json is lenient: names are compared in their
 // case, a member may come once, and text must be UTF-8.
@@ -50,12 +63,15 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 	if err != nil {
 		return f, err
 	}
+	if err := f.readRef(raw); err != nil {
+		return f, err
+	}
 	if err := text(raw, "type", &f.Type); err != nil {
 		return f, err
 	}
 	allowed, known := members[f.Type]
 	if !known {
-		return f, herald.Invalid("type", "Use hello, ack, event, ping or pong.", "%.40q is not a type of frame", f.Type)
+		return f, herald.Invalid("type", "Use hello, ack, event, subscribe, unsubscribe, publish, ping or pong.", "%.40q is not a type of frame", f.Type)
 	}
 	for name := range raw {
 		if name != "type" && !slices.Contains(allowed, name) {
@@ -67,8 +83,11 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 
 func (f *ClientFrame) fill(raw map[string]json.RawMessage) error {
 	var ack, event string
-	for name, to := range map[string]*string{"token": &f.Token, "cursor": &f.Cursor, "ack": &ack, "upto": &f.Upto, "event": &event} {
-		if err := text(raw, name, to); err != nil {
+	for _, m := range []struct {
+		name string
+		to   *string
+	}{{"token", &f.Token}, {"cursor", &f.Cursor}, {"ack", &ack}, {"upto", &f.Upto}, {"event", &event}} {
+		if err := text(raw, m.name, m.to); err != nil {
 			return err
 		}
 	}
@@ -88,7 +107,7 @@ func (f *ClientFrame) fill(raw map[string]json.RawMessage) error {
 	case f.Type == "event" && !hasIDs:
 		return herald.Invalid("ids", "Name at least one message.", "is missing")
 	}
-	return nil
+	return f.fillTopics(raw)
 }
 
 func (f *ClientFrame) readIDs(raw json.RawMessage) error {
@@ -112,37 +131,6 @@ func (f *ClientFrame) readIDs(raw json.RawMessage) error {
 		f.IDs[i] = id
 	}
 	return nil
-}
-
-// object reads one JSON object, and nothing after it, into its members.
-func object(b []byte) (map[string]json.RawMessage, error) {
-	if !json.Valid(b) {
-		return nil, ErrNotFrame
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, ErrNotFrame
-	}
-	out := map[string]json.RawMessage{}
-	for d.More() {
-		t, err := d.Token()
-		name, isName := t.(string)
-		var v json.RawMessage
-		if err != nil || !isName || d.Decode(&v) != nil {
-			return nil, ErrNotFrame
-		}
-		if _, twice := out[name]; twice {
-			return nil, herald.Invalid(short(name), "Send each member once.", "comes twice")
-		}
-		out[name] = v
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, ErrNotFrame
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, ErrNotFrame
-	}
-	return out, nil
 }
 
 // text reads a member that is a string, if it is there.
@@ -199,7 +187,7 @@ func (s *Session) Receive(b []byte) {
 		err = s.act(f)
 	}
 	if e := (*herald.Error)(nil); errors.As(err, &e) {
-		s.Refuse(e)
+		s.Refuse(e, f.Ref)
 	}
 }
 
@@ -216,6 +204,12 @@ func (s *Session) act(f ClientFrame) error {
 		}
 	case "event":
 		err = s.Event(f.Event, f.IDs)
+	case "subscribe":
+		err = s.Subscribe(f.Topics, f.Presence, f.Ref)
+	case "unsubscribe":
+		err = s.Unsubscribe(f.Topics, f.Ref)
+	case "publish":
+		err = s.Publish(f.Topic, f.Data, f.Ref)
 	case "ping":
 		if s.waiting() {
 			s.Close(Reason{CloseProtocol, "the first frame must be hello"})

@@ -13,7 +13,8 @@ import (
 
 // collector is the Conn of a request that is answered as a whole. It takes what
 // the session sends until there is an answer: the first page of the backlog if
-// anything waits, else the first release that comes, with what is there by then.
+// anything waits, else the first release or publication that comes, with what is
+// there by then.
 type collector struct {
 	hub   *Hub
 	ready chan struct{} // capacity 1: look again whether there is an answer
@@ -22,9 +23,13 @@ type collector struct {
 	frames []Frame
 	bytes  int
 	paged  bool   // the backlog has been read
+	live   bool   // something came after that
 	failed bool   // it cannot be read
 	done   bool   // no more is taken
+	fed    bool   // something was published
 	why    Reason // the session was closed, and why
+
+	feed *feed // of the topics that the request names; nil for none
 }
 
 func newCollector(h *Hub) *collector { return &collector{hub: h, ready: make(chan struct{}, 1)} }
@@ -44,6 +49,7 @@ func (c *collector) Send(f Frame) error {
 	}
 	c.frames = append(c.frames, f)
 	c.bytes += n
+	c.live = c.live || c.paged
 	c.hub.queued.Add(int64(n))
 	c.signal()
 	return nil
@@ -72,6 +78,21 @@ func (c *collector) pageSent(more bool, err error) {
 	c.signal()
 }
 
+// published notes that there is something new in a topic.
+func (c *collector) published() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fed = true
+	c.signal()
+}
+
+// look looks for what was published before the session was subscribed.
+func (c *collector) look() {
+	if c.feed != nil && c.feed.waits() {
+		c.published()
+	}
+}
+
 func (c *collector) signal() {
 	select {
 	case c.ready <- struct{}{}:
@@ -84,7 +105,7 @@ func (c *collector) signal() {
 func (c *collector) answered(late bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.done || c.paged && (late || len(c.frames) > 0)
+	return c.done || c.paged && (late || c.fed || len(c.frames) > 0)
 }
 
 // wait waits for an answer, an empty one after the time given. While the
@@ -148,7 +169,7 @@ func retry(code herald.Code, after time.Duration, text string) *herald.Error {
 }
 
 // poll answers one request of a Poller.
-func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller) error {
+func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller, at *place) error {
 	hello, err := RequestHello(r)
 	if err != nil {
 		return err
@@ -157,21 +178,37 @@ func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Check(r.Context(), hello.Token); err != nil {
+	d, err := h.Check(r.Context(), hello)
+	if err != nil {
+		return err
+	}
+	at.known()
+	key := deviceKey{d.App, d.Ord}
+	if err := h.pace.take(key, h.opts.PollRate, h.now()); err != nil {
 		return err
 	}
 	hello.Ack = AckUpto
 	c := newCollector(h)
+	if len(hello.Topics) > 0 {
+		c.feed = h.feed(d.App, hello.Topics, r.URL.Query().Get("since"))
+		defer c.feed.end()
+	}
 	s := h.Attach(p, c, true)
 	_ = s.Hello(hello) // fails only if the hub is going, which the collector knows
 	c.wait(r.Context(), wait)
 	frames, err := c.finish() // before the position is read: nothing is taken after it
-	cursor := s.cursor()
+	cursor, since := s.cursor(), ""
+	if err == nil && c.feed != nil {
+		frames, since = c.feed.answer(s, frames, hello.Presence)
+	}
 	s.Closed()
 	if err != nil {
 		return err
 	}
-	contentType, body := p.Answer(frames, cursor)
+	if len(frames) > 0 {
+		h.pace.brought(key, h.opts.PollRate, hello.Cursor, answered{cursor, since, c.live}, h.now())
+	}
+	contentType, body := p.Answer(frames, cursor, since)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")

@@ -25,6 +25,8 @@ type conn struct {
 	link link
 	wake chan struct{} // capacity 1: there is something for the writer
 
+	place *place // nil in tests
+
 	handling sync.Mutex // makes the calls of the handler one at a time
 	handler  Handler
 

@@ -160,7 +160,7 @@ func TestConnHeadCannotBeWritten(t *testing.T) {
 func TestFrameCache(t *testing.T) {
 	c := newFrameCache(3 * (100 + frameOverhead))
 	key := func(i int) frameKey {
-		return frameKey{transport: "t", kind: record.ReleaseMessage, msg: herald.MessageID(i), pos: 1}
+		return frameKey{kind: record.ReleaseMessage, msg: herald.MessageID(i), pos: 1}
 	}
 	for i := range 5000 {
 		f := Frame(bytes.Repeat([]byte{byte(i)}, 100))

@@ -69,6 +69,9 @@ type Transport interface {
 	// Encode makes the frame of a release, once per message (and per platform
 	// for which the message has overrides).
 	Encode(Release) Frame
+	// Publication makes the frame of what was published to a topic, once per
+	// publication. It must not change the bytes that TopicJSON gives.
+	Publication(Publication) Frame
 	// Control makes a frame of what the server says about the session itself;
 	// nil if the protocol has no way to say it.
 	Control(Control) Frame
@@ -91,8 +94,9 @@ type Poller interface {
 	// *herald.Error.
 	Wait(r *http.Request) (time.Duration, error)
 	// Answer makes the body of a response of frames, and its content type. The
-	// cursor is that of the last release which the frames hold or left out.
-	Answer(frames []Frame, cursor string) (contentType string, body []byte)
+	// cursor is that of the last release which the frames hold or left out;
+	// since says the same of publications, and is "" without topics.
+	Answer(frames []Frame, cursor, since string) (contentType string, body []byte)
 }
 
 // Upgrader is an Endpoint whose connections leave HTTP.
@@ -104,8 +108,8 @@ type Upgrader interface {
 	// as plain HTTP. With an error, a Status that is not 0 replaces the usual
 	// one of the error's code, and the Header is added. A transport whose
 	// clients can be told a reason later leaves the credentials to the session;
-	// one whose clients see only the head checks them here with Hub.Check,
-	// which may cost one read of the record.
+	// one whose clients see only the head checks them here, and the topics with
+	// them (see Stream), which may cost one read of the record.
 	Upgrade(hub *Hub, r *http.Request) (Response, Handler, error)
 }
 
@@ -144,9 +148,15 @@ const (
 	Pong      ControlKind = "pong"      // the answer to a client's ping
 	Problem   ControlKind = "error"     // what you sent was refused; the session goes on
 	Reconnect ControlKind = "reconnect" // this node is going; come back after a while
+
+	Subscribed   ControlKind = "subscribed"   // the session is subscribed to Topics
+	Unsubscribed ControlKind = "unsubscribed" // it is not, any more
+	Published    ControlKind = "published"    // what the client published was passed on
+	Presence     ControlKind = "presence"     // so many Devices are subscribed to a topic now
 )
 
-// Control is something that the server says about one session.
+// Control is something that the server says about one session. (Presence is
+// the same for all that ask, and the frame of it is shared.)
 type Control struct {
 	Kind ControlKind
 	// For Welcome.
@@ -158,6 +168,12 @@ type Control struct {
 	Err *herald.Error
 	// For Reconnect: how long this client should wait.
 	After time.Duration
+	// For Subscribed and Unsubscribed; for Presence the one topic.
+	Topics []herald.Topic
+	// For Presence.
+	Devices int
+	// For Problem and the answers: the client's own name for what it sent.
+	Ref string
 }
 
 // Reason is why a connection was closed: one of the close codes below, and a
@@ -211,6 +227,10 @@ type Directory interface {
 	// ParseCursor reads a cursor back. One that is foreign, damaged or of
 	// another epoch gives false; that is no error, it costs duplicates.
 	ParseCursor(app herald.AppKey, cursor string) (herald.Pos, bool)
+	// MayUse says whether a device may subscribe or publish to a topic: nil,
+	// or a *herald.Error that is forbidden. It does not block. When the answer
+	// changes, Hub.Recheck is called.
+	MayUse(d Device, v herald.TopicVerb, t herald.Topic) error
 }
 
 // Waiting is a release that waits for a device.

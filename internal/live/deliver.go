@@ -24,7 +24,7 @@ const (
 // "sent" for the former at once and for the latter when it happens.
 func (h *Hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
 	took := sets.New()
-	a := h.lookup(d.App)
+	a := h.lookup(h.whose(d.App))
 	now := time.Now()
 	if a == nil || overdue(d.Kind, d.Msg, d.Pos, now) {
 		return took, nil
@@ -124,7 +124,7 @@ func (s *Session) wants(kind record.ReleaseKind, m *record.Message) bool {
 
 // push queues a frame; s.mu is held.
 func (s *Session) push(f Frame) offered {
-	if s.conn.Send(f) != nil {
+	if s.send(f) != nil {
 		return refused
 	}
 	return sent

@@ -9,9 +9,11 @@ import (
 	"github.com/herald-push/herald/internal/record"
 )
 
-// frameKey names an encoded frame. Message IDs are unique over all apps.
+// frameKey names an encoded frame. Message IDs are unique over all apps. Two
+// transports of one name may encode differently, so the transport itself is
+// part of the key.
 type frameKey struct {
-	transport string
+	transport Transport
 	platform  herald.Platform // "" unless the message differs there
 	msg       herald.MessageID
 	kind      record.ReleaseKind
@@ -101,7 +103,7 @@ func (e *encoder) frame(t Transport, p herald.Platform) (Frame, error) {
 }
 
 func (e *encoder) find(t Transport, p herald.Platform) (Frame, error) {
-	k := frameKey{transport: t.Name(), msg: e.msg.ID, kind: e.kind, pos: e.pos}
+	k := frameKey{transport: t, msg: e.msg.ID, kind: e.kind, pos: e.pos}
 	var content herald.Content
 	if e.kind == record.ReleaseMessage {
 		all, err := e.decode()

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -45,6 +46,28 @@ type errorFrame struct {
 	Detail string      `json:"detail"`
 	Remedy string      `json:"remedy"`
 	Field  string      `json:"field,omitempty"`
+	Ref    string      `json:"ref,omitempty"`
+}
+
+type topicFrame struct {
+	Type  string                `json:"type"`
+	Topic herald.Topic          `json:"topic"`
+	Time  string                `json:"time"`
+	From  herald.RegistrationID `json:"from,omitempty"`
+	Data  json.RawMessage       `json:"data"`
+}
+
+type presenceFrame struct {
+	Type    ControlKind  `json:"type"`
+	Topic   herald.Topic `json:"topic"`
+	Devices int          `json:"devices"`
+}
+
+// answerFrame is subscribed, unsubscribed or published.
+type answerFrame struct {
+	Type   ControlKind    `json:"type"`
+	Topics []herald.Topic `json:"topics,omitempty"`
+	Ref    string         `json:"ref,omitempty"`
 }
 
 type reconnectFrame struct {
@@ -87,6 +110,19 @@ func ReleaseJSON(r Release) []byte {
 	return line(f)
 }
 
+// TopicJSON writes a publication as a frame of the session protocol, on one
+// line. What a hub publishes is written once, and the bytes are shared.
+func TopicJSON(p Publication) []byte {
+	if p.json != nil {
+		return p.json
+	}
+	data := p.Data
+	if data == nil {
+		data = json.RawMessage("null")
+	}
+	return slices.Clip(line(topicFrame{Type: "topic", Topic: p.Topic, Time: stamp(p.Time), From: p.From, Data: data}))
+}
+
 // ControlJSON writes what the server says about a session, on one line.
 func ControlJSON(c Control) []byte {
 	switch c.Kind {
@@ -96,9 +132,13 @@ func ControlJSON(c Control) []byte {
 			Heartbeat: int64(c.Heartbeat / time.Second), Timeout: int64(c.Timeout / time.Second),
 		})
 	case Problem:
-		return line(errorFrame{Type: string(c.Kind), Code: c.Err.Code, Detail: c.Err.Message, Remedy: c.Err.Remedy, Field: c.Err.Field})
+		return line(errorFrame{Type: string(c.Kind), Code: c.Err.Code, Detail: c.Err.Message, Remedy: c.Err.Remedy, Field: c.Err.Field, Ref: c.Ref})
 	case Reconnect:
 		return line(reconnectFrame{Type: string(c.Kind), AfterMS: c.After.Milliseconds()})
+	case Subscribed, Unsubscribed, Published:
+		return line(answerFrame{Type: c.Kind, Topics: c.Topics, Ref: c.Ref})
+	case Presence:
+		return line(presenceFrame{Type: c.Kind, Topic: c.Topics[0], Devices: c.Devices})
 	}
 	return line(bareFrame{c.Kind})
 }

@@ -21,6 +21,9 @@ type Hub struct {
 	wheel  *wheel
 	queued atomic.Int64 // bytes that wait on all connections
 
+	process uint64       // a random number of this hub, for what must not outlive it
+	dropped atomic.Int64 // publications for which a queue had no room
+
 	mu       sync.Mutex
 	apps     map[herald.AppKey]*app
 	all      map[*Session]struct{} // attached and not closed
@@ -30,8 +33,12 @@ type Hub struct {
 	late     map[deviceKey]lateChange
 	offers   offers
 	recalls  recalls // has a lock of its own
+	busy     busyTopics
 	draining bool
 	closed   bool
+
+	strangers strangers // has a lock of its own
+	pace      pace      // has a lock of its own
 
 	cancel  context.CancelFunc // of Run; nil while it does not run
 	stopped chan struct{}      // closed when Run has returned
@@ -49,6 +56,8 @@ func NewHub(o Options) *Hub {
 		apps:  map[herald.AppKey]*app{},
 		all:   map[*Session]struct{}{},
 		late:  map[deviceKey]lateChange{},
+
+		process: rand.Uint64(),
 	}
 }
 
@@ -151,44 +160,26 @@ func (h *Hub) leaveAll(leave func(*Session)) <-chan struct{} {
 	return idle
 }
 
-// admit counts a connection that a listener is about to serve, or says why it
-// must not. Who was admitted calls release when the connection is gone.
-func (h *Hub) admit() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.draining || h.closed:
-		e := herald.Errorf(herald.CodeDraining, "Connect again after the time in Retry-After.", "this server is going away")
-		e.RetryAfter = 5 * time.Second
-		return e
-	case h.opts.MaxConnections > 0 && h.links >= h.opts.MaxConnections:
-		e := herald.Errorf(herald.CodeRateLimited, "Connect again after the time in Retry-After.", "this server has as many connections as it may")
-		e.RetryAfter = 30 * time.Second
-		return e
-	}
-	h.links++
-	return nil
-}
-
-func (h *Hub) release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.links--; h.links == 0 && h.idle != nil {
-		close(h.idle)
-	}
-}
-
 // now is the time since the hub began, by the monotonic clock.
 func (h *Hub) now() time.Duration { return time.Since(h.start) }
 
-// Check tells whether a token is that of a device. Transports whose clients
-// see nothing but the response head call it before they open the session.
-func (h *Hub) Check(ctx context.Context, token string) error {
-	if token == "" {
-		return errNoToken()
+// Check tells whether a session may open: the token is that of a device, which
+// may subscribe to the topics. Transports whose clients see nothing but the
+// response head call it before they open the session.
+func (h *Hub) Check(ctx context.Context, hello Hello) (Device, error) {
+	if hello.Token == "" {
+		return Device{}, errNoToken()
 	}
-	_, _, err := h.opts.Directory.Authenticate(ctx, token)
-	return err
+	d, _, err := h.opts.Directory.Authenticate(ctx, hello.Token)
+	if err != nil {
+		return Device{}, err
+	}
+	if len(hello.Topics) > 0 {
+		if err := h.maySubscribe(d, "topic", hello.Topics); err != nil {
+			return Device{}, err
+		}
+	}
+	return d, nil
 }
 
 // Cursor signs a position of an app's log; "" for what is not in the log.

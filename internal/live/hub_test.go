@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +23,26 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // lines is a transport whose frames are lines of JSON.
-type lines struct{ encoded int }
+type lines struct {
+	encoded  int64 // atomic, as is what follows
+	presence int64
+}
 
 func (*lines) Name() string { return "lines" }
 func (l *lines) Encode(r live.Release) live.Frame {
-	l.encoded++
+	atomic.AddInt64(&l.encoded, 1)
 	return append(live.ReleaseJSON(r), '\n')
 }
-func (*lines) Control(c live.Control) live.Frame { return append(live.ControlJSON(c), '\n') }
+func (l *lines) Publication(p live.Publication) live.Frame {
+	atomic.AddInt64(&l.encoded, 1)
+	return live.Line(live.TopicJSON(p))
+}
+func (l *lines) Control(c live.Control) live.Frame {
+	if c.Kind == live.Presence {
+		atomic.AddInt64(&l.presence, 1)
+	}
+	return append(live.ControlJSON(c), '\n')
+}
 
 // sink is a Conn that keeps what it is sent, up to room frames.
 type sink struct {
@@ -37,6 +50,8 @@ type sink struct {
 	frames []string
 	room   int
 	why    live.Reason
+
+	welcomed chan struct{} // closed with the first frame, if it is not nil
 }
 
 func (s *sink) Send(f live.Frame) error {
@@ -49,7 +64,16 @@ func (s *sink) Send(f live.Frame) error {
 		return live.ErrFull
 	}
 	s.frames = append(s.frames, string(f))
+	if s.welcomed != nil && len(s.frames) == 1 {
+		close(s.welcomed)
+	}
 	return nil
+}
+
+func (s *sink) setRoom(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room = n
 }
 
 func (s *sink) Close(why live.Reason) {
@@ -260,7 +284,7 @@ func TestCheck(t *testing.T) {
 	hub := live.NewHub(live.Options{Directory: w, Backlog: w, Receipts: w})
 	m := w.Join(herald.PlatformWeb)
 	for token, want := range map[string]herald.Code{m.Token: "", "": herald.CodeUnauthorized, "x": herald.CodeUnauthorized} {
-		if got := herald.CodeOf(hub.Check(t.Context(), token)); got != want {
+		if got := herald.CodeOf(errOf(hub.Check(t.Context(), live.Hello{Token: token}))); got != want {
 			t.Errorf("%q: %q, want %q", token, got, want)
 		}
 	}
@@ -444,3 +468,5 @@ func (b *blocking) Upgrade(*live.Hub, *http.Request) (live.Response, live.Handle
 	<-b.leave
 	return live.Response{}, nil, herald.Errorf(herald.CodeUnauthorized, "x", "y")
 }
+
+func errOf[T any](_ T, err error) error { return err }

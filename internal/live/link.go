@@ -40,6 +40,20 @@ func (l *socketLink) Read(p []byte) (int, error) {
 	return l.Conn.Read(p)
 }
 
+// bareTCP is the socket that writes go to as they are: of a connection of TCP,
+// or of one that began with a PROXY header, which changes nothing of what
+// follows it. It is nil for TLS.
+func bareTCP(c net.Conn) *net.TCPConn {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return c
+	case interface{ TCPConn() (*net.TCPConn, bool) }:
+		tcp, _ := c.TCPConn()
+		return tcp
+	}
+	return nil
+}
+
 // write joins the frames: in one call of writev where the socket can, else in
 // one buffer, so that TLS makes few records of them.
 func (l *socketLink) write(frames []Frame) error {
@@ -47,12 +61,12 @@ func (l *socketLink) write(frames []Frame) error {
 		_, err := l.Conn.Write(frames[0])
 		return err
 	}
-	if _, ok := l.Conn.(*net.TCPConn); ok {
+	if tcp := bareTCP(l.Conn); tcp != nil {
 		list := make(net.Buffers, len(frames))
 		for i, f := range frames {
 			list[i] = f
 		}
-		_, err := list.WriteTo(l.Conn)
+		_, err := list.WriteTo(tcp)
 		return err
 	}
 	_, err := l.Conn.Write(join(frames))
@@ -64,6 +78,9 @@ func (l *socketLink) write(frames []Frame) error {
 // section 9.6).
 func (l *socketLink) finish(until time.Time) bool {
 	half, ok := l.Conn.(interface{ CloseWrite() error })
+	if tcp := bareTCP(l.Conn); !ok && tcp != nil {
+		half, ok = tcp, true
+	}
 	return ok && half.CloseWrite() == nil && l.SetReadDeadline(until) == nil
 }
 
@@ -122,7 +139,18 @@ func (l *streamLink) SetWriteDeadline(t time.Time) error {
 	return l.rc.SetWriteDeadline(t)
 }
 
-func (l *streamLink) finish(time.Time) bool { return false }
+// finish ends the stream in order: the writer is done, and the handler returns.
+// The deadline of close would reset it (RFC 9113 section 8.1), and the client
+// would take a whole answer for a broken one.
+func (l *streamLink) finish(time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed = true
+		close(l.gone)
+	}
+	return true
+}
 
 // close makes a blocked write fail; the conn waits for its writer before the
 // response may no longer be used.

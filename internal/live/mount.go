@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -26,7 +28,7 @@ type mounted struct {
 // ServeHTTP checks what all transports have in common, then asks the transport.
 func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !m.allowOrigin(w, r) {
-		writeProblem(w, herald.Errorf(herald.CodeForbidden, "Add the origin to those that the app allows.", "this web origin may not connect"), 0)
+		writeProblem(w, errOrigin(), 0)
 		return
 	}
 	switch r.Method {
@@ -39,21 +41,38 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, herald.Errorf(herald.CodeInvalidRequest, "Use GET.", "the method %.16s is not for this address", r.Method), http.StatusMethodNotAllowed)
 		return
 	}
-	if err := m.hub.admit(); err != nil {
+	p, err := m.hub.admit()
+	if err != nil {
 		writeProblem(w, err, 0)
 		return
 	}
+	if err := p.arrive(m.hub.opts.Address(r)); err != nil {
+		p.leave()
+		writeProblem(w, err, 0)
+		return
+	}
+	if origin := r.Header.Get("Origin"); !ownPage(r, origin) {
+		p.origin = origin
+	}
 	switch t := m.end.(type) {
 	case Upgrader:
-		if !m.upgrade(w, r, t) {
-			m.hub.release()
+		if !m.upgrade(w, r, t, p) {
+			p.leave()
 		}
 	case Poller:
-		defer m.hub.release()
-		if err := m.hub.poll(w, r, t); err != nil {
+		defer p.leave()
+		w.Header().Set("X-Accel-Buffering", "no") // nginx passes it on as it comes
+		if err := m.hub.poll(w, r, t, p); err != nil {
 			writeProblem(w, err, 0)
 		}
 	}
+}
+
+// ownPage reports whether an origin is of the host that was asked: a page of
+// this server, which may talk to it whatever its apps say.
+func ownPage(r *http.Request, origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
 // allowOrigin answers the CORS protocol (Fetch standard, section 3.2) for the
@@ -65,7 +84,7 @@ func (m *mounted) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	w.Header().Add("Vary", "Origin")
-	if allow := m.hub.opts.AllowOrigin; allow != nil && !allow(r) {
+	if allow := m.hub.opts.AllowOrigin; allow != nil && !ownPage(r, origin) && !allow(r) {
 		return false
 	}
 	w.Header().Set("Access-Control-Allow-Origin", origin)
@@ -80,11 +99,14 @@ func preflight(w http.ResponseWriter) {
 }
 
 // upgrade reports whether the request became a connection, which then
-// releases its place in the hub itself.
-func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader) bool {
+// leaves its place in the hub itself.
+func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p *place) bool {
 	resp, handler, err := up.Upgrade(m.hub, r)
 	for name, values := range resp.Header {
-		w.Header()[name] = values
+		// HTTP/2 has no such fields (RFC 9113 section 8.2.2).
+		if r.ProtoMajor == 1 || name != "Upgrade" && name != "Connection" {
+			w.Header()[name] = values
+		}
 	}
 	if err != nil {
 		writeProblem(w, err, resp.Status)
@@ -98,9 +120,10 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader) b
 			early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 			l := &socketLink{Conn: socket, early: bytes.Clone(early)}
 			c := newConn(m.hub, handler, l)
+			c.place = p
 			head := responseHead(resp, w.Header())
-			go func() { // the hub waits for it: see admit and release
-				defer m.hub.release()
+			go func() { // the hub waits for it: see admit and leave
+				defer p.leave()
 				c.serve(head)
 			}()
 			return true
@@ -110,14 +133,16 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader) b
 		writeProblem(w, herald.Errorf(herald.CodeInvalidRequest, "Connect with HTTP/1.1.", "the connection cannot leave HTTP here"), http.StatusUpgradeRequired)
 		return false
 	}
-	defer m.hub.release()
+	defer p.leave()
 	w.WriteHeader(resp.Status)
 	if rc.Flush() != nil {
 		return true
 	}
 	l := newStreamLink(w, rc, r)
 	defer l.close()
-	newConn(m.hub, handler, l).serve(nil)
+	c := newConn(m.hub, handler, l)
+	c.place = p
+	c.serve(nil)
 	return true
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -98,7 +99,7 @@ func TestRequestHello(t *testing.T) {
 		r.Header.Set("Authorization", c.auth)
 		r.Header.Set("Last-Event-ID", c.lastID)
 		got, err := live.RequestHello(r)
-		if (err != nil) != c.fails || err == nil && got != c.want {
+		if (err != nil) != c.fails || err == nil && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, %v", c.target, got, err)
 		}
 	}

@@ -14,7 +14,7 @@ type OneWay interface {
 }
 
 // Stream does for a one-way transport what its Upgrade has to do. It checks
-// the token before it answers, because such clients see nothing but the head:
+// the token and the topics before it answers, because such clients see nothing but the head:
 // many come back for ever after a status of 200, and give up after one of 401.
 // They acknowledge by cursor, with their next request.
 func Stream(hub *Hub, t OneWay, contentType string, r *http.Request) (Response, Handler, error) {
@@ -22,13 +22,14 @@ func Stream(hub *Hub, t OneWay, contentType string, r *http.Request) (Response, 
 	if err != nil {
 		return Response{}, nil, err
 	}
-	if err := hub.Check(r.Context(), hello.Token); err != nil {
+	if _, err := hub.Check(r.Context(), hello); err != nil {
 		return Response{}, nil, err
 	}
 	hello.Ack = AckUpto
 	h := http.Header{}
 	h.Set("Content-Type", contentType)
-	h.Set("Cache-Control", "no-store")
+	// Who compresses a stream on its way holds frames back to do so.
+	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx passes frames on as they come
 	return Response{Status: http.StatusOK, Header: h}, &oneWay{transport: t, hub: hub, hello: hello}, nil
 }

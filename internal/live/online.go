@@ -16,6 +16,8 @@ type app struct {
 	// follow in Session.older.
 	devices map[herald.Ordinal]*Session
 	count   int
+
+	topics topics // has a lock of its own
 }
 
 type deviceKey struct {

@@ -3,9 +3,11 @@ package live
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/edge"
 )
 
 // Options configure a hub. Directory, Backlog and Receipts are needed; the
@@ -36,9 +38,25 @@ type Options struct {
 	MaxConnections int
 	// Workers is how many sessions read the backlog at once; default 4.
 	Workers int
+	// PublishRate is how often a session may publish in a second, and twice
+	// that at once; default 10.
+	PublishRate int
 	// AllowOrigin decides about requests that name an Origin; nil allows all,
-	// since no credential of a browser is ambient here.
+	// since no credential of a browser is ambient here. A page of the host that
+	// was asked is not a matter of it.
 	AllowOrigin func(r *http.Request) bool
+	// AllowApp decides the same about a session whose request had no token, as
+	// soon as its app is known; nil allows all.
+	AllowApp func(app herald.AppKey, origin string) bool
+	// Address is the address of the client that a request comes from; default
+	// the peer of the connection.
+	Address func(r *http.Request) netip.Addr
+	// AddressConnections is how many connections from one address may be open
+	// whose clients have not authenticated; default no limit.
+	AddressConnections int
+	// PollRate is how many polls of a device in a second may bring nothing new,
+	// with bursts of twice as many; default no limit.
+	PollRate float64
 }
 
 func (o Options) withDefaults() Options {
@@ -57,8 +75,14 @@ func (o Options) withDefaults() Options {
 	if o.FrameMemory <= 0 {
 		o.FrameMemory = 8 << 20
 	}
+	if o.Address == nil {
+		o.Address = edge.Proxies{}.Client
+	}
 	if o.Workers <= 0 {
 		o.Workers = 4
+	}
+	if o.PublishRate <= 0 {
+		o.PublishRate = 10
 	}
 	return o
 }

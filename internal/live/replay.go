@@ -40,7 +40,7 @@ func (s *Session) owner() Device {
 	return s.device
 }
 
-// open authenticates, joins, takes the cursor and welcomes.
+// open authenticates, joins, takes the cursor, welcomes and subscribes.
 func (s *Session) open(ctx context.Context) state {
 	h := s.hub
 	h.beginOpening()
@@ -52,6 +52,9 @@ func (s *Session) open(ctx context.Context) state {
 		return stateClosed
 	}
 	d, fresh, err := h.authenticate(ctx, hello.Token)
+	if g, ok := s.conn.(guest); ok && err == nil {
+		err = g.entered(d.App)
+	}
 	if err != nil {
 		s.Close(reasonOf(err))
 		return stateClosed
@@ -67,6 +70,7 @@ func (s *Session) open(ctx context.Context) state {
 		}
 	}
 	s.welcome(fresh)
+	s.subscribeFirst(hello)
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
 	s.sendPage(list, upto, more, err)
 	return s.takeEarly()

@@ -8,8 +8,9 @@ import (
 )
 
 // RequestHello reads what a request says about who connects: the token from
-// the Authorization header or else the query, the cursor, and the way to
-// acknowledge. Token is empty if the request has none.
+// the Authorization header or else the query, the cursor, the way to
+// acknowledge, and topics. Token is empty if the request has none. The names of
+// topics are not checked here.
 func RequestHello(r *http.Request) (Hello, error) {
 	q := r.URL.Query()
 	h := Hello{Token: q.Get("access_token"), Ack: AckMode(q.Get("ack"))}
@@ -26,6 +27,18 @@ func RequestHello(r *http.Request) (Hello, error) {
 	}
 	if h.Ack != "" && h.Ack != AckEach && h.Ack != AckUpto {
 		return h, herald.Invalid("ack", "Write each or upto.", "%.40q is not a way to acknowledge", string(h.Ack))
+	}
+	// One too many is enough to refuse them all.
+	names := q["topic"]
+	for _, name := range names[:min(len(names), herald.MaxTopics+1)] {
+		h.Topics = append(h.Topics, herald.Topic(name))
+	}
+	switch p := q.Get("presence"); p {
+	case "1", "true":
+		h.Presence = true
+	case "", "0", "false":
+	default:
+		return h, herald.Invalid("presence", "Write 1 or 0.", "%.40q is neither yes nor no", p)
 	}
 	return h, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/edge"
 )
 
 // maxRefusals is how many connections are told at once why they are refused;
@@ -41,11 +42,11 @@ func Serve(ctx context.Context, l net.Listener, hub *Hub, t Server) error {
 			return fmt.Errorf("live: serving %s on %s: %w", t.Name(), l.Addr(), err)
 		}
 		link := &socketLink{Conn: socket}
-		refused := hub.admit()
+		p, refused := hub.admit()
 		if refused == nil {
-			go func() { // the hub waits for it: see admit and release
-				defer hub.release()
-				newConn(hub, t.NewHandler(hub), link).serve(nil)
+			go func() { // the hub waits for it: see admit and leave
+				defer p.leave()
+				p.serve(ctx, t, link)
 			}()
 			continue
 		}
@@ -59,6 +60,28 @@ func Serve(ctx context.Context, l net.Listener, hub *Hub, t Server) error {
 			link.close()
 		}
 	}
+}
+
+// serve drives a connection that was accepted. What waits for bytes of the
+// client comes after admit, and has an end: the PROXY header before its address
+// is known, and the handshake of TLS.
+func (p *place) serve(ctx context.Context, t Server, link *socketLink) {
+	if err := p.arrive(edge.Address(link.RemoteAddr())); err != nil {
+		refuse(link, t.Refusal(refusalOf(err)))
+		return
+	}
+	if s, ok := link.Conn.(interface{ HandshakeContext(context.Context) error }); ok {
+		ctx, cancel := context.WithTimeout(ctx, p.hub.opts.HelloTimeout)
+		err := s.HandshakeContext(ctx)
+		cancel()
+		if err != nil {
+			link.close()
+			return
+		}
+	}
+	c := newConn(p.hub, t.NewHandler(p.hub), link)
+	c.place = p
+	c.serve(nil)
 }
 
 // accept waits longer and longer while the process has no file descriptor left
@@ -94,7 +117,8 @@ func refusalOf(err error) Reason {
 func refuse(l *socketLink, word Frame) {
 	defer l.close()
 	until := time.Now().Add(lingerFor)
-	if len(word) == 0 || l.SetWriteDeadline(until) != nil || l.write([]Frame{word}) != nil || !l.finish(until) {
+	// Both deadlines: the first write may have to read, for the handshake of TLS.
+	if len(word) == 0 || l.SetDeadline(until) != nil || l.write([]Frame{word}) != nil || !l.finish(until) {
 		return
 	}
 	_, _ = io.CopyN(io.Discard, l, herald.MaxFrameBytes)

@@ -30,6 +30,9 @@ type Hello struct {
 	Token  string
 	Cursor string  // acknowledges everything up to it; may be empty
 	Ack    AckMode // "" means AckEach
+
+	Topics   []herald.Topic // to subscribe to, all or none
+	Presence bool           // and to be told how many devices are subscribed
 }
 
 // Session is one connected device, whatever the transport. Its methods may be
@@ -62,7 +65,8 @@ type Session struct {
 	early   [][]byte   // frames that came before the session was open
 	heard   time.Duration
 	pinged  bool
-	app     *app // where it joined
+	app     *app           // where it joined
+	topics  *sessionTopics // nil until it subscribes or publishes
 
 	older  *Session // the device's next older session; guarded by app.mu
 	joined bool     // guarded by app.mu
@@ -117,7 +121,7 @@ func (s *Session) Hello(hello Hello) error {
 func (s *Session) Device() (Device, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.device, s.state == stateReplaying || s.state == stateLive
+	return s.device, s.isOpen()
 }
 
 // Heard notes that the client has sent something, whatever it was. Before the
@@ -161,6 +165,8 @@ func (s *Session) end() {
 	done := s.state == stateClosed
 	s.state = stateClosed
 	s.hello, s.early = nil, nil
+	subscribed := s.topics
+	s.topics = nil
 	a, ord, high := s.app, s.device.Ord, s.high
 	key := deviceKey{s.device.App, ord}
 	s.mu.Unlock()
@@ -171,6 +177,7 @@ func (s *Session) end() {
 		s.hub.offers.note(key, high)
 	}
 	if a != nil {
+		s.hub.leaveTopics(a, s, subscribed)
 		a.leave(s, ord)
 	}
 	s.hub.wheel.remove(s)
@@ -190,8 +197,11 @@ func (s *Session) control(c Control) {
 // Pong answers a client's ping.
 func (s *Session) Pong() { s.control(Control{Kind: Pong}) }
 
-// Refuse tells the client that what it sent was not done.
-func (s *Session) Refuse(err *herald.Error) { s.control(Control{Kind: Problem, Err: err}) }
+// Refuse tells the client that what it sent was not done. ref is the client's
+// own name for it, or "".
+func (s *Session) Refuse(err *herald.Error, ref string) {
+	s.control(Control{Kind: Problem, Err: err, Ref: ref})
+}
 
 func (s *Session) rebind(pos herald.Pos) {
 	s.mu.Lock()

@@ -86,6 +86,7 @@ func (h *Hub) beat(ctx context.Context) {
 		case <-t.C:
 		}
 		h.offers.turn(h.now())
+		h.beatTopics(h.now())
 		list = h.wheel.due(h.now(), list[:0])
 		for i, s := range list {
 			s.tick(h.now())

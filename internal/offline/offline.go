@@ -108,19 +108,27 @@ type ref struct {
 
 // read fills in the messages of refs. What was purged meanwhile is left out.
 func (b *Backlog) read(ctx context.Context, d Device, all []ref) ([]ref, error) {
+	var ids []herald.MessageID
+	for _, r := range all {
+		if r.msg == nil {
+			ids = append(ids, r.id)
+		}
+	}
+	if ids == nil {
+		return all, nil
+	}
+	found, err := b.ledger.Catalog().Messages(ctx, d.App, ids)
+	if err != nil {
+		return nil, err
+	}
 	out := all[:0]
 	for _, r := range all {
 		if r.msg == nil {
-			m, err := b.ledger.Catalog().Message(ctx, d.App, r.id)
-			if herald.CodeOf(err) == herald.CodeNotFound {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			r.msg = m
+			r.msg = found[r.id]
 		}
-		out = append(out, r)
+		if r.msg != nil {
+			out = append(out, r)
+		}
 	}
 	return out, nil
 }

@@ -22,6 +22,10 @@ type Catalog struct {
 	mu    sync.Mutex // guards what follows
 	byKey map[catalogKey]*list.Element
 	order *list.List // of *record.Message, last used first
+	facts map[catalogKey]*facts
+	queue []catalogKey // of facts, oldest first, from head on
+	head  int
+	room  int // bytes left for facts
 }
 
 type catalogKey struct {
@@ -31,7 +35,10 @@ type catalogKey struct {
 
 // NewCatalog makes an empty catalog over a source.
 func NewCatalog(source MessageSource) *Catalog {
-	return &Catalog{source: source, byKey: map[catalogKey]*list.Element{}, order: list.New()}
+	return &Catalog{
+		source: source, byKey: map[catalogKey]*list.Element{}, order: list.New(),
+		facts: map[catalogKey]*facts{}, room: factsRoom,
+	}
 }
 
 // Message finds a message with body and target.
@@ -52,12 +59,41 @@ func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.Mess
 	return m, err
 }
 
+// Messages finds messages with bodies and targets, and reads those that it
+// does not have together. Those that there are not are left out.
+func (c *Catalog) Messages(ctx context.Context, app herald.AppKey, ids []herald.MessageID) (map[herald.MessageID]*record.Message, error) {
+	out := make(map[herald.MessageID]*record.Message, len(ids))
+	var missing []herald.MessageID
+	c.mu.Lock()
+	for _, id := range ids {
+		if e := c.byKey[catalogKey{app, id}]; e != nil {
+			c.order.MoveToFront(e)
+			out[id] = e.Value.(*record.Message)
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	c.mu.Unlock()
+	if missing == nil {
+		return out, nil
+	}
+	list, err := c.source.MessagesByID(ctx, app, missing)
+	for _, m := range list {
+		out[m.ID] = m
+		if m.State != herald.MessageScheduled {
+			c.Put(m)
+		}
+	}
+	return out, err
+}
+
 // Put keeps a message that somebody has at hand, in the place of an older copy
 // (never in that of one that has ended since).
 func (c *Catalog) Put(m *record.Message) {
 	k := catalogKey{m.App, m.ID}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.note(k, m)
 	if e := c.byKey[k]; e != nil {
 		// Who read the record before the message ended must not undo that.
 		if m.Ended.IsZero() && !e.Value.(*record.Message).Ended.IsZero() {
@@ -80,6 +116,7 @@ func (c *Catalog) Forget(app herald.AppKey, id herald.MessageID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := catalogKey{app, id}
+	delete(c.facts, k)
 	if e := c.byKey[k]; e != nil {
 		c.order.Remove(e)
 		delete(c.byKey, k)

@@ -6,12 +6,22 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
 
-// foldAfter is the number of batches after which the log is folded.
-const foldAfter = 512
+// The log is folded after so many batches or events: batches grow with the
+// load, and what is not folded is held in memory.
+const (
+	foldAfter       = 512
+	foldAfterEvents = 100_000
+)
+
+// historyBits says how many direct deliveries share a segment: 1,024, so that
+// a hundred thousand receipts make some hundred rows and not one each, and a
+// trace reads no more than it must.
+const historyBits = 10
 
 // Fold moves the receipt log of every app into chunks and segments: always, or
 // only where it has become long. Call it about every second, and with always
@@ -35,7 +45,7 @@ func (b *book) fold(ctx context.Context, always bool) error {
 	b.mu.Lock()
 	b.forget(b.ledger.now())
 	n := len(b.tail)
-	if n == 0 || !always && n < foldAfter {
+	if n == 0 || !always && n < foldAfter && b.unfolded < foldAfterEvents {
 		b.mu.Unlock()
 		return nil
 	}
@@ -45,12 +55,15 @@ func (b *book) fold(ctx context.Context, always bool) error {
 	}
 	dirty := b.dirty
 	b.dirty = map[chunkKey]struct{}{}
-	batches := b.tail[:n:n]
+	stretches := b.direct.take(&f)
+	batches, events := b.tail[:n:n], b.unfolded
 	b.mu.Unlock()
 
 	err := b.segments(ctx, &f, batches)
 	if err == nil {
+		faults.Point("before_fold")
 		err = b.ledger.store.FoldReceipts(ctx, f)
+		faults.Point("folded")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,56 +71,100 @@ func (b *book) fold(ctx context.Context, always bool) error {
 		for k := range dirty {
 			b.dirty[k] = struct{}{}
 		}
+		for index, states := range stretches {
+			b.direct.stretch(index).dirty |= states
+		}
 		return err
 	}
 	b.tail = slices.Clone(b.tail[n:])
+	b.unfolded -= events
 	return nil
 }
 
-// chunk copies one stored part of a state set; b.mu is held.
-func (b *book) chunk(k chunkKey) *sets.Set {
-	if k.msg == 0 {
-		return b.direct[numberKey{k.state, k.index}].Clone()
+// take puts copies of the chunks that have changed into a fold, and gives
+// which they are.
+func (d numbers) take(f *record.Fold) map[uint64]mask {
+	taken := map[uint64]mask{}
+	for index, s := range d {
+		if s.dirty == 0 {
+			continue
+		}
+		for i, state := range known {
+			if s.dirty&(1<<i) != 0 {
+				f.Chunks = append(f.Chunks, record.Chunk{State: state, Index: index, Bits: s.bits[i].Clone()})
+			}
+		}
+		taken[index], s.dirty = s.dirty, 0
 	}
+	return taken
+}
+
+// chunk copies one stored part of a group message's state set; b.mu is held.
+func (b *book) chunk(k chunkKey) *sets.Set {
 	if g := b.byID[k.msg]; g != nil {
 		return g.states[k.state].Slab(sets.Slab(k.index))
 	}
 	return sets.New()
 }
 
-// segments sorts the events of batches by message and slab.
+// place is where the history of a delivery is kept: with its message and slab,
+// or, for direct messages, with deliveries of neighbouring numbers.
+type place struct {
+	msg   herald.MessageID // 0 for direct messages
+	index uint64
+}
+
+// segments sorts the events of batches by place.
 func (b *book) segments(ctx context.Context, f *record.Fold, batches []record.Batch) error {
-	type part struct {
-		msg  herald.MessageID
-		slab sets.Slab
-	}
-	events := map[part][]record.Event{}
+	events := map[place][]record.Event{}
 	for _, batch := range batches {
 		for _, e := range batch.Events {
-			m, err := b.ledger.messages.Message(ctx, b.app, e.Msg)
-			if herald.CodeOf(err) == herald.CodeNotFound {
-				continue
-			} else if err != nil {
+			about, err := b.ledger.messages.about(ctx, b.app, e.Msg)
+			switch {
+			case unreadable(err): // purged meanwhile, or damaged
+			case err != nil:
 				return err
-			}
-			if m.IsDirect() {
-				events[part{e.Msg, 0}] = append(events[part{e.Msg, 0}], e)
-				continue
-			}
-			for slab, set := range e.Set.Slabs() {
-				e.Set = set
-				events[part{e.Msg, slab}] = append(events[part{e.Msg, slab}], e)
+			case about.group:
+				for slab, set := range e.Set.Slabs() {
+					e.Set = set
+					at := place{e.Msg, uint64(slab)}
+					events[at] = append(events[at], e)
+				}
+			default:
+				about.split(e, events)
 			}
 		}
 	}
-	for p, list := range events {
+	for at, list := range events {
 		batch, err := record.AppendEvents(nil, list)
 		if err != nil {
 			return err
 		}
-		f.Segments = append(f.Segments, record.Segment{Msg: p.msg, Slab: p.slab, From: batches[0].N, Batch: batch})
+		f.Segments = append(f.Segments, record.Segment{Msg: at.msg, Index: at.index, From: batches[0].N, Batch: batch})
 	}
 	return nil
+}
+
+// split puts an event of a direct message where the history of its deliveries
+// is kept; most have one.
+func (f *facts) split(e record.Event, into map[place][]record.Event) {
+	last := f.firstN + uint64(len(f.direct)) - 1
+	if f.firstN>>historyBits == last>>historyBits {
+		at := place{0, f.firstN >> historyBits}
+		into[at] = append(into[at], e)
+		return
+	}
+	parts := map[place]*sets.Set{}
+	for o := range e.Set.All() {
+		if n, ok := f.number(o); ok {
+			at := place{0, n >> historyBits}
+			parts[at] = with(parts[at], o)
+		}
+	}
+	for at, set := range parts {
+		e.Set = set
+		into[at] = append(into[at], e)
+	}
 }
 
 // forget drops what no receipt can change any more; b.mu is held.

@@ -300,3 +300,39 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryAcrossSegments: the deliveries of one message lie in two
+// stretches of history, beside those of other messages.
+func TestHistoryAcrossSegments(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	defer func() { w.end(false) }()
+	ords := make([]herald.Ordinal, herald.MaxDirect)
+	for i := range ords {
+		ords[i] = herald.Ordinal(i)
+	}
+	first, second := w.message(direct, 0, ords...), w.message(direct, 0, ords...)
+	for _, m := range []*record.Message{first, second} {
+		w.apply(m, herald.StateSent, ords...)
+		w.pass(time.Second)
+		w.apply(m, herald.StateReceived, 7, 999)
+		w.pass(time.Second)
+	}
+	for _, when := range []string{"in the log", "folded", "after a restart"} {
+		switch when {
+		case "folded":
+			w.must(w.ledger.Fold(t.Context(), true))
+		case "after a restart":
+			w.restart(false)
+		}
+		for _, m := range []*record.Message{first, second} {
+			for o, want := range map[herald.Ordinal]int{7: 2, 8: 1, 999: 2} {
+				if got := w.history(m, o); len(got) != want {
+					t.Errorf("%s: message %s on device %d: %v, want %d steps", when, m.ID, o, got, want)
+				}
+			}
+			if got := w.history(m, 5000); got != nil {
+				t.Errorf("%s: a device outside the target has a history: %v", when, got)
+			}
+		}
+	}
+}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/sets"
 )
 
 // delivery is what the model knows of one message on one device.
@@ -199,7 +198,7 @@ func TestFoldIsIdempotent(t *testing.T) {
 	if fmt.Sprint(got) != "map[0:[1] 1:[70000]]" {
 		t.Errorf("chunks %v", got)
 	}
-	for o, slab := range map[herald.Ordinal]sets.Slab{1: 0, 70_000: 1} {
+	for o, slab := range map[herald.Ordinal]uint64{1: 0, 70_000: 1} {
 		if s, err := w.db.Segments(t.Context(), app, m.ID, slab); err != nil || len(s) != 1 {
 			t.Errorf("segments of %d: %v, %v", o, s, err)
 		}

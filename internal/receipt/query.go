@@ -115,7 +115,7 @@ func (l *Ledger) view(ctx context.Context, m *record.Message, f func(states)) er
 	}
 	g, err := l.loadGroup(ctx, m.App, m)
 	if err == nil {
-		f(groupStates{g})
+		f(g)
 	}
 	return err
 }
@@ -156,7 +156,7 @@ func (l *Ledger) WaitingEntries(app herald.AppKey, entries []record.Entry) []rec
 	b := l.book(app)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return slices.DeleteFunc(entries, func(e record.Entry) bool { return b.direct.done(e.N) })
+	return slices.DeleteFunc(entries, func(e record.Entry) bool { return b.direct.mask(e.N).done() })
 }
 
 // WaitingGroups lists, in log order, the group messages released after a
@@ -166,7 +166,7 @@ func (l *Ledger) WaitingGroups(app herald.AppKey, o herald.Ordinal, after herald
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, g := range b.groups {
-		if g.msg.Pos > after && g.ended.IsZero() && g.msg.Group.Contains(o) && waits(groupStates{g}, o) {
+		if g.msg.Pos > after && g.ended.IsZero() && g.msg.Group.Contains(o) && waits(g, o) {
 			out = append(out, g.msg)
 		}
 	}
@@ -199,7 +199,7 @@ func (l *Ledger) Notices(app herald.AppKey, o herald.Ordinal, after herald.Pos) 
 		}
 		if m.IsDirect() {
 			n, ok := number(m, o)
-			if ok && b.direct.has(herald.StateSent, n) && !b.direct.has(record.ToldState, n) {
+			if ok && b.direct.mask(n)&(bitSent|bitTold) == bitSent {
 				out = append(out, m)
 			}
 		} else if g := b.byID[m.ID]; g != nil && g.states[herald.StateSent].Contains(o) && !g.states[record.ToldState].Contains(o) {
@@ -211,9 +211,13 @@ func (l *Ledger) Notices(app herald.AppKey, o herald.Ordinal, after herald.Pos) 
 
 // History lists what happened to a message on one device, oldest first.
 func (l *Ledger) History(ctx context.Context, m *record.Message, o herald.Ordinal) ([]record.Event, error) {
-	slab := sets.SlabOf(o)
+	at := place{m.ID, uint64(sets.SlabOf(o))}
 	if m.IsDirect() {
-		slab = 0
+		n, ok := number(m, o)
+		if !ok {
+			return nil, nil
+		}
+		at = place{0, n >> historyBits}
 	}
 	// The tail is taken first: what is folded meanwhile is in both, and is left
 	// out of the segments.
@@ -221,7 +225,7 @@ func (l *Ledger) History(ctx context.Context, m *record.Message, o herald.Ordina
 	b.mu.RLock()
 	tail := b.tail
 	b.mu.RUnlock()
-	segments, err := l.store.Segments(ctx, m.App, m.ID, slab)
+	segments, err := l.store.Segments(ctx, m.App, at.msg, at.index)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/sets"
 )
 
 // Store keeps delivery states: a log of events, folded into chunks (what the
@@ -24,15 +23,18 @@ type Store interface {
 	// StateChunks walks the chunks of one message, or (0) of all direct
 	// messages of the app.
 	StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error
-	// Segments lists the history of a message within a slab, ascending. For
-	// direct messages the slab is always 0.
-	Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, slab sets.Slab) ([]record.Segment, error)
+	// Segments lists a piece of history, ascending: of a group message within
+	// a slab, or (message 0) of direct deliveries; see record.Segment.
+	Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, index uint64) ([]record.Segment, error)
 }
 
 // MessageSource finds the messages whose states are asked for.
 type MessageSource interface {
 	// Message finds a message with its target; not_found if there is none.
 	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
+	// MessagesByID finds messages with bodies and targets, in any order. Those
+	// that there are not are left out.
+	MessagesByID(ctx context.Context, app herald.AppKey, ids []herald.MessageID) ([]*record.Message, error)
 	// LiveGroups lists the group messages of an app that have been released,
 	// have not ended, or ended less than herald.LateReceipts ago, with their
 	// targets, oldest release first.

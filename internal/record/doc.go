@@ -40,6 +40,8 @@ type Settings struct {
 	// Origins are the web origins from which browsers may connect and call;
 	// empty means any, since no credential of a browser is ambient.
 	Origins []string `json:"origins,omitempty"`
+	// Topics say which topics devices may subscribe to and publish to.
+	Topics herald.TopicRules `json:"topics,omitzero"`
 }
 
 // APIKey is a named Bearer key of an app.

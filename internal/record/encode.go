@@ -205,21 +205,29 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) string() string { return string(r.bytes()) }
 
+// list reads the members of a small set.
+func (r *reader) list() []uint32 {
+	last := uint64(0)
+	n := r.count()
+	out := make([]uint32, 0, n)
+	for ; n > 0 && r.err == nil; n-- {
+		more := r.uvarint()
+		if more > 1<<32-1-last {
+			r.fail(errors.New("record: an ordinal is past 2^32"))
+			break
+		}
+		last += more
+		out = append(out, uint32(last))
+	}
+	return out
+}
+
 func (r *reader) set() *sets.Set {
 	s := sets.New()
 	switch kind := r.byte(); {
 	case r.err != nil:
 	case kind == setAsList:
-		last := uint64(0)
-		for n := r.count(); n > 0 && r.err == nil; n-- {
-			more := r.uvarint()
-			if more > 1<<32-1-last {
-				r.fail(errors.New("record: an ordinal is past 2^32"))
-				break
-			}
-			last += more
-			s.Add(herald.Ordinal(last))
-		}
+		s.AddMany(r.list())
 	case kind == setAsBitmap:
 		if err := s.UnmarshalBinary(r.bytes()); err != nil {
 			r.fail(err)

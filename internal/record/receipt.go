@@ -29,13 +29,14 @@ type Chunk struct {
 	Bits  *sets.Set
 }
 
-// Segment is a piece of history: events of one message within one slab, in
-// the order in which they were folded.
+// Segment is a piece of history: events of one group message within one slab,
+// or of direct deliveries with neighbouring numbers, in the order in which they
+// were folded.
 type Segment struct {
-	Msg   herald.MessageID
-	Slab  sets.Slab
-	From  uint64 // number of the first log batch in it
-	Batch []byte // see AppendEvents
+	Msg   herald.MessageID // 0 for direct messages
+	Index uint64           // slab, or delivery number >> 10
+	From  uint64           // number of the first log batch in it
+	Batch []byte           // see AppendEvents
 }
 
 // Fold moves the receipt log up to a batch into chunks and segments, in one
@@ -65,8 +66,11 @@ const ToldState herald.DeliveryState = "told"
 type SetChunk struct {
 	Set  string
 	Slab sets.Slab
-	Upto herald.Pos
-	Bits *sets.Set
+	// Whole is set for a small set, which is one chunk with all its slabs;
+	// Slab is 0 then. See sets.Part.
+	Whole bool
+	Upto  herald.Pos
+	Bits  *sets.Set
 }
 
 // SetChange adds devices to a named set of the app, or removes them.

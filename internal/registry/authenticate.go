@@ -120,10 +120,10 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 	}
 	var dead, raised bool
 	app.Index.View(func(v sets.View) {
-		dead = v.Set(record.DeadSet).Contains(a.Ord) || uint64(a.Ord) >= v.Next()
-		raised = v.Set(RaisedSet).Contains(a.Ord)
+		dead = v.Has(record.DeadSet, a.Ord) || uint64(a.Ord) >= v.Next()
+		raised = v.Has(RaisedSet, a.Ord)
 		for _, p := range herald.Platforms {
-			if v.Set(record.PlatformSet(p)).Contains(a.Ord) {
+			if v.Has(record.PlatformSet(p), a.Ord) {
 				a.Platform = p
 			}
 		}

@@ -73,6 +73,9 @@ func verified(key []byte, s string, length int) (string, bool) {
 // hashSecret is what is stored of a secret. The secrets have at least 142
 // random bits, which no dictionary reaches, so one round of SHA-256 is enough
 // and costs nothing on the hot path.
+// HashSecret is what the record keeps of a master secret.
+func HashSecret(s string) []byte { return hashSecret(s) }
+
 func hashSecret(s string) []byte {
 	h := sha256.Sum256([]byte(s))
 	return h[:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -23,6 +24,10 @@ type RegisterRequest struct {
 	Tags         []herald.Tag  // added to those it has
 	Attributes   []byte
 }
+
+// InstallationHash is what the record keeps of an installation ID; nil for
+// none.
+func InstallationHash(installation string) []byte { return installationHash(installation) }
 
 func installationHash(installation string) []byte {
 	if installation == "" {
@@ -166,19 +171,16 @@ func errTooManyTags() error {
 
 // roomForTag refuses a tag for devices of which one has as many as it may.
 func (a *App) roomForTag(t herald.Tag, add *sets.Set) (err error) {
+	name := record.TagSet(t)
 	a.Index.View(func(v sets.View) {
-		names := v.Names(record.TagSet(""))
-		if len(names) < herald.MaxTagsPerDevice {
-			return // nobody can have that many
-		}
-		fresh := sets.Minus(add, v.Set(record.TagSet(t)))
-		count := make(map[herald.Ordinal]int, fresh.Len())
-		for _, name := range names {
-			for o := range sets.Intersect(fresh, v.Set(name)).All() {
-				if count[o]++; count[o] >= herald.MaxTagsPerDevice {
-					err = errTooManyTags()
-					return
-				}
+		for o := range add.All() {
+			// The bound is enough for nearly everybody, and costs nothing.
+			if v.MaxNames(o) < herald.MaxTagsPerDevice || v.Has(name, o) {
+				continue
+			}
+			if len(v.NamesOf(o, record.TagSet(""))) >= herald.MaxTagsPerDevice {
+				err = errTooManyTags()
+				return
 			}
 		}
 	})
@@ -291,20 +293,53 @@ func (r *Registry) flush(ctx context.Context, key herald.AppKey, app *App) error
 	if err := r.forgetDays(ctx, key, app, now); err != nil {
 		return err
 	}
-	pos, parts := app.Index.Dirty()
+	return r.fold(ctx, key, app)
+}
+
+// foldedAtOnce is how many parts of sets are copied at a time, so that a fold
+// of many does not hold them all.
+const foldedAtOnce = 4096
+
+// fold writes the parts of sets that have changed, and then drops the log that
+// led to them. If that fails in between, the log is still there.
+func (r *Registry) fold(ctx context.Context, key herald.AppKey, app *App) error {
+	upto, parts := app.Index.BeginFold()
 	if len(parts) == 0 {
 		return nil
 	}
-	chunks := make([]record.SetChunk, 0, len(parts))
-	for p, bits := range parts {
-		bits.Optimize()
-		chunks = append(chunks, record.SetChunk{Set: p.Set, Slab: p.Slab, Upto: pos, Bits: bits})
+	late, err := r.foldParts(ctx, key, app.Index, parts)
+	if err == nil && !late {
+		err = r.store.FoldSets(ctx, key, upto, nil)
 	}
-	if err := r.store.FoldSets(ctx, key, pos, chunks); err != nil {
-		return err
+	if err != nil {
+		app.Index.Mark(parts)
 	}
-	app.Index.Clean(pos, parts)
-	return nil
+	return err
+}
+
+func (r *Registry) foldParts(ctx context.Context, key herald.AppKey, x *sets.Index, parts []sets.Part) (late bool, err error) {
+	var empty []sets.Part
+	for some := range slices.Chunk(parts, foldedAtOnce) {
+		pos, bits := x.Bits(some)
+		chunks := make([]record.SetChunk, 0, len(some))
+		for i, p := range some {
+			if bits[i].Empty() {
+				empty = append(empty, p)
+				continue
+			}
+			bits[i].Optimize()
+			chunks = append(chunks, record.SetChunk{Set: p.Set, Slab: p.Slab, Whole: p.Whole, Upto: pos, Bits: bits[i]})
+		}
+		if err := r.store.FoldSets(ctx, key, 0, chunks); err != nil {
+			return false, err
+		}
+	}
+	gone, late := x.Gone(empty)
+	chunks := make([]record.SetChunk, 0, len(gone))
+	for _, p := range gone {
+		chunks = append(chunks, record.SetChunk{Set: p.Set, Slab: p.Slab, Whole: p.Whole})
+	}
+	return late, r.store.FoldSets(ctx, key, 0, chunks)
 }
 
 // writeSeen moves who was seen from memory to the set of the day. Meanwhile
@@ -335,16 +370,19 @@ func (r *Registry) writeSeen(ctx context.Context, key herald.AppKey, app *App, n
 // forgetDays drops the activity sets of days that no tier reaches any more.
 func (r *Registry) forgetDays(ctx context.Context, key herald.AppKey, app *App, now time.Time) error {
 	oldest := record.SeenSet(now.AddDate(0, 0, -maxActiveDays-1))
-	var changes []record.SetChange
-	app.Index.View(func(v sets.View) {
-		for _, name := range v.Names("seen:") {
-			if name < oldest {
-				changes = append(changes, record.SetChange{Set: name, Remove: true, Ords: v.Set(name).Clone()})
-			}
+	var past []string
+	for _, name := range app.Index.NamesAfter("seen:", "", 2*maxActiveDays) {
+		if name < oldest {
+			past = append(past, name)
 		}
-	})
-	if changes == nil {
+	}
+	if past == nil {
 		return nil
+	}
+	var changes []record.SetChange
+	v := app.Index.Snapshot(past)
+	for _, name := range past {
+		changes = append(changes, record.SetChange{Set: name, Remove: true, Ords: v.Set(name)})
 	}
 	_, err := r.store.ChangeSets(ctx, key, changes)
 	return err

@@ -128,12 +128,13 @@ func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
 	var upto herald.Pos
 	err = r.store.SetChunks(ctx, row.Key, func(c record.SetChunk) error {
 		upto = max(upto, c.Upto)
-		app.Index.Load(c.Set, c.Bits)
+		app.Index.Load(sets.Part{Set: c.Set, Slab: c.Slab, Whole: c.Whole}, c.Bits)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	app.Index.Loaded()
 	err = r.store.SetLog(ctx, row.Key, 0, func(e record.SetLogEntry) error {
 		app.Index.Apply(e.Pos, e.NextOrd, e.Changes)
 		return nil
@@ -188,8 +189,10 @@ func (r *Registry) DeadAt(key herald.AppKey, pos herald.Pos) *sets.Set {
 	if app == nil {
 		return sets.New()
 	}
-	var dead *sets.Set
-	app.Index.View(func(v sets.View) { dead = v.Set(record.DeadSet).Clone() })
+	dead := app.Index.Snapshot([]string{record.DeadSet}).Set(record.DeadSet)
+	if dead == nil {
+		return sets.New()
+	}
 	for _, later := range app.RemovedSince(pos) {
 		dead.Remove(later.Ord)
 	}

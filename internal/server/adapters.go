@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -21,6 +19,10 @@ func (d directory) Authenticate(ctx context.Context, token string) (live.Device,
 }
 
 func (d directory) Seen(dev live.Device, _ time.Time) { d.Registry.Seen(dev.App, dev.Ord) }
+
+func (d directory) MayUse(dev live.Device, v herald.TopicVerb, t herald.Topic) error {
+	return d.MayUseTopic(dev.App, dev.ID, v, t)
+}
 
 // backlog is offline as live sees it.
 type backlog struct{ *offline.Backlog }
@@ -43,21 +45,4 @@ func (b backlog) Waiting(ctx context.Context, d live.Device, after herald.Pos, l
 		out[i] = live.Waiting(w)
 	}
 	return out, upto, more, err
-}
-
-// allowOrigin decides about a browser that wants to connect, by the app that
-// its token names. Without a token in the head it may go on: the token in its
-// first frame is no ambient credential either.
-func allowOrigin(r *registry.Registry) func(*http.Request) bool {
-	return func(req *http.Request) bool {
-		token := req.URL.Query().Get("access_token")
-		if bearer, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok {
-			token = bearer
-		}
-		f := strings.Split(token, ".")
-		if len(f) < 2 {
-			return true
-		}
-		return r.AllowedOrigin(herald.AppKey(f[1]), req.Header.Get("Origin"))
-	}
 }

@@ -21,6 +21,7 @@ const (
 	keyFile      = "server.key"
 	lockFile     = "lock"
 	runFile      = "run.json"
+	certsFolder  = "certificates"
 )
 
 // errLocked says that another server runs on the data folder.
@@ -92,6 +93,9 @@ func (f *folder) newKey(path string) error {
 }
 
 func (f *folder) database() string { return filepath.Join(f.path, databaseFile) }
+
+// certificates is where those of a certificate authority are kept.
+func (f *folder) certificates() string { return filepath.Join(f.path, certsFolder) }
 
 func (f *folder) close() error {
 	return errors.Join(removeIfThere(filepath.Join(f.path, runFile)), f.lock.Close())

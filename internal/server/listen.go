@@ -25,6 +25,7 @@ type port struct {
 	key       string // of the configuration
 	address   string // "": none
 	transport live.Server
+	tls       bool
 	listener  net.Listener // nil until it is bound
 }
 
@@ -39,7 +40,16 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.ops, err = s.bind(ctx, s.cfg.Server.Ops, "server.ops"); err != nil {
 		return err
 	}
+	if s.cfg.Server.HTTPS != "" {
+		if s.https, err = s.bind(ctx, s.cfg.Server.HTTPS, "server.https"); err != nil {
+			return err
+		}
+		s.log.InfoContext(ctx, "listening", "transport", "https", "address", s.https.Addr().String())
+	}
 	if err := s.bindPorts(ctx); err != nil {
+		return err
+	}
+	if err := s.openCerts(); err != nil {
 		return err
 	}
 	s.url = s.cfg.Server.PublicURL
@@ -57,7 +67,7 @@ func (s *Server) bindPorts(ctx context.Context) error {
 	_, anyPort := strings.CutSuffix(s.cfg.Server.HTTP, ":0")
 	for _, d := range ports(config.Default().Server) {
 		for i := range s.ports {
-			if p := &s.ports[i]; anyPort && p.key == d.key && p.address == d.address {
+			if p := &s.ports[i]; anyPort && d.address != "" && p.key == d.key && p.address == d.address {
 				host, _, _ := net.SplitHostPort(d.address)
 				p.address = net.JoinHostPort(host, "0")
 			}
@@ -84,6 +94,11 @@ func (s *Server) mayListen() error {
 	}
 	if err := onLoopback("server.http", s.cfg.Server.HTTP); err != nil {
 		return err
+	}
+	if s.cfg.Server.HTTPS != "" {
+		if err := onLoopback("server.https", s.cfg.Server.HTTPS); err != nil {
+			return err
+		}
 	}
 	for _, p := range s.ports {
 		if p.address != "" {
@@ -172,7 +187,11 @@ func shutdown(ctx context.Context, srv *http.Server) error {
 func (s *Server) servers() (web, ops *http.Server) {
 	web = &http.Server{
 		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: quietLog(s.log),
+		MaxHeaderBytes: 16 << 10, ErrorLog: quietLog(s.log), Protocols: protocols(),
+	}
+	if s.certs != nil {
+		web.Handler = s.certs.Challenge(web.Handler)
+		web.TLSConfig = s.certs.TLS("h2", "http/1.1")
 	}
 	ops = &http.Server{
 		Handler: s.opsRoutes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,

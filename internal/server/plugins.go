@@ -39,11 +39,16 @@ type prober interface {
 func openStore(ctx context.Context, c sqlite.Config) (recordStore, error) { return sqlite.Open(ctx, c) }
 
 // transports lists the transports that are reached by HTTP.
-func transports() []live.Endpoint {
-	return []live.Endpoint{websocket.New(websocket.Config{}), sse.New(sse.Config{}), stream.New(stream.Config{}), poll.New(poll.Config{})}
+func transports(c config.Live) []live.Endpoint {
+	ws := websocket.New(websocket.Config{NoCompression: !c.Compression})
+	return []live.Endpoint{ws, sse.New(sse.Config{}), stream.New(stream.Config{}), poll.New(poll.Config{})}
 }
 
 // ports lists the transports with a port of their own.
 func ports(c config.Server) []port {
-	return []port{{key: "server.tcp", address: c.TCP, transport: tcp.New()}}
+	raw := tcp.New() // one for both, so that a frame is encoded once
+	return []port{
+		{key: "server.tcp", address: c.TCP, transport: raw},
+		{key: "server.tcp_tls", address: c.TCPTLS, transport: raw, tls: true},
+	}
 }

@@ -17,7 +17,7 @@ import (
 func TestRawTCP(t *testing.T) {
 	n := startNode(t, t.TempDir())
 	d := n.register(api.RegisterRequest{})
-	conn, err := net.Dial("tcp", n.srv.ports[0].listener.Addr().String())
+	conn, err := net.Dial("tcp", n.srv.TCP())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func openWith(t *testing.T, change func(*config.Server)) (*Server, error) {
 
 func TestRawTCPPort(t *testing.T) {
 	s, err := openWith(t, func(c *config.Server) { c.TCP = "" })
-	if err != nil || s.ports[0].listener != nil {
+	if err != nil || s.ports[0].listener != nil || s.TCP() != "" {
 		t.Errorf("an empty server.tcp does not switch it off: %v", err)
 	}
 	if _, err := openWith(t, func(c *config.Server) { c.TCP = "0.0.0.0:0" }); herald.CodeOf(err) != herald.CodeForbidden {

@@ -14,6 +14,9 @@ import (
 	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/dispatch"
+	"github.com/herald-push/herald/internal/edge"
+	"github.com/herald-push/herald/internal/edge/certs"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/receipt"
@@ -41,7 +44,10 @@ type Server struct {
 	metrics    *telemetry.Metrics
 	health     *health
 
+	proxies   edge.Proxies
+	certs     *certs.Source // nil without TLS
 	http, ops net.Listener
+	https     net.Listener // nil if there is none
 	ports     []port
 	url       string
 	token     string // of the administration on the operations port
@@ -61,6 +67,9 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, er
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: log, folder: f, ports: ports(cfg.Server)}
+	if err := s.parseProxies(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -73,7 +82,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, er
 // build makes the stages, from right to left.
 func (s *Server) build(ctx context.Context) (err error) {
 	s.store, err = openStore(ctx, sqlite.Config{
-		Path: s.folder.database(), Log: s.log,
+		Path: s.folder.database(), Log: s.log, Now: faults.Now,
 		// The store tells of commits before the stages behind these exist.
 		OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 			if s.registry != nil {
@@ -89,26 +98,31 @@ func (s *Server) build(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.registry = registry.New(registry.Config{Store: s.store, ServerKey: s.folder.key, Log: s.log})
+	if faults.Planted("leaks_secret") {
+		s.log.InfoContext(ctx, "opened", "key", s.folder.key)
+	}
+	s.registry = registry.New(registry.Config{Store: s.store, ServerKey: s.folder.key, Log: s.log, Now: faults.Now})
 	if err := s.registry.Load(ctx); err != nil {
 		return err
 	}
 	s.ledger = receipt.New(receipt.Config{
-		Store: s.store, Messages: s.store, DeadAt: s.registry.DeadAt, Log: s.log,
+		Store: s.store, Messages: s.store, DeadAt: s.registry.DeadAt, Log: s.log, Now: faults.Now,
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
 	})
-	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry})
+	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry, Now: faults.Now})
 	s.hub = live.NewHub(live.Options{
 		Directory: directory{s.registry}, Backlog: backlog{s.backlog}, Receipts: s.ledger, Log: s.log,
 		Heartbeat: s.cfg.Live.Heartbeat, Timeout: s.cfg.Live.Timeout, SessionQueue: s.cfg.Live.SessionQueue,
 		QueueMemory: s.cfg.Live.QueueMemory, MaxConnections: connections(s.cfg.Live.Connections),
-		AllowOrigin: allowOrigin(s.registry),
+		AllowOrigin: s.allowOrigin, AllowApp: s.allowApp,
+		Address: s.proxies.Client, AddressConnections: s.cfg.Limits.AddressConnections, PollRate: s.cfg.Limits.DeviceRate,
+		PublishRate: s.cfg.Limits.PublishRate,
 	})
 	s.metrics = telemetry.New(version.Version(), s.hub.Sessions)
-	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online})
+	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online, Subscribers: s.hub.Subscribers, Now: faults.Now})
 	d, err := dispatch.New(ctx, dispatch.Config{
 		Store: s.store, Ledger: s.ledger, Registry: s.registry, Outlets: []dispatch.Outlet{s.hub},
-		Evaluate: api.Evaluate(s.evaluator), GroupLimit: s.cfg.Limits.GroupMessages, Node: s.cfg.Node, Log: s.log,
+		Evaluate: api.Evaluate(s.evaluator), GroupLimit: s.cfg.Limits.GroupMessages, Node: s.cfg.Node, Log: s.log, Now: faults.Now,
 	})
 	if err != nil {
 		return err
@@ -116,7 +130,7 @@ func (s *Server) build(ctx context.Context) (err error) {
 	s.dispatcher.Store(d)
 	s.service = api.New(api.Config{
 		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog,
-		Presence: s.hub, Messages: s.store, Log: s.log,
+		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Log: s.log, Now: faults.Now,
 	})
 	s.health = newHealth(s.store.Probe, s.metrics.Ready)
 	return d.Start(ctx)
@@ -144,12 +158,18 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { s.keepHouse(hubCtx) })
 
 	web, ops := s.servers()
-	failed := make(chan error, 2+len(s.ports))
-	wg.Go(func() { failed <- serve(web, s.http) })
+	failed := make(chan error, 3+len(s.ports))
+	wg.Go(func() { failed <- serve(web, s.behind(s.http)) })
+	if s.certs != nil {
+		wg.Go(func() { s.certs.Run(hubCtx) })
+	}
+	if s.https != nil {
+		wg.Go(func() { failed <- serveTLS(web, s.behind(s.https)) })
+	}
 	wg.Go(func() { failed <- serve(ops, s.ops) })
 	for _, p := range s.ports {
 		if p.listener != nil { // until the hub is drained, so that who comes is told
-			wg.Go(func() { failed <- live.Serve(hubCtx, p.listener, s.hub, p.transport) })
+			wg.Go(func() { failed <- live.Serve(hubCtx, s.wrap(p), s.hub, p.transport) })
 		}
 	}
 
@@ -205,7 +225,7 @@ func (s *Server) Close() error {
 func (s *Server) close(ctx context.Context) error {
 	s.closeOnce.Do(func() {
 		var errs []error
-		listeners := []net.Listener{s.http, s.ops}
+		listeners := []net.Listener{s.http, s.ops, s.https}
 		for _, p := range s.ports {
 			listeners = append(listeners, p.listener)
 		}
@@ -215,6 +235,9 @@ func (s *Server) close(ctx context.Context) error {
 					errs = append(errs, err)
 				}
 			}
+		}
+		if s.certs != nil {
+			s.certs.Close()
 		}
 		if d := s.dispatcher.Load(); d != nil {
 			d.Close()

@@ -1,8 +1,6 @@
 package sets
 
 import (
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/herald-push/herald"
@@ -18,35 +16,112 @@ type Change struct {
 // Index holds the named sets of one app, as they are at one position of its
 // log. It is safe for use by several goroutines; a reader sees all changes of
 // a position or none.
+//
+// Small sets are lists, because a bitmap of ten members takes more than ten
+// times their size. The tiny ones among them, of which there may be a million,
+// are found by device through blocks of 64 ordinals: a block lists the sets
+// with a member in it. All others are few enough to be asked one by one.
 type Index struct {
-	mu    sync.RWMutex
-	named map[string]*Set
-	next  uint64     // devices exist at the ordinals [0, next)
-	pos   herald.Pos // what has been applied
-	dirty map[Part]struct{}
+	mu     sync.RWMutex
+	number map[string]uint32   // by name
+	all    []*named            // by number; nil where a number is free
+	free   []uint32            // numbers
+	wide   map[uint32]struct{} // numbers of the sets that are not tracked
+	pages  []*page             // by slab: numbers of tracked sets, by block
+	next   uint64              // devices exist at the ordinals [0, next)
+	pos    herald.Pos          // what has been applied
+	dirty  map[Part]struct{}
 }
 
-// Part names one slab of one set.
-type Part struct {
-	Set  string
-	Slab Slab
-}
+// blockBits is how many of the lower bits of an ordinal stay within a block.
+const blockBits = 6
+
+// page holds the blocks of one slab.
+type page [SlabSize >> blockBits][]uint32
 
 // NewIndex makes an index that stands at a position, with room for the devices
 // [0, next).
 func NewIndex(pos herald.Pos, next uint64) *Index {
-	return &Index{named: map[string]*Set{}, dirty: map[Part]struct{}{}, next: next, pos: pos}
+	return &Index{
+		number: map[string]uint32{}, wide: map[uint32]struct{}{}, dirty: map[Part]struct{}{}, next: next, pos: pos,
+	}
 }
 
-// Load puts a stored slab in, without marking it as changed.
-func (x *Index) Load(set string, bits *Set) {
+// Load puts a stored part in, which becomes the index's own. Call Loaded after
+// the last one.
+func (x *Index) Load(p Part, bits *Set) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if s := x.named[set]; s != nil {
-		s.Or(bits)
-	} else {
-		x.named[set] = bits.Clone()
+	n := x.find(p.Set)
+	switch {
+	case bits.Empty():
+	case n == nil && p.Whole && bits.Len() < smallSet:
+		n = &named{name: p.Set, list: bits.numbers()}
+		if number := x.put(n); len(n.list) < tinySet {
+			n.tracked = true // Loaded makes the blocks lead to it
+			delete(x.wide, number)
+		}
+	case n == nil:
+		x.put(&named{name: p.Set, bits: bits})
+		x.mixed(p)
+	default:
+		// A crash has come between the parts of one form and those of another.
+		// What they hold in excess is put right by the log, which is still
+		// there.
+		if n.bits == nil {
+			x.untrack(x.number[p.Set], n)
+			n.bits, n.list = ofList(n.list), nil
+			x.mixed(Part{Set: p.Set, Whole: true})
+		}
+		x.mixed(p)
+		n.bits.Or(bits)
 	}
+}
+
+// mixed marks the part of a small set under a set that is loaded as a large
+// one.
+func (x *Index) mixed(p Part) {
+	if p.Whole {
+		x.dirty[p] = struct{}{}
+	}
+}
+
+// Loaded ends loading. Sets that were stored in another form than they have
+// now are written with the next fold.
+func (x *Index) Loaded() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for number, n := range x.all {
+		if n == nil {
+			continue
+		}
+		if _, mixed := x.dirty[Part{Set: n.name, Whole: true}]; mixed && n.bits != nil {
+			x.markSlabs(n)
+		}
+		x.reform(uint32(number), n)
+	}
+	x.buildBlocks()
+}
+
+func (x *Index) find(name string) *named {
+	if number, ok := x.number[name]; ok {
+		return x.all[number]
+	}
+	return nil
+}
+
+// put takes in a set that is not there yet; it is not tracked at first.
+func (x *Index) put(n *named) uint32 {
+	number := uint32(len(x.all))
+	if last := len(x.free) - 1; last >= 0 {
+		number, x.free = x.free[last], x.free[:last]
+		x.all[number] = n
+	} else {
+		x.all = append(x.all, n)
+	}
+	x.number[n.name] = number
+	x.wide[number] = struct{}{}
+	return number
 }
 
 // Apply moves the index to a position, by what that position changed. A log
@@ -55,95 +130,89 @@ func (x *Index) Apply(pos herald.Pos, next uint64, changes []Change) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, c := range changes {
-		s := x.named[c.Set]
-		if c.Ords.Empty() {
-			continue // a set of nobody has no name
-		}
-		if c.Remove {
-			if s == nil {
-				continue
-			}
-			s.AndNot(c.Ords)
-			if s.Empty() {
-				delete(x.named, c.Set)
-			}
-		} else if s == nil {
-			x.named[c.Set] = c.Ords.Clone()
-		} else {
-			s.Or(c.Ords)
-		}
-		for slab := range c.Ords.Slabs() {
-			x.dirty[Part{c.Set, slab}] = struct{}{}
+		if !c.Ords.Empty() { // a set of nobody has no name
+			x.change(c)
 		}
 	}
 	x.next = max(x.next, next)
 	x.pos = max(x.pos, pos)
 }
 
-// View calls f with the index standing still. f must not keep what it is
-// given, nor change it.
-func (x *Index) View(f func(View)) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	f(View{x})
-}
-
-// Dirty lists the slabs that changed since the last Clean, with copies of
-// their bits, and the position that they are true for.
-func (x *Index) Dirty() (pos herald.Pos, parts map[Part]*Set) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	parts = make(map[Part]*Set, len(x.dirty))
-	for p := range x.dirty {
-		parts[p] = x.named[p.Set].Slab(p.Slab)
+func (x *Index) change(c Change) {
+	number, known := x.number[c.Set]
+	switch {
+	case !known && c.Remove:
+		return
+	case !known:
+		number = x.put(&named{name: c.Set})
 	}
-	return x.pos, parts
+	n := x.all[number]
+	if n.bits != nil {
+		if c.Remove {
+			n.bits.AndNot(c.Ords)
+		} else {
+			n.bits.Or(c.Ords)
+		}
+		for slab := range c.Ords.Slabs() {
+			x.dirty[Part{Set: c.Set, Slab: slab}] = struct{}{}
+		}
+	} else {
+		x.changeList(number, n, c)
+	}
+	x.reform(number, n)
 }
 
-// Clean forgets that slabs changed, once they are stored as Dirty gave them.
-// Those that changed again meanwhile stay marked if pos is behind the index.
-func (x *Index) Clean(pos herald.Pos, parts map[Part]*Set) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for p, stored := range parts {
-		if pos == x.pos || Equal(stored, x.named[p.Set].Slab(p.Slab)) {
-			delete(x.dirty, p)
+func (x *Index) changeList(number uint32, n *named, c Change) {
+	x.dirty[Part{Set: c.Set, Whole: true}] = struct{}{}
+	if !c.Remove && int64(len(n.list))+c.Ords.Len() >= smallSet {
+		x.untrack(number, n)
+		n.bits, n.list = Union(ofList(n.list), c.Ords), nil
+		x.markSlabs(n)
+		return
+	}
+	old := n.list
+	if c.Remove {
+		n.list = withoutList(old, c.Ords.numbers())
+	} else {
+		n.list = mergeLists(old, c.Ords.numbers())
+	}
+	if !n.tracked {
+		return
+	}
+	for o := range c.Ords.All() {
+		if c.Remove {
+			x.leave(number, n, uint32(o))
+		} else {
+			x.enter(number, uint32(o))
 		}
 	}
 }
 
-// View is an index standing still.
-type View struct{ x *Index }
-
-// Pos is the position that the view is true for.
-func (v View) Pos() herald.Pos { return v.x.pos }
-
-// Next is the number of ordinals given out: devices are [0, Next).
-func (v View) Next() uint64 { return v.x.next }
-
-// Set gives a named set; nil, which is empty, if there is none.
-func (v View) Set(name string) *Set { return v.x.named[name] }
-
-// Names lists the sets whose names begin with a prefix, sorted.
-func (v View) Names(prefix string) []string {
-	var out []string
-	for name := range v.x.named {
-		if strings.HasPrefix(name, prefix) {
-			out = append(out, name)
-		}
+func (x *Index) markSlabs(n *named) {
+	for slab := range n.bits.Slabs() {
+		x.dirty[Part{Set: n.name, Slab: slab}] = struct{}{}
 	}
-	slices.Sort(out)
-	return out
 }
 
-// NamesOf lists the sets with a prefix that hold an ordinal, sorted.
-func (v View) NamesOf(o herald.Ordinal, prefix string) []string {
-	var out []string
-	for name, s := range v.x.named {
-		if strings.HasPrefix(name, prefix) && s.Contains(o) {
-			out = append(out, name)
-		}
+// reform gives a set the form that its size asks for.
+func (x *Index) reform(number uint32, n *named) {
+	size := n.len()
+	if n.bits != nil && size < smallSet/2 {
+		// The parts that it had are to be deleted.
+		x.markSlabs(n)
+		x.dirty[Part{Set: n.name, Whole: true}] = struct{}{}
+		n.list, n.bits = n.bits.numbers(), nil
 	}
-	slices.Sort(out)
-	return out
+	switch {
+	case size == 0:
+		x.untrack(number, n)
+		delete(x.wide, number)
+		delete(x.number, n.name)
+		x.all[number] = nil
+		x.free = append(x.free, number)
+	case n.tracked && size >= tinySet:
+		x.untrack(number, n)
+	case !n.tracked && n.bits == nil && size < tinySet/2:
+		x.track(number, n)
+	}
 }

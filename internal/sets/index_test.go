@@ -2,6 +2,7 @@ package sets_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -24,22 +25,28 @@ type entry struct {
 	changes []sets.Change
 }
 
-func (r *stored) fold(upto herald.Pos, parts map[sets.Part]*sets.Set) {
-	for p, bits := range parts {
-		if bits.Empty() {
-			delete(r.chunks, p)
+// store writes parts as an index gives them, and tells those that are empty.
+func (r *stored) store(parts []sets.Part, bits []*sets.Set) (empty []sets.Part) {
+	for i, p := range parts {
+		if bits[i].Empty() {
+			empty = append(empty, p)
 		} else {
-			r.chunks[p] = bits.Clone()
+			r.chunks[p] = bits[i]
 		}
 	}
+	return empty
+}
+
+func (r *stored) drop(upto herald.Pos) {
 	r.log = slices.DeleteFunc(slices.Clone(r.log), func(e entry) bool { return e.pos <= upto })
 }
 
 func (r *stored) load(pos herald.Pos, next uint64) *sets.Index {
 	x := sets.NewIndex(0, next)
 	for p, bits := range r.chunks {
-		x.Load(p.Set, bits)
+		x.Load(p, bits.Clone())
 	}
+	x.Loaded()
 	for _, e := range r.log {
 		x.Apply(e.pos, e.next, e.changes)
 	}
@@ -68,18 +75,11 @@ func (m model) apply(changes []sets.Change) {
 }
 
 func (m model) check(t *rapid.T, x *sets.Index, pos herald.Pos, next uint64) {
+	var names []string
 	x.View(func(v sets.View) {
-		var names []string
 		for name, want := range m {
 			names = append(names, name)
-			if got := v.Set(name); got.Len() != int64(len(want)) {
-				t.Fatalf("%s has %v, want %v", name, got.Ordinals(), want)
-			}
-			for o := range want {
-				if !v.Set(name).Contains(o) {
-					t.Fatalf("%s lacks %d", name, o)
-				}
-			}
+			equal(t, name, v.Set(name), want)
 		}
 		slices.Sort(names)
 		if got := v.Names(""); !slices.Equal(got, names) {
@@ -88,16 +88,75 @@ func (m model) check(t *rapid.T, x *sets.Index, pos herald.Pos, next uint64) {
 		if v.Pos() != pos || v.Next() != next {
 			t.Fatalf("at %d with %d devices, want %d with %d", v.Pos(), v.Next(), pos, next)
 		}
+		for _, o := range []herald.Ordinal{0, 1, 2, 64, 70000, 1<<32 - 1} {
+			var in []string
+			for _, name := range names {
+				if m[name][o] {
+					in = append(in, name)
+				}
+				if got := v.Has(name, o); got != m[name][o] {
+					t.Fatalf("Has(%s, %d) is %v", name, o, got)
+				}
+			}
+			if got := v.NamesOf(o, ""); !slices.Equal(got, in) || v.MaxNames(o) < len(in) {
+				t.Fatalf("%d is in %v of at most %d, want %v", o, got, v.MaxNames(o), in)
+			}
+		}
 	})
+	if got := x.NamesAfter("", "", 100); !slices.Equal(got, names) {
+		t.Fatalf("sets %v, want %v", got, names)
+	}
 }
 
-// TestIndexFoldAndReload: however changes, folds (with changes between Dirty
-// and Clean, or given up half-way) and restarts follow each other, the index is
-// what the changes make.
+func equal(t *rapid.T, name string, got *sets.Set, want map[herald.Ordinal]bool) {
+	if got.Len() != int64(len(want)) {
+		t.Fatalf("%s has %d members, want %d", name, got.Len(), len(want))
+	}
+	for o := range got.All() {
+		if !want[o] {
+			t.Fatalf("%s has %d", name, o)
+		}
+	}
+}
+
+// some draws a few ordinals, or so many that a set changes its form: the
+// numbers are about where a list becomes a bitmap and where a set ceases to be
+// tracked by its members.
+func some() *rapid.Generator[*sets.Set] {
+	few := rapid.Custom(func(t *rapid.T) *sets.Set { return sets.New(rapid.SliceOfN(ordinal(), 0, 3).Draw(t, "few")...) })
+	many := rapid.Custom(func(t *rapid.T) *sets.Set {
+		s := sets.New()
+		first, stride := rapid.Uint32Range(0, 3).Draw(t, "first"), rapid.SampledFrom([]uint32{1, 64, 1000}).Draw(t, "stride")
+		for i := range rapid.SampledFrom([]uint32{60, 70, 127, 128, 500, 520, 1023, 1024, 1100}).Draw(t, "n") {
+			s.Add(herald.Ordinal(first + i*stride))
+		}
+		return s
+	})
+	return rapid.OneOf(few, many)
+}
+
+// kept is a snapshot, and what the model was when it was taken.
+type kept struct {
+	s    sets.Snapshot
+	want model
+}
+
+func (m model) clone() model {
+	out := model{}
+	for name, set := range m {
+		out[name] = maps.Clone(set)
+	}
+	return out
+}
+
+// TestIndexFoldAndReload: however changes, folds (with changes meanwhile, or
+// given up half-way) and restarts follow each other, the index is what the
+// changes make, and each snapshot is what it was.
 func TestIndexFoldAndReload(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rec := &stored{chunks: map[sets.Part]*sets.Set{}}
 		x, want := sets.NewIndex(0, 0), model{}
+		var snapshots []kept
 		pos, next := herald.Pos(0), uint64(0)
 		change := func(t *rapid.T) {
 			pos += herald.Pos(rapid.IntRange(1, 3).Draw(t, "step"))
@@ -107,35 +166,69 @@ func TestIndexFoldAndReload(t *testing.T) {
 				changes = append(changes, sets.Change{
 					Set:    rapid.SampledFrom([]string{"tag:a", "tag:b", "dead"}).Draw(t, "set"),
 					Remove: rapid.Bool().Draw(t, "remove"),
-					Ords:   sets.New(rapid.SliceOfN(ordinal(), 0, 3).Draw(t, "ords")...),
+					Ords:   some().Draw(t, "ords"),
 				})
 			}
 			rec.log = append(rec.log, entry{pos, next, changes})
 			x.Apply(pos, next, changes)
 			want.apply(changes)
 		}
+		changes := func(t *rapid.T) {
+			for range rapid.IntRange(0, 2).Draw(t, "meanwhile") {
+				change(t)
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"change": change,
 			"fold": func(t *rapid.T) {
-				at, parts := x.Dirty()
-				for range rapid.IntRange(0, 2).Draw(t, "before") {
-					change(t)
+				upto, parts := x.BeginFold()
+				half := rapid.IntRange(0, len(parts)).Draw(t, "half")
+				changes(t)
+				var empty []sets.Part
+				lost := func() bool {
+					if !rapid.Bool().Draw(t, "fails") {
+						return false
+					}
+					if rapid.Bool().Draw(t, "dies") {
+						x = rec.load(pos, next)
+					} else {
+						x.Mark(parts)
+					}
+					return true
 				}
-				rec.fold(at, parts)
-				for range rapid.IntRange(0, 2).Draw(t, "after") {
-					change(t)
+				for _, some := range [][]sets.Part{parts[:half], parts[half:]} {
+					at, bits := x.Bits(some)
+					if at != pos {
+						t.Fatalf("bits at %d, want %d", at, pos)
+					}
+					changes(t)
+					empty = append(empty, rec.store(some, bits)...)
+					if lost() {
+						return
+					}
+					changes(t)
 				}
-				if rapid.Bool().Draw(t, "clean") {
-					x.Clean(at, parts)
-				} else {
-					x = rec.load(pos, next)
+				gone, late := x.Gone(empty)
+				changes(t)
+				for _, p := range gone {
+					delete(rec.chunks, p)
+				}
+				if !lost() && !late {
+					rec.drop(upto)
 				}
 			},
-			"fold lost": func(*rapid.T) { x.Dirty() },
-			"reload":    func(*rapid.T) { x = rec.load(pos, next) },
+			"reload": func(*rapid.T) { x = rec.load(pos, next) },
+			"snapshot": func(*rapid.T) {
+				snapshots = append(snapshots, kept{x.Snapshot([]string{"tag:a", "dead", "none"}), want.clone()})
+			},
 			"": func(t *rapid.T) {
 				want.check(t, x, pos, next)
 				want.check(t, rec.load(pos, next), pos, next)
+				for _, k := range snapshots {
+					equal(t, "tag:a", k.s.Set("tag:a"), k.want["tag:a"])
+					equal(t, "dead", k.s.Set("dead"), k.want["dead"])
+					equal(t, "none", k.s.Set("none"), nil)
+				}
 			},
 		})
 	})
@@ -160,36 +253,110 @@ func TestIndexLogTwice(t *testing.T) {
 	})
 }
 
-func TestDirty(t *testing.T) {
+// TestFold: what changed is given once, in the form that the set has then.
+func TestFold(t *testing.T) {
 	x := sets.NewIndex(3, 10)
-	x.Load("tag:a", sets.New(1, 70000))
-	x.Load("tag:b", sets.New(4))
-	if pos, parts := x.Dirty(); pos != 3 || len(parts) != 0 {
-		t.Fatalf("after Load %d parts changed, at %d", len(parts), pos)
+	large := sets.Range(2000)
+	large.Add(70000)
+	for p, bits := range sets.Parts("tag:a", large) {
+		x.Load(p, bits)
 	}
-	x.Apply(4, 10, []sets.Change{{Set: "tag:a", Ords: sets.New(2)}, {Set: "tag:b", Remove: true, Ords: sets.New(3)}})
-	pos, parts := x.Dirty()
-	if pos != 4 || !sets.Equal(parts[sets.Part{Set: "tag:a", Slab: 0}], sets.New(1, 2)) {
-		t.Fatalf("at %d: %v", pos, parts)
+	for p, bits := range sets.Parts("tag:b", sets.New(4, 70000)) {
+		x.Load(p, bits)
 	}
-	if _, ok := parts[sets.Part{Set: "tag:a", Slab: 1}]; ok {
-		t.Error("a slab that did not change is listed")
+	x.Loaded()
+	if upto, parts := x.BeginFold(); upto != 3 || len(parts) != 0 {
+		t.Fatalf("after loading %v changed, at %d", parts, upto)
 	}
-	parts[sets.Part{Set: "tag:a", Slab: 0}].Add(9) // a copy
-	_, parts = x.Dirty()
+	a0, a1, b := sets.Part{Set: "tag:a"}, sets.Part{Set: "tag:a", Slab: 1}, sets.Part{Set: "tag:b", Whole: true}
+	fold := func(upto herald.Pos, want map[sets.Part]*sets.Set) {
+		t.Helper()
+		got, parts := x.BeginFold()
+		at, bits := x.Bits(parts)
+		if got != upto || at != upto || len(parts) != len(want) {
+			t.Fatalf("%v at %d and %d, want %d parts at %d", parts, got, at, len(want), upto)
+		}
+		for i, p := range parts {
+			if w, ok := want[p]; !ok || !sets.Equal(bits[i], w) {
+				t.Errorf("%v has %d members, want %d", p, bits[i].Len(), w.Len())
+			}
+			bits[i].Add(99999) // a copy
+		}
+	}
+	x.Apply(4, 10, []sets.Change{{Set: "tag:a", Ords: sets.New(2000)}, {Set: "tag:b", Remove: true, Ords: sets.New(70000)}})
+	fold(4, map[sets.Part]*sets.Set{a0: sets.Range(2001), b: sets.New(4)})
+	fold(4, nil)
+	x.Mark([]sets.Part{b})
+	fold(4, map[sets.Part]*sets.Set{b: sets.New(4)})
 
-	// Between Dirty and Clean one slab changes for good, another to and fro.
-	x.Apply(5, 10, []sets.Change{{Set: "tag:a", Ords: sets.New(5)}})
-	x.Apply(6, 10, []sets.Change{{Set: "tag:b", Ords: sets.New(3)}})
-	x.Apply(7, 10, []sets.Change{{Set: "tag:b", Remove: true, Ords: sets.New(3)}})
-	x.Clean(4, parts)
-	pos, parts = x.Dirty()
-	if pos != 7 || len(parts) != 1 || !sets.Equal(parts[sets.Part{Set: "tag:a", Slab: 0}], sets.New(1, 2, 5)) {
-		t.Fatalf("after Clean, at %d: %v", pos, parts)
+	x.Apply(5, 10, []sets.Change{{Set: "tag:a", Remove: true, Ords: sets.Range(1995)}})
+	fold(5, map[sets.Part]*sets.Set{a0: nil, a1: nil, {Set: "tag:a", Whole: true}: sets.New(1995, 1996, 1997, 1998, 1999, 2000, 70000)})
+	x.Apply(6, 10, []sets.Change{{Set: "tag:a", Ords: sets.Range(2000)}})
+	all := sets.Range(2001)
+	fold(6, map[sets.Part]*sets.Set{a0: all, a1: sets.New(70000), {Set: "tag:a", Whole: true}: nil})
+	x.Apply(7, 10, []sets.Change{{Set: "tag:b", Remove: true, Ords: sets.New(4)}})
+	fold(7, map[sets.Part]*sets.Set{b: nil})
+}
+
+// TestLoadOtherForms: small sets that were stored slab by slab get the form of
+// today, and so does what a crash has left in both forms.
+func TestLoadOtherForms(t *testing.T) {
+	x := sets.NewIndex(0, 10)
+	x.Load(sets.Part{Set: "small"}, sets.New(1))
+	x.Load(sets.Part{Set: "small", Slab: 1}, sets.New(70000))
+	x.Load(sets.Part{Set: "both", Whole: true}, sets.New(1))
+	x.Load(sets.Part{Set: "both"}, sets.New(2))
+	x.Load(sets.Part{Set: "other"}, sets.New(2))
+	x.Load(sets.Part{Set: "other", Whole: true}, sets.New(1))
+	x.Load(sets.Part{Set: "nobody", Whole: true}, sets.New())
+	x.Loaded()
+	want := map[sets.Part]*sets.Set{
+		{Set: "small"}: nil, {Set: "small", Slab: 1}: nil, {Set: "small", Whole: true}: sets.New(1, 70000),
+		{Set: "both"}: nil, {Set: "both", Whole: true}: sets.New(1, 2),
+		{Set: "other"}: nil, {Set: "other", Whole: true}: sets.New(1, 2),
 	}
-	x.Clean(7, parts)
-	if _, parts = x.Dirty(); len(parts) != 0 {
-		t.Errorf("%v is still marked", parts)
+	_, parts := x.BeginFold()
+	_, bits := x.Bits(parts)
+	if len(parts) != len(want) {
+		t.Errorf("%v are to be written, want %d parts", parts, len(want))
+	}
+	for i, p := range parts {
+		if w, ok := want[p]; !ok || !sets.Equal(w, bits[i]) {
+			t.Errorf("%v has %v, want %v", p, bits[i].Ordinals(), w.Ordinals())
+		}
+	}
+	x.View(func(v sets.View) {
+		if got := v.NamesOf(1, ""); !slices.Equal(got, []string{"both", "other", "small"}) {
+			t.Errorf("1 is in %v", got)
+		}
+	})
+}
+
+func TestNamesAfter(t *testing.T) {
+	x := sets.NewIndex(0, 10)
+	var want []string
+	for i := range 40_000 { // more than are looked at in one go
+		name := fmt.Sprintf("tag:%05d", i*7919%40_000)
+		want = append(want, name)
+		x.Apply(herald.Pos(i+1), 10, []sets.Change{{Set: name, Ords: sets.New(herald.Ordinal(i))}, {Set: fmt.Sprintf("x%d", i%7), Ords: sets.New(1)}})
+	}
+	slices.Sort(want)
+	for _, tt := range []struct {
+		prefix, after string
+		limit         int
+		want          []string
+	}{
+		{"tag:", "", 50, want[:50]},
+		{"tag:", "tag:00049", 3, want[50:53]},
+		{"tag:0001", "", 100, want[10:20]},
+		{"tag:0001", "tag:00018", 100, want[19:20]},
+		{"tag:", "tag:39999", 5, nil},
+		{"nothing", "", 5, nil},
+		{"x", "", 2, []string{"x0", "x1"}},
+	} {
+		if got := x.NamesAfter(tt.prefix, tt.after, tt.limit); !slices.Equal(got, tt.want) {
+			t.Errorf("%d of %q after %q: %v, want %v", tt.limit, tt.prefix, tt.after, got, tt.want)
+		}
 	}
 }
 
@@ -232,13 +399,19 @@ func TestApplyKeepsItsOwn(t *testing.T) {
 	x := sets.NewIndex(0, 10)
 	ords := sets.New(1)
 	x.Apply(1, 10, []sets.Change{{Set: "a", Ords: ords}})
-	x.Load("b", ords)
+	large := sets.Range(5000)
+	x.Apply(2, 10, []sets.Change{{Set: "b", Ords: large}})
 	ords.Add(2)
+	large.Add(6000)
 	x.View(func(v sets.View) {
-		if v.Set("a").Len() != 1 || v.Set("b").Len() != 1 {
+		if v.Set("a").Len() != 1 || v.Set("b").Len() != 5000 {
 			t.Error("the caller's set is the index's set")
 		}
 	})
+	x.Apply(3, 10, []sets.Change{{Set: "b", Ords: sets.New(7000)}})
+	if large.Len() != 5001 {
+		t.Error("a change went to the caller's set")
+	}
 }
 
 // TestIndexConcurrently: a reader sees all changes of a position or none.
@@ -248,7 +421,7 @@ func TestIndexConcurrently(t *testing.T) {
 	done := make(chan struct{})
 	wg.Go(func() {
 		defer close(done)
-		for i := range herald.Ordinal(500) {
+		for i := range herald.Ordinal(3000) {
 			o := sets.New(i)
 			x.Apply(herald.Pos(i+1), uint64(i)+1, []sets.Change{{Set: "a", Ords: o}, {Set: "b", Ords: o}})
 		}
@@ -261,8 +434,12 @@ func TestIndexConcurrently(t *testing.T) {
 						panic(fmt.Sprintf("a has %d, there are %d devices at %d", n, v.Next(), v.Pos()))
 					}
 				})
-				pos, parts := x.Dirty()
-				x.Clean(pos, parts)
+				s := x.Snapshot([]string{"a", "b"})
+				if n := uint64(s.Set("a").Len()); n != s.Next || n != uint64(s.Pos) || !sets.Equal(s.Set("a"), s.Set("b").Clone()) {
+					panic(fmt.Sprintf("a has %d, there were %d devices at %d", n, s.Next, s.Pos))
+				}
+				_, parts := x.BeginFold()
+				x.Bits(parts)
 				select {
 				case <-done:
 					return

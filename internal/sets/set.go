@@ -45,6 +45,18 @@ func Range(end uint64) *Set {
 	return s
 }
 
+// SlabWords is the number of words in the dense form of a slab.
+const SlabWords = SlabSize / 64
+
+// FromWords makes a set of one slab from its dense form: bit i of word w stands
+// for the ordinal 64·w + i of the slab.
+func FromWords(slab Slab, words *[SlabWords]uint64) *Set {
+	return &Set{b: roaring.AddOffset64(roaring.FromDense(words[:], true), int64(slab)<<16)}
+}
+
+// AddMany puts ordinals in, which is fast if they are ascending.
+func (s *Set) AddMany(ordinals []uint32) { s.b.AddMany(ordinals) }
+
 func (s *Set) bitmap() *roaring.Bitmap {
 	if s == nil || s.b == nil {
 		return emptyBitmap

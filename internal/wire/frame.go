@@ -2,8 +2,8 @@
 // bytes only: no sockets, no sessions.
 //
 // WebSocket (RFC 6455) is read by a [Parser], which is fed whatever came from
-// the socket, cut anywhere, and written by the Append functions. Extensions
-// are not negotiated, so the reserved bits must be zero.
+// the socket, cut anywhere, and written by the Append functions. The only
+// extension is permessage-deflate (RFC 7692), without context takeover.
 package wire
 
 import "encoding/binary"
@@ -34,7 +34,7 @@ const (
 	CloseProtocol    = 1002
 	CloseUnsupported = 1003 // a kind of data that this endpoint does not take
 	CloseNoStatus    = 1005 // never on the wire: the close frame had no code
-	CloseInvalidData = 1007 // text that is not UTF-8
+	CloseInvalidData = 1007 // text that is not UTF-8, or what cannot be decompressed
 	CloseTooBig      = 1009
 )
 
@@ -44,6 +44,7 @@ const MaxControl = 125
 const (
 	finBit  = 0x80
 	rsvBits = 0x70
+	rsv1Bit = 0x40 // a compressed message (RFC 7692 section 6)
 	maskBit = 0x80
 )
 

@@ -33,8 +33,12 @@ func (e *Error) Error() string { return fmt.Sprintf("wire: %s (%d)", e.Text, e.C
 type Parser struct {
 	// Limit is the most bytes that a message may have; 0 means no limit. It is
 	// compared with the length that a frame announces, before anything of its
-	// payload is kept.
+	// payload is kept. A compressed message has the limit twice: before it is
+	// decompressed, with an eighth more, since what cannot be compressed gets
+	// longer; and after.
 	Limit int
+	// Deflate says that permessage-deflate was agreed: see [AcceptDeflate].
+	Deflate bool
 
 	header  [14]byte // of the current frame, as far as it has come
 	headLen uint8
@@ -45,12 +49,13 @@ type Parser struct {
 	turned  uint8 // payload bytes taken so far, modulo 4
 	left    int   // payload bytes still to come
 
-	message Opcode // of the message whose fragments are coming; 0 for none
-	text    utf8Check
-	body    []byte // of the current message
-	control []byte // payload of the current control frame
-	closed  bool
-	err     error
+	message  Opcode // of the message whose fragments are coming; 0 for none
+	deflated bool   // it is compressed
+	text     utf8Check
+	body     []byte // of the current message
+	control  []byte // payload of the current control frame
+	closed   bool
+	err      error
 }
 
 // Next takes bytes off the front of data and gives the next message that they
@@ -133,8 +138,10 @@ func (p *Parser) headNeed() uint8 {
 func (p *Parser) checkFirst(b byte) error {
 	op := Opcode(b & 0x0F)
 	switch {
-	case b&rsvBits != 0:
-		return protocolError("a reserved bit is set, and no extension was agreed")
+	case b&rsvBits != 0 && (b&rsvBits != rsv1Bit || !p.Deflate):
+		return protocolError("a reserved bit is set, and no extension was agreed that uses it")
+	case b&rsv1Bit != 0 && op != Text && op != Binary: // RFC 7692 section 6.1
+		return protocolError("only the first frame of a message says that it is compressed")
 	case !op.known():
 		return protocolError("opcode %d is reserved", op)
 	case op.IsControl() && b&finBit == 0:
@@ -178,14 +185,14 @@ func (p *Parser) begin() error {
 		key = p.header[10:14]
 	}
 	p.op, p.fin = Opcode(p.header[0]&0x0F), p.header[0]&finBit != 0
+	if p.op == Text || p.op == Binary {
+		p.message, p.text, p.deflated = p.op, utf8Check{}, p.header[0]&rsv1Bit != 0
+	}
 	if !p.op.IsControl() && n > uint64(p.room()) {
-		return &Error{Code: CloseTooBig, Text: fmt.Sprintf("a message is longer than %d bytes", p.limit())}
+		return errTooBig(p.limit())
 	}
 	copy(p.key[:], key)
 	p.left, p.turned, p.headLen, p.inFrame = int(n), 0, 0, true
-	if p.op == Text || p.op == Binary {
-		p.message, p.text = p.op, utf8Check{}
-	}
 	return nil
 }
 
@@ -196,7 +203,14 @@ func (p *Parser) limit() int {
 	return 1<<31 - 1
 }
 
-func (p *Parser) room() int { return p.limit() - len(p.body) }
+// room is how many bytes the current message may still have on the wire.
+func (p *Parser) room() int {
+	most := p.limit()
+	if p.deflated && p.Limit > 0 {
+		most += most/8 + 64
+	}
+	return most - len(p.body)
+}
 
 // payload takes what is there of the payload. A frame that is there in one
 // piece, and is a message of its own, is handed out without copying it.
@@ -222,7 +236,7 @@ func (p *Parser) payload(data []byte) (m Message, rest []byte, ok bool, err erro
 		m, err = p.controlFrame(piece)
 		return m, rest, err == nil, err
 	}
-	if p.message == Text && !p.text.write(piece) {
+	if p.message == Text && !p.deflated && !p.text.write(piece) {
 		return Message{}, nil, false, errNotUTF8()
 	}
 	whole := done && p.fin
@@ -233,12 +247,28 @@ func (p *Parser) payload(data []byte) (m Message, rest []byte, ok bool, err erro
 	if !whole {
 		return Message{}, rest, false, nil
 	}
-	if p.message == Text && !p.text.complete() {
-		return Message{}, nil, false, errNotUTF8()
+	if m, err = p.dataMessage(piece); err != nil {
+		return Message{}, nil, false, err
 	}
-	m = Message{Op: p.message, Payload: piece}
-	p.message, p.body = 0, nil
 	return m, rest, true, nil
+}
+
+// dataMessage makes a message of all its bytes.
+func (p *Parser) dataMessage(payload []byte) (m Message, err error) {
+	if p.deflated {
+		if payload, err = inflate(payload, p.limit()); err != nil {
+			return m, err
+		}
+		if p.message == Text && !p.text.write(payload) {
+			return m, errNotUTF8()
+		}
+	}
+	if p.message == Text && !p.text.complete() {
+		return m, errNotUTF8()
+	}
+	m = Message{Op: p.message, Payload: payload}
+	p.message, p.body = 0, nil
+	return m, nil
 }
 
 func (p *Parser) controlFrame(payload []byte) (Message, error) {
@@ -266,6 +296,10 @@ func (p *Parser) controlFrame(payload []byte) (Message, error) {
 
 func protocolError(format string, args ...any) error {
 	return &Error{Code: CloseProtocol, Text: fmt.Sprintf(format, args...)}
+}
+
+func errTooBig(limit int) error {
+	return &Error{Code: CloseTooBig, Text: fmt.Sprintf("a message is longer than %d bytes", limit)}
 }
 
 func errNotUTF8() error { return &Error{Code: CloseInvalidData, Text: "text that is not UTF-8"} }

@@ -29,7 +29,10 @@ func closing(code int, text string) string {
 
 // read feeds bytes in pieces of a size and writes down what comes of them.
 func read(limit, size int, in []byte) string {
-	p := Parser{Limit: limit}
+	return readBy(&Parser{Limit: limit}, size, in)
+}
+
+func readBy(p *Parser, size int, in []byte) string {
 	var out strings.Builder
 	for in = bytes.Clone(in); len(in) > 0; {
 		n := min(size, len(in))

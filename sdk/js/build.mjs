@@ -21,11 +21,11 @@ for (const folder of folders) {
     target: "es2022",
     charset: "utf8",
     legalComments: "none",
-    banner: { js: "/* @herald-push/sdk, Apache-2.0. Built from sdk/js: do not edit. */" },
+    banner: { js: "/* @herald-push/sdk, Apache-2.0 */" },
     tsconfigRaw: { compilerOptions: { target: "ES2022", useDefineForClassFields: true } },
   }
   await build({ ...common, format: "esm", outfile: path.join(folder, "herald.mjs") })
-  await build({ ...common, format: "iife", globalName: "herald", outfile: path.join(folder, "herald.js") })
+  await build({ ...common, entryPoints: [path.join(here, "src/script.ts")], format: "iife", outfile: path.join(folder, "herald.js") })
 }
 
 if (!process.argv[2]) {

@@ -11,7 +11,7 @@ import (
 var stages = []string{"api", "audience", "dispatch", "inbox", "live", "offline", "provider", "receipt", "registry"}
 
 // Leaves know the vocabulary and each other, and nothing of the stages.
-var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk"}
+var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge"}
 
 // kind is the place of a package in the house.
 type kind int
@@ -27,6 +27,7 @@ const (
 	leaf            // internal/LEAF and below
 	store           // internal/store/...
 	server          // internal/server and below
+	bencher         // internal/bench: what "herald bench" runs
 	tool            // internal/testrun
 	trial           // test/..., bench/...
 )
@@ -64,6 +65,8 @@ func placeInside(path, rel string) place {
 		return place{store, top, rel}
 	case top == "server":
 		return place{server, top, rel}
+	case top == "bench":
+		return place{bencher, top, rel}
 	case top == "testrun":
 		return place{tool, top, rel}
 	case slices.Contains(leaves, top):
@@ -149,7 +152,7 @@ func forbidden(from place, imported string) string {
 		return "a store knows the vocabulary and leaves only; what a stage asks of it is declared by the stage and met without an import"
 	case suite:
 		return ""
-	case server:
+	case server, bencher:
 		return ""
 	case command:
 		return forbiddenToCommand(to)
@@ -166,7 +169,9 @@ func forbiddenToAll(from, to place) string {
 		return "what is written for tests is not part of the product"
 	case to.kind == suite && from.kind != suite && from.kind != trial:
 		return "a conformance suite is imported by tests only: it would bring the testing package into the binary"
-	case to.kind == server && from.kind != server && from.kind != command && from.kind != trial:
+	case to.kind == bencher && from.kind != bencher && from.kind != command && from.kind != trial:
+		return "what is only for measuring is no part of a server; only the binary's bench command runs it"
+	case to.kind == server && from.kind != server && from.kind != bencher && from.kind != command && from.kind != trial:
 		return "server puts everybody together and nobody but the binary knows it; what you need of it has to be handed in"
 	case to.kind == command && from.kind != command:
 		return "the binary is the last user of everything"
@@ -178,7 +183,7 @@ func forbiddenToAll(from, to place) string {
 
 func forbiddenToCommand(to place) string {
 	switch {
-	case to.kind == command, to.kind == server, to.kind == sdk, to.kind == leaf:
+	case to.kind == command, to.kind == server, to.kind == bencher, to.kind == sdk, to.kind == leaf:
 		return ""
 	case to.kind == stage && to.top == "api":
 		return "" // the types that the SDK and the administration share

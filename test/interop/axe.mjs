@@ -16,6 +16,7 @@ await context.addInitScript(() => {
   window.sockets = []
   window.WebSocket = class extends window.WebSocket {
     constructor(...args) {
+      if (window.blocked) throw new Error("blocked")
       super(...args)
       window.sockets.push(this)
     }
@@ -58,13 +59,21 @@ await page.click("#send-button")
 await page.waitForSelector("[data-kind=refused]")
 await audit("form refused")
 
+await page.locator(".others").evaluate((e) => (e.open = true))
+await page.fill("#room-text", "Hello, room")
+await page.click("#room-form button")
+await page.waitForSelector("#room-said li, #room-result[data-kind=refused]")
+await audit("room and terminal")
+
 // The server is out of reach from here on.
 await page.route("**/v1/**", (route) => route.abort())
+await page.evaluate(() => (window.blocked = true))
 await lost(4008)
 await phase("waiting")
 await audit("disconnected")
 
 await page.unroute("**/v1/**")
+await page.evaluate(() => (window.blocked = false))
 await page.evaluate(() => document.querySelector("#connect").click())
 await phase("connected")
 await lost(4003)

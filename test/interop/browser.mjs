@@ -71,7 +71,7 @@ function webSocket(url) {
   }
   const open = () => {
     socket = new WebSocket(url, ["herald.v1"])
-    socket.onopen = () => window.heraldEmit({ event: "open", protocol: socket.protocol })
+    socket.onopen = () => window.heraldEmit({ event: "open", protocol: socket.protocol, extensions: socket.extensions })
     socket.onmessage = (e) => {
       const frame = JSON.parse(e.data)
       window.heraldEmit({ event: "frame", frame })

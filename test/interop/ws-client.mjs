@@ -28,9 +28,10 @@ serve({
 function open(c, state) {
   const url = address(c.url, "/v1/live/ws", c.token)
   url.protocol = "ws:"
-  const socket = new WebSocket(url, ["herald.v1"])
+  // It offers compression by default, and would keep short messages as they are.
+  const socket = new WebSocket(url, ["herald.v1"], { perMessageDeflate: { threshold: 0 } })
   state.socket = socket
-  socket.on("open", () => emit({ client: c.client, event: "open", protocol: socket.protocol }))
+  socket.on("open", () => emit({ client: c.client, event: "open", protocol: socket.protocol, extensions: socket.extensions }))
   socket.on("message", (data, binary) => {
     const frame = JSON.parse(data.toString())
     emit({ client: c.client, event: "frame", frame, binary })

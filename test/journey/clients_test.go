@@ -3,6 +3,7 @@ package journey_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/herald-push/herald"
@@ -126,6 +127,9 @@ func (c *scripted) back(t *testing.T) {
 		open := c.tape().await(t, "open", from, func(e event) bool { return e.Event == "open" })
 		if open.Protocol != "herald.v1" {
 			t.Errorf("subprotocol %q, want herald.v1", open.Protocol)
+		}
+		if !strings.HasPrefix(open.Extensions, "permessage-deflate") {
+			t.Errorf("extensions %q, want permessage-deflate: this client offers it", open.Extensions)
 		}
 	}
 }

@@ -160,6 +160,40 @@ func TestDemoPage(t *testing.T) {
 		p.wait(t, `[data-id="`+m.ID+`"][data-via=sse][data-confirmed=displayed]`)
 	})
 
+	for _, tt := range []struct{ label, transport string }{{"Long poll", "poll"}, {"Short poll", "shortpoll"}} {
+		t.Run("over "+strings.ToLower(tt.label), func(t *testing.T) {
+			p.click(t, `#transports label:has-text("`+tt.label+`")`)
+			p.wait(t, connected+"[data-transport="+tt.transport+"]")
+			m := s.push(t, "By "+tt.label, 1)
+			p.wait(t, `[data-id="`+m.ID+`"][data-via=`+tt.transport+`][data-confirmed=displayed]`)
+		})
+	}
+
+	t.Run("says how to connect without a browser", func(t *testing.T) {
+		p.click(t, ".others summary")
+		for id, want := range map[string]string{"stream-line": "/v1/live/stream", "tcp-line": "| nc "} {
+			if text := p.text(t, "#"+id); !strings.Contains(text, want) || !strings.Contains(text, "hd1.") {
+				t.Errorf("%s: %q, want %q and the token in it", id, text, want)
+			}
+		}
+	})
+
+	t.Run("shows who is in the room and what is said", func(t *testing.T) {
+		p.click(t, `#transports label:has-text("WebSocket")`)
+		p.wait(t, connected+"[data-transport=websocket]")
+		p.wait(t, `#room-count:has-text("1 device here")`)
+		s.call(t, "POST", "/v1/publish", s.basic(), object{"topic": "demo/room", "data": object{"text": "<i>Hello</i>, room"}})
+		p.wait(t, `#room-said li:has-text("<i>Hello</i>, room"):has-text("app server")`)
+		p.fill(t, "#room-text", "Not allowed yet")
+		p.click(t, "#room-form button")
+		p.wait(t, `#room-result[data-kind=refused]:has-text("topics.publish")`)
+		s.call(t, "PATCH", "/v1/app", s.basic(), object{"topics": object{"publish": []string{"demo/#"}}})
+		p.fill(t, "#room-text", "Allowed now")
+		p.click(t, "#room-form button")
+		p.wait(t, `#room-said li:has-text("Allowed now"):has-text("`+id[len(id)-6:]+`")`)
+		p.wait(t, "#room-result:not([data-kind])")
+	})
+
 	t.Run("keeps its list and its name over a reload", func(t *testing.T) {
 		p.do(t, "reload", nil)
 		p.wait(t, connected)
@@ -245,7 +279,7 @@ func TestDemoPageAccessibility(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &summary); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if summary.Audits != 56 || summary.Bad != 0 {
-		t.Errorf("%d audits with %d serious findings, want 56 with none", summary.Audits, summary.Bad)
+	if summary.Audits != 64 || summary.Bad != 0 {
+		t.Errorf("%d audits with %d serious findings, want 64 with none", summary.Audits, summary.Bad)
 	}
 }

@@ -13,13 +13,14 @@ import (
 // event is something that a client saw, in the form in which the scripts of
 // test/interop print it.
 type event struct {
-	Event    string `json:"event"` // open, frame, closed, pageerror, failure
-	Client   string `json:"client"`
-	Frame    frame  `json:"frame"`
-	Protocol string `json:"protocol"`
-	Code     int    `json:"code"`
-	Reason   string `json:"reason"`
-	Detail   string `json:"detail"`
+	Event      string `json:"event"` // open, frame, closed, pageerror, failure
+	Client     string `json:"client"`
+	Frame      frame  `json:"frame"`
+	Protocol   string `json:"protocol"`
+	Extensions string `json:"extensions"`
+	Code       int    `json:"code"`
+	Reason     string `json:"reason"`
+	Detail     string `json:"detail"`
 
 	// Answers to calls.
 	Call  int             `json:"call"`

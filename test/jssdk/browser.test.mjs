@@ -2,73 +2,15 @@
 // script from the server, and what they show is compared with what was sent.
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { launch } from "../interop/chromium.mjs"
-import { Herald, Proxy, origin, sleep, until } from "./herald.mjs"
+import { Stage } from "./stage.mjs"
+import { exactly, sleep, until } from "./herald.mjs"
 
-let browser, herald, pages
-before(async () => {
-  ;[browser, herald, pages] = await Promise.all([launch(), new Herald().start(), origin()])
-})
-after(async () => {
-  await browser.close()
-  pages.close()
-  await herald.remove()
-})
-
-// scene gives a test a proxy and a browser profile of its own.
-async function scene(t, init) {
-  const proxy = await new Proxy(herald).start()
-  const context = await browser.newContext()
-  if (init) await context.addInitScript(init)
-  t.after(async () => {
-    await context.close()
-    await proxy.stop()
-  })
-  return { proxy, context }
-}
-
-// tab opens a page with a connected client. Its handle tells what it showed.
-async function tab({ context, proxy }, options = "", { connect = true } = {}) {
-  const page = await context.newPage()
-  const problems = []
-  page.on("pageerror", (error) => problems.push(error.message))
-  const self = {
-    page, problems,
-    shown: () => page.evaluate(() => window.shown),
-    state: () => page.evaluate(() => client.state),
-    phase: (phase, more = () => true) => until(`phase ${phase}`, async () => {
-      const state = await self.state()
-      return state.phase === phase && more(state) && state
-    }),
-    shows: (title) => until(`message ${title}`, async () => (await self.shown()).includes(title)),
-    async open() {
-      await page.goto(pages.url)
-      await page.addScriptTag({ url: `${proxy.url}/sdk/herald.js` })
-      await page.evaluate(`
-        shown = []; withdrawn = []; states = []; transports = []; asked = []
-        client = herald.createClient({
-          url: ${JSON.stringify(proxy.url)}, ${options.includes("getToken") ? "" : `appKey: "${herald.credentials[0]}",`}
-          onMessage(m) { shown.push(m.notification.title); transports.push(m.transport); last = m },
-          onWithdraw(w) { withdrawn.push(w.id) },
-          onState(s) { states.push(s.phase) },
-          ${options}
-        })`)
-      if (connect) {
-        await page.evaluate(() => void client.connect())
-        self.device = (await self.phase("connected")).registrationId
-      }
-      return self
-    },
-  }
-  return self.open()
-}
-
-const exactly = async (t, titles) => {
-  for (const title of titles) await t.shows(title)
-  assert.deepEqual((await t.shown()).toSorted(), titles.toSorted())
-  assert.deepEqual(t.problems, [])
-}
-
+const stage = new Stage()
+let herald
+before(async () => ({ herald } = await stage.start()))
+after(() => stage.stop())
+const scene = (t, init) => stage.scene(t, init)
+const tab = (...options) => stage.tab(...options)
 const becomes = (id, device, state) => until(`${id} is ${state}`, async () => (await herald.state(id, device)) === state)
 
 test("receives, acknowledges and reports", async (t) => {

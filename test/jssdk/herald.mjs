@@ -1,6 +1,7 @@
 // What the tests in a browser and in Node share: a herald of their own, which
 // can be stopped, killed and started again on the same address, and a proxy in
 // front of it that can fail in the ways that networks fail.
+import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { readFileSync, mkdtempSync, rmSync } from "node:fs"
 import http from "node:http"
@@ -8,7 +9,7 @@ import net from "node:net"
 import os from "node:os"
 import path from "node:path"
 
-export const patience = 15_000
+export const patience = 30_000
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -19,6 +20,14 @@ export async function until(what, look, within = patience) {
     if (found) return found
     if (Date.now() > end) throw new Error(`not within ${within} ms: ${what}`)
   }
+}
+
+// exactly waits until a tab has shown each of these titles, and checks that it
+// has shown nothing else and nothing twice.
+export async function exactly(tab, titles) {
+  await until(`${titles.length} messages`, async () => new Set(await tab.shown()).size >= titles.length)
+  assert.deepEqual((await tab.shown()).toSorted(), titles.toSorted())
+  assert.deepEqual(tab.problems, [])
 }
 
 // Herald is a server under test.
@@ -38,6 +47,7 @@ export class Herald {
       })
       child.stderr.on("data", (text) => (printed += text))
       child.on("exit", () => reject(new Error(`herald ended: ${printed}`)))
+      setTimeout(() => reject(new Error(`herald does not start: ${printed}`)), patience).unref()
     })
     await listening
     this.url = printed.match(/address +(http\S+)/)[1]
@@ -65,11 +75,12 @@ export class Herald {
     rmSync(this.data, { recursive: true, force: true })
   }
 
-  async call(method, where, body) {
+  async call(method, where, body, headers = {}) {
     const response = await fetch(`${this.url}/v1/${where}`, {
       method,
-      headers: { Authorization: `Basic ${btoa(this.credentials.join(":"))}`, "Content-Type": "application/json" },
+      headers: { Authorization: `Basic ${btoa(this.credentials.join(":"))}`, "Content-Type": "application/json", ...headers },
       body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout(patience),
     })
     const answer = response.status === 204 ? {} : await response.json()
     if (!response.ok) throw new Error(`${method} ${where}: ${JSON.stringify(answer)}`)
@@ -88,13 +99,63 @@ export class Herald {
   }
 }
 
+// Journal sends to a device until told otherwise, and writes down what the
+// server has accepted. What fails is sent again with the same idempotency key.
+export class Journal {
+  accepted = [] // [message ID, title]
+  #running = true
+  #done
+
+  constructor(herald, device, prefix = "m") {
+    const one = async () => {
+      const title = `${prefix}${this.accepted.length}`
+      const key = `${device}-${title}`
+      const message = { audience: { registration_ids: [device] }, notification: { title } }
+      const answer = await until("accepted", () => herald.call("POST", "messages", message, { "Idempotency-Key": key }).catch(() => null))
+      this.accepted.push([answer.id, title])
+    }
+    const run = async () => {
+      while (this.#running) await Promise.all([one(), sleep(50)])
+    }
+    this.herald = herald
+    this.device = device
+    this.#done = run()
+    this.#done.catch(() => {}) // told by stop
+  }
+
+  // more waits until this many others have been accepted.
+  more(n) {
+    const least = this.accepted.length + n
+    return until(`${least} accepted`, () => this.accepted.length >= least)
+  }
+
+  stop() {
+    this.#running = false
+    return this.#done
+  }
+
+  // agrees ends the sending, and checks that each of these tabs shows what was
+  // accepted, nothing twice, and that the server knows it.
+  async agrees(...tabs) {
+    await this.stop()
+    const titles = this.accepted.map(([, title]) => title)
+    await Promise.all(tabs.map((t) => exactly(t, titles)))
+    for (const [id, title] of this.accepted) {
+      await until(`${title} received`, async () => (await this.herald.state(id, this.device)) === "received")
+    }
+    await Promise.all(tabs.map((t) => exactly(t, titles)))
+    return titles.length
+  }
+}
+
 // Proxy stands before a herald. `cut` refuses and ends every connection,
-// `noUpgrade` answers 400 to WebSocket, as old proxies do, `buffers` keeps
+// `noUpgrade` answers 400 to WebSocket, as old proxies do, "swallow" says
+// nothing to it, and "mute" lets it begin and nothing through; `buffers` keeps
 // streams to itself until they end, as others do, `silent` lets
 // the connections that there are live and nothing pass, as a lost radio link does.
 export class Proxy {
   cut = false
-  noUpgrade = false
+  noUpgrade = false // or true, "swallow", "mute"
   buffers = false
   silent = false
   #sockets = new Set()
@@ -136,16 +197,19 @@ export class Proxy {
     const born = this.silent
     let first = true
     let stream = false
+    let muted = false
     client.on("data", (data) => {
       if (first && this.noUpgrade && /^upgrade: websocket/im.test(data.toString("latin1"))) {
-        return client.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        if (this.noUpgrade === "swallow") return
+        if (this.noUpgrade === true) return client.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        server.once("data", () => (muted = true))
       }
       first = false
       if (data.toString("latin1").startsWith("GET /v1/live/sse")) stream = true
       if (!this.silent || born) server.write(data)
     })
     server.on("data", (data) => {
-      if ((!this.silent || born) && !(stream && this.buffers)) client.write(data)
+      if ((!this.silent || born) && !(stream && this.buffers) && !muted) client.write(data)
     })
   }
 }

@@ -1,10 +1,12 @@
 // Package jssdk_test runs the tests of the JavaScript SDK in sdk/js: those of
-// its parts with fakes, those in Node and in Chromium against the real binary,
-// and whether what the server embeds is what the sources build.
+// its parts with fakes, those in Node and in Chromium against the real binary
+// (what it does, what faults do to it, topics), and whether what the server
+// embeds is what the sources build.
 package jssdk_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -58,7 +61,11 @@ func node(t *testing.T, dir, packages string, args ...string) *exec.Cmd {
 	if _, err := os.Stat(filepath.Join(packages, "node_modules")); err != nil {
 		t.Skipf("unavailable: npm packages, %s/node_modules is missing (npm ci was not run)", strings.TrimPrefix(packages, "../../"))
 	}
-	cmd := exec.Command(path, args...)
+	// A script that hangs is ended in time for its output to be seen.
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HERALD="+binary)
 	return cmd
@@ -91,18 +98,25 @@ func TestTypes(t *testing.T) {
 
 func TestNode(t *testing.T) {
 	t.Parallel()
-	mustPass(t, node(t, ".", interop, "--test", "node.test.mjs"))
+	mustPass(t, node(t, ".", interop, "--test", "--test-timeout=180000", "node.test.mjs"))
 }
 
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			cmd := node(t, ".", interop, "--test", "browser.test.mjs")
-			cmd.Env = append(cmd.Env, "CHROMIUM="+path)
-			mustPass(t, cmd)
-			return
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
 		}
+		for _, file := range []string{"browser", "faults", "topics"} {
+			t.Run(file, func(t *testing.T) {
+				t.Parallel()
+				cmd := node(t, ".", interop, "--test", "--test-timeout=180000", file+".test.mjs")
+				cmd.Env = append(cmd.Env, "CHROMIUM="+path)
+				mustPass(t, cmd)
+			})
+		}
+		return
 	}
 	t.Skip("unavailable: chromium, the command was not found")
 }

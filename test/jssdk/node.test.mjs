@@ -11,7 +11,10 @@ import { createClient, memoryStore } from "../../internal/jssdk/dist/herald.mjs"
 const ws = createRequire(new URL("../interop/package.json", import.meta.url))("ws")
 
 let herald
-before(async () => (herald = await new Herald().start()))
+before(async () => {
+  herald = await new Herald().start()
+  await herald.call("PATCH", "app", { topics: { publish: ["chat/#"] } })
+})
 after(() => herald.remove())
 
 for (const [transport, WebSocket] of [["sse"], ["poll"], ["websocket", ws.WebSocket]]) {
@@ -77,6 +80,11 @@ for (const [, name, code] of examples) {
     await until("connected", () => clients[0].state.phase === "connected")
     await herald.push(clients[0].state.registrationId, "Hello")
     await until(`a line that says Hello: ${lines}`, () => lines.some((l) => l.includes("Hello")))
+    if (name === "topics") {
+      await until("its own words, and presence", () => lines.some((l) => /^\S+ says Hello, everybody$/.test(l)) && lines.includes("1 here"))
+      await herald.call("POST", "publish", { topic: "chat/7", data: { text: "Bye" } })
+      await until("the server's words", () => lines.includes("the app server says Bye"))
+    }
     for (const client of clients) await client.close()
   })
 }

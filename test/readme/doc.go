@@ -1,6 +1,6 @@
-// Package readme runs the code of README.md, so that nobody copies a command
-// that does not work. Every fenced block in a language that a reader could run
-// (sh, bash, console, js, go, php, json, yaml) bears a mark in the line above:
+// Package readme runs the code of README.md and of the guides, so that nobody
+// copies a command that does not work. Every fenced block in a language that a reader could run
+// (sh, bash, console, js, go, php, html, json, yaml) bears a mark in the line above:
 //
 //	<!-- run: NAME [OPTION...] -->      this block is run
 //	<!-- output: NAME -->               this block (of any language, best: text)
@@ -22,6 +22,9 @@
 //	    gorun          (go) a whole program, with go run
 //	    message        (json) POST /v1/messages must accept it
 //	    config         (yaml) herald config check must accept it
+//	    php            (php) with php
+//	    page           (html) in a headless Chromium, which prints the text of
+//	                   the page when it changes
 //	    make           only looks whether the Makefile has the targets: what
 //	                   runs the tests cannot be run by a test
 //	    clone          only looks whether it clones this repository and enters

@@ -20,7 +20,7 @@ type Block struct {
 // kinds says how a block of a language is run when its mark does not.
 var kinds = map[string]string{
 	"sh": "sh", "bash": "sh", "shell": "sh", "console": "console", "js": "node", "javascript": "node",
-	"go": "gorun", "json": "message", "yaml": "config", "php": "php",
+	"go": "gorun", "json": "message", "yaml": "config", "php": "php", "html": "page",
 }
 
 // Kind is how to run the block; empty for a block that cannot be run.
@@ -110,7 +110,7 @@ func parseOptions(s string) map[string]string {
 	return options
 }
 
-var knownKinds = []string{"sh", "console", "node", "gorun", "message", "config", "make", "clone"}
+var knownKinds = []string{"sh", "console", "node", "gorun", "message", "config", "make", "clone", "php", "page"}
 
 // Check says what is wrong with the marks of a document.
 func Check(blocks []Block) []string {

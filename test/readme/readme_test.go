@@ -11,18 +11,17 @@ import (
 	"testing"
 )
 
-// TestREADME runs the first page, from top to bottom, against the real binary.
-func TestREADME(t *testing.T) {
+// documents are the pages whose code is run; each has a Chinese twin.
+var documents = []string{"README.md", "docs/guide/web-page.md"}
+
+// twin is the Chinese page of a document.
+func twin(name string) string { return strings.TrimSuffix(name, ".md") + ".zh-CN.md" }
+
+// TestDocuments runs each page, from top to bottom, against the real binary.
+func TestDocuments(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
-	}
-	blocks := blocksOf(t, root, "README.md")
-	for _, wrong := range Check(blocks) {
-		t.Errorf("README.md: %s", wrong)
-	}
-	if t.Failed() {
-		return
 	}
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin, "./cmd/herald")
@@ -31,36 +30,60 @@ func TestREADME(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./cmd/herald: %v\n%s", err, out)
 	}
-	r := NewRunner(root, t.TempDir(), bin)
-	t.Cleanup(r.Stop)
-	for _, b := range blocks {
-		if b.Mark == "" {
-			continue
-		}
-		if b.Kind() == "node" {
-			if _, err := exec.LookPath("node"); err != nil {
-				t.Skipf("unavailable: node, not installed, so block %s of README.md and what follows it was not run", b.Name)
+	for _, name := range documents {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			blocks := blocksOf(t, root, name)
+			for _, wrong := range Check(blocks) {
+				t.Errorf("%s: %s", name, wrong)
 			}
-		}
-		if err := r.Run(t.Context(), b); err != nil {
-			t.Fatalf("README.md:%d: %v", b.Line, err)
-		}
+			if t.Failed() {
+				return
+			}
+			r := NewRunner(root, t.TempDir(), bin)
+			t.Cleanup(r.Stop)
+			for _, b := range blocks {
+				runBlock(t, r, name, b)
+			}
+		})
 	}
 }
 
-// TestChineseREADME holds that the Chinese page shows the same code, so that
-// it need not be run twice. Comments may be translated.
-func TestChineseREADME(t *testing.T) {
-	root := filepath.Join("..", "..")
-	en, zh := codeOf(blocksOf(t, root, "README.md")), codeOf(blocksOf(t, root, "README.zh-CN.md"))
-	if len(en) != len(zh) {
-		t.Fatalf("README.md has %d blocks that a reader can run, README.zh-CN.md has %d", len(en), len(zh))
+func runBlock(t *testing.T, r *Runner, document string, b Block) {
+	t.Helper()
+	if b.Mark == "" {
+		return
 	}
-	for i := range en {
-		if !slices.Equal(en[i], zh[i]) {
-			t.Errorf("block %d differs from README.md in README.zh-CN.md:\n%s\nand\n%s", i+1,
-				strings.Join(en[i], "\n"), strings.Join(zh[i], "\n"))
+	for _, need := range tools[b.Kind()] {
+		if _, err := exec.LookPath(need); err != nil {
+			t.Skipf("unavailable: %s, not installed, so block %s of %s and what follows it was not run", need, b.Name, document)
 		}
+	}
+	if err := r.Run(t.Context(), b); err != nil {
+		t.Fatalf("%s:%d: %v", document, b.Line, err)
+	}
+}
+
+// tools are the programs that a kind of block needs beside the shell.
+var tools = map[string][]string{"node": {"node"}, "php": {"php"}, "page": {"node", "chromium"}}
+
+// TestChineseDocuments holds that the Chinese pages show the same code, so that
+// it need not be run twice. Comments may be translated.
+func TestChineseDocuments(t *testing.T) {
+	root := filepath.Join("..", "..")
+	for _, name := range documents {
+		t.Run(twin(name), func(t *testing.T) {
+			en, zh := codeOf(blocksOf(t, root, name)), codeOf(blocksOf(t, root, twin(name)))
+			if len(en) != len(zh) {
+				t.Fatalf("%s has %d blocks that a reader can run, %s has %d", name, len(en), twin(name), len(zh))
+			}
+			for i := range en {
+				if !slices.Equal(en[i], zh[i]) {
+					t.Errorf("block %d differs from %s:\n%s\nand\n%s", i+1, name,
+						strings.Join(en[i], "\n"), strings.Join(zh[i], "\n"))
+				}
+			}
+		})
 	}
 }
 

@@ -90,11 +90,16 @@ func (r *Runner) Run(ctx context.Context, b Block) error {
 	case "node":
 		return r.node(ctx, b, text)
 	case "gorun":
-		return r.goRun(ctx, b, text)
+		// In the repository, so that its module gives the packages.
+		return r.file(ctx, b, ".go", text, "go", "-C", r.Root, "run")
 	case "message":
 		return r.message(ctx, b, text)
 	case "config":
-		return r.config(ctx, b, text)
+		return r.file(ctx, b, ".yaml", text, filepath.Join(r.Bin, "herald"), "config", "check", "--config")
+	case "php":
+		return r.file(ctx, b, ".php", text, "php")
+	case "page":
+		return r.file(ctx, b, ".html", text, "node", filepath.Join(r.Root, "test", "interop", "page.mjs"))
 	case "make":
 		return r.makeTargets(text)
 	case "clone":
@@ -110,6 +115,9 @@ func (r *Runner) substitute(text string) string {
 		text = strings.ReplaceAll(text, "http://127.0.0.1:7700", url)
 		text = strings.ReplaceAll(text, "http://localhost:7700", url)
 		text = strings.ReplaceAll(text, "127.0.0.1:7700", strings.TrimPrefix(url, "http://"))
+	}
+	if tcp := r.vars["TCP"]; tcp != "" {
+		text = strings.ReplaceAll(text, "127.0.0.1:7701", tcp)
 	}
 	for _, name := range []string{"APP_KEY", "MASTER_SECRET"} {
 		if v := r.vars[name]; v != "" {
@@ -149,11 +157,15 @@ func (r *Runner) foreground(ctx context.Context, b Block, name string, args ...s
 }
 
 func (r *Runner) shell(ctx context.Context, b Block, script string) error {
-	args := []string{"-euo", "pipefail", "-c", script}
+	return r.start(ctx, b, "bash", "-euo", "pipefail", "-c", script)
+}
+
+// start runs a command to its end, or in the background until it is ready.
+func (r *Runner) start(ctx context.Context, b Block, name string, args ...string) error {
 	if _, ok := b.Options["background"]; !ok {
-		return r.foreground(ctx, b, "bash", args...)
+		return r.foreground(ctx, b, name, args...)
 	}
-	cmd, out := r.command(context.WithoutCancel(ctx), b, "bash", args...)
+	cmd, out := r.command(context.WithoutCancel(ctx), b, name, args...)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("readme: block %s: %w", b.Name, err)
 	}
@@ -164,12 +176,21 @@ func (r *Runner) shell(ctx context.Context, b Block, script string) error {
 	}()
 	r.running = append(r.running, p)
 	ready := func() bool { return strings.Contains(out.String(), b.Options["until"]) }
-	if strings.Contains(script, "herald dev") {
+	if strings.Contains(b.Text, "herald dev") {
 		ready = func() bool {
 			return strings.Contains(out.String(), b.Options["until"]) && r.learn(out.String()) && r.isReady(ctx)
 		}
 	}
 	return p.await(ctx, b, out, ready)
+}
+
+// file writes a block to a file, runs a command with it and returns.
+func (r *Runner) file(ctx context.Context, b Block, ext, text, name string, args ...string) error {
+	file := filepath.Join(r.Dir, b.Name+ext)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("readme: %w", err)
+	}
+	return r.start(ctx, b, name, append(args, file)...)
 }
 
 // await waits until a background block is ready, which it is not if it ends.
@@ -211,6 +232,8 @@ var printed = map[string]*regexp.Regexp{
 	"MASTER_SECRET": regexp.MustCompile(`(?i)(?:master[ _])?secret\W+([0-9A-Za-z]{24})\b`),
 }
 
+var printedTCP = regexp.MustCompile(`(?i)tcp\W+(127\.0\.0\.1:\d+)`)
+
 // learn takes the address and the keys from what herald dev printed, and
 // reports whether all are there.
 func (r *Runner) learn(output string) bool {
@@ -220,6 +243,9 @@ func (r *Runner) learn(output string) bool {
 			return false
 		}
 		r.vars[name] = m[len(m)-1]
+	}
+	if m := printedTCP.FindStringSubmatch(output); m != nil {
+		r.vars["TCP"] = m[1]
 	}
 	return true
 }
@@ -282,34 +308,13 @@ func (r *Runner) message(ctx context.Context, b Block, text string) error {
 	return nil
 }
 
-func (r *Runner) config(ctx context.Context, b Block, text string) error {
-	file := filepath.Join(r.Dir, b.Name+".yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("readme: %w", err)
-	}
-	return r.foreground(ctx, b, filepath.Join(r.Bin, "herald"), "config", "check", "--config", file)
-}
-
 func (r *Runner) node(ctx context.Context, b Block, text string) error {
-	file := filepath.Join(r.Dir, b.Name+".mjs")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("readme: %w", err)
-	}
 	// Modules are looked for beside the file that imports them.
 	link := filepath.Join(r.Dir, "node_modules")
 	if err := os.Symlink(filepath.Join(r.Root, "test", "interop", "node_modules"), link); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("readme: %w", err)
 	}
-	return r.foreground(ctx, b, "node", file)
-}
-
-func (r *Runner) goRun(ctx context.Context, b Block, text string) error {
-	file := filepath.Join(r.Dir, b.Name+".go")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("readme: %w", err)
-	}
-	// In the repository, so that its module gives the packages.
-	return r.foreground(ctx, b, "go", "-C", r.Root, "run", file)
+	return r.file(ctx, b, ".mjs", text, "node")
 }
 
 // Stop ends what runs in the background and waits for the commands themselves.

@@ -13,7 +13,7 @@ import (
 )
 
 func (c *command) appCommand() *cobra.Command {
-	return group("app", "Make and list apps, on the machine of the server", c.appCreate(), c.appList(), c.appRotate())
+	return group("app", "Make and list apps, on the machine of the server; show and change one", c.appCreate(), c.appList(), c.appRotate(), c.appShow(), c.appSet())
 }
 
 // administer opens the administration of the configured data folder.

@@ -76,6 +76,7 @@ type banner struct {
 	made       bool   // the app was made now
 	showSecret bool
 	url        string
+	tcp        string // address of raw TCP; "" for none
 	wanted     string // the port that was taken; "" if it was free
 	app        cliContext
 	page       string // link
@@ -85,6 +86,9 @@ type banner struct {
 // prepare makes what the banner speaks of: an app, links and the context.
 func (c *command) prepare(ctx context.Context, node Node, cfg config.Config, lan bool) (banner, error) {
 	b := banner{version: version.Version(), context: filepath.Join(cfg.Data, contextFile), fresh: node.Fresh(), url: localURL(node.URL())}
+	if n, ok := node.(interface{ TCP() string }); ok {
+		b.tcp = n.TCP()
+	}
 	if cfg.Data != config.Default().Data {
 		b.folder = cfg.Data
 	}
@@ -170,7 +174,11 @@ func (c *command) banner(b banner) {
 	if !b.showSecret {
 		shown, secret = "(not shown again; --show-secret prints it)", "$HERALD_SECRET"
 	}
-	fmt.Fprintf(&out, "  address        %s\n  app key        %s\n  master secret  %s\n\n", b.url, b.app.AppKey, shown)
+	fmt.Fprintf(&out, "  address        %s\n", b.url)
+	if b.tcp != "" {
+		fmt.Fprintf(&out, "  raw TCP        %s\n", b.tcp)
+	}
+	fmt.Fprintf(&out, "  app key        %s\n  master secret  %s\n\n", b.app.AppKey, shown)
 	fmt.Fprintf(&out, "%s\n\n%s\n\n", c.bold("Push from any program"), curl(b.url, string(b.app.AppKey), secret))
 	fmt.Fprintf(&out, "%s\n\n  %s\n\n", c.bold("Open this page: it receives what you push"), b.page)
 	if b.lanPage != "" {

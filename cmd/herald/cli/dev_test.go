@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"rsc.io/qr"
 
 	"github.com/herald-push/herald"
@@ -19,11 +20,11 @@ import (
 
 func TestBanner(t *testing.T) {
 	first := banner{version: "1.2.3", context: filepath.Join("herald-data", contextFile), fresh: true, made: true, showSecret: true,
-		url: "http://127.0.0.1:7700", app: cliContext{AppKey: testKey, MasterSecret: testSecret}, page: "http://127.0.0.1:7700/demo/#hp1.token"}
+		url: "http://127.0.0.1:7700", tcp: "127.0.0.1:7701", app: cliContext{AppKey: testKey, MasterSecret: testSecret}, page: "http://127.0.0.1:7700/demo/#hp1.token"}
 	again := first
 	again.fresh, again.made, again.showSecret, again.wanted, again.url = false, false, false, "7700", "http://127.0.0.1:7701"
 	elsewhere := first
-	elsewhere.folder = "/tmp/my data"
+	elsewhere.folder, elsewhere.tcp = "/tmp/my data", ""
 	lan := first
 	lan.lanPage = "http://192.168.1.5:7700/demo/#hp1.token"
 	for name, b := range map[string]banner{"dev-first": first, "dev-again": again, "dev-elsewhere": elsewhere, "dev-lan": lan} {
@@ -109,12 +110,12 @@ func TestDevIsServeWithGeneratedConfiguration(t *testing.T) {
 	want.Server.NextPort, want.Server.Demo = true, true
 	want.Log = config.Log{Level: "warn", Format: "text"}
 	w.run(t, "dev")
-	if c := <-got; c != want {
+	if c := <-got; !cmp.Equal(c, want) {
 		t.Errorf("got %+v", c)
 	}
 	want.Server.HTTP, want.Server.AllowOpen = "0.0.0.0:7700", true
 	w.run(t, "dev", "--lan")
-	if c := <-got; c != want {
+	if c := <-got; !cmp.Equal(c, want) {
 		t.Errorf("--lan: got %+v", c)
 	}
 	w.run(t, "dev", "--http", "127.0.0.1:9", "--set", "live.timeout=2m")

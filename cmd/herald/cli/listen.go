@@ -14,18 +14,31 @@ import (
 	"github.com/herald-push/herald/internal/version"
 )
 
+// listenFlags are the flags of listen.
+type listenFlags struct {
+	json, presence bool
+	once           int
+	topics         []string
+}
+
 func (c *command) listenCommand() *cobra.Command {
 	var t targetFlags
-	var asJSON bool
-	var once int
+	var f listenFlags
 	cmd := &cobra.Command{
 		Use:   "listen",
 		Short: "Be a device, and print what arrives",
-		Long:  "Register this terminal as a device and print what arrives, until Ctrl-C. It stays the same device at the next call.",
-		Args:  cobra.NoArgs,
+		Long: "Register this terminal as a device and print what arrives, until Ctrl-C. It stays the same device at the next call.\n" +
+			"With --topic it prints what is published to these topics as well.",
+		Args: cobra.NoArgs,
 		RunE: does(func(ctx context.Context, _ []string) error {
-			if once < 0 {
-				return usage("Write for example --once 1.", "--once %d is negative", once)
+			if f.once < 0 {
+				return usage("Write for example --once 1.", "--once %d is negative", f.once)
+			}
+			if f.presence && len(f.topics) == 0 {
+				return usage("Name a topic with --topic.", "--presence is about topics")
+			}
+			if err := topicArgs(f.topics...); err != nil {
+				return err
 			}
 			target, err := c.target(t)
 			if err != nil {
@@ -43,11 +56,16 @@ func (c *command) listenCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.listen(ctx, dev, asJSON, once)
+			if err := dev.Subscribe(asTopics(f.topics)...); err != nil {
+				return usage("Name fewer topics.", "%s", err)
+			}
+			return c.listen(ctx, dev, f)
 		}),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per line")
-	cmd.Flags().IntVar(&once, "once", 0, "stop after this many messages")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object per line")
+	cmd.Flags().IntVar(&f.once, "once", 0, "stop after this many messages and publications")
+	cmd.Flags().StringArrayVar(&f.topics, "topic", nil, "subscribe to a topic; may be repeated")
+	cmd.Flags().BoolVar(&f.presence, "presence", false, "print how many devices are subscribed to the topics")
 	addTarget(cmd, &t, false)
 	return cmd
 }
@@ -65,23 +83,30 @@ func platform(goos string) herald.Platform {
 }
 
 // listen prints what arrives until ctx ends or so many messages have come.
-func (c *command) listen(ctx context.Context, dev *device.Device, asJSON bool, once int) error {
+func (c *command) listen(ctx context.Context, dev *device.Device, f listenFlags) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex // guards the order of what is printed
 	seen := 0
 	connected := false
-	return dev.Listen(ctx, device.Handler{
+	// more counts what arrives, on the one goroutine that it arrives on.
+	more := func() bool {
+		if f.once > 0 && seen >= f.once {
+			return false
+		}
+		if seen++; seen == f.once {
+			stop()
+		}
+		return true
+	}
+	h := device.Handler{
 		OnMessage: func(_ context.Context, m device.Message) error {
-			if once > 0 && seen >= once {
+			if !more() {
 				return errors.New("enough") // comes again at the next call
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if seen++; seen == once {
-				defer stop()
-			}
-			if asJSON {
+			if f.json {
 				return c.printJSON(lineOf(m))
 			}
 			c.printArrived(m)
@@ -90,11 +115,18 @@ func (c *command) listen(ctx context.Context, dev *device.Device, asJSON bool, o
 		OnWithdraw: func(_ context.Context, id herald.MessageID) {
 			mu.Lock()
 			defer mu.Unlock()
-			if asJSON {
+			if f.json {
 				_ = c.printJSON(arrived{Type: "withdraw", ID: id})
 				return
 			}
 			c.printf("%s  withdrawn  id %s\n", c.Now().Format("15:04:05"), id)
+		},
+		OnTopic: func(_ context.Context, p device.Publication) {
+			if more() {
+				mu.Lock()
+				defer mu.Unlock()
+				c.printHeard(p, f.json)
+			}
 		},
 		OnState: func(s device.State) {
 			mu.Lock()
@@ -114,7 +146,15 @@ func (c *command) listen(ctx context.Context, dev *device.Device, asJSON bool, o
 			defer mu.Unlock()
 			c.report(e)
 		},
-	})
+	}
+	if f.presence {
+		h.OnPresence = func(_ context.Context, t herald.Topic, n int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			c.printPresence(t, n, f.json)
+		}
+	}
+	return dev.Listen(ctx, h)
 }
 
 // arrived is one line of listen --json.

@@ -29,7 +29,7 @@ type pushFlags struct {
 	target                            targetFlags
 	title, body, data                 string
 	all                               bool
-	aliases, tags, devices            []string
+	aliases, tags, devices, topics    []string
 	ttl, at, priority, collapse, idem string
 	json, wait                        bool
 }
@@ -63,6 +63,7 @@ func (c *command) pushCommand() *cobra.Command {
 	fl.StringArrayVar(&f.aliases, "alias", nil, "send to an alias; may be repeated")
 	fl.StringArrayVar(&f.tags, "tag", nil, "send to devices with a tag; may be repeated (any of)")
 	fl.StringArrayVar(&f.devices, "device", nil, "send to a registration ID; may be repeated")
+	fl.StringArrayVar(&f.topics, "topic", nil, "send to who is subscribed to a topic now; may be repeated (any of)")
 	fl.StringVar(&f.ttl, "ttl", "", "how long it may wait, e.g. 90s, 1h; 0 reaches only who is connected (default 24h)")
 	fl.StringVar(&f.priority, "priority", "", "low, normal or high")
 	fl.StringVar(&f.collapse, "collapse-key", "", "replaces an earlier message with the same key")
@@ -135,15 +136,26 @@ func (c *command) pushTimes(m *client.Message, f pushFlags) error {
 }
 
 func pushAudience(m *client.Message, f pushFlags) error {
-	named := len(f.aliases)+len(f.tags)+len(f.devices) > 0
+	named := len(f.aliases)+len(f.tags)+len(f.devices)+len(f.topics) > 0
 	if f.all && named {
-		return usage("Leave out --to-all.", "--to-all and --alias, --tag or --device contradict each other")
+		return usage("Leave out --to-all.", "--to-all and --alias, --tag, --device or --topic contradict each other")
 	}
 	if !named {
 		m.Audience = herald.Audience{All: true}
 		return nil
 	}
 	a := &m.Audience
+	// An empty name is a variable that was not set, and must not mean everybody.
+	if err := topicArgs(f.topics...); err != nil {
+		return err
+	}
+	if len(f.topics) == 1 {
+		a.Topic = herald.Topic(f.topics[0])
+	} else {
+		for _, t := range asTopics(f.topics) {
+			a.Or = append(a.Or, herald.Audience{Topic: t})
+		}
+	}
 	for _, v := range f.aliases {
 		a.Aliases = append(a.Aliases, herald.Alias(v))
 	}

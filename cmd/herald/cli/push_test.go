@@ -24,6 +24,8 @@ func TestPushSends(t *testing.T) {
 		{"to all", []string{"x", "--to-all"}, `{"audience":"all","notification":{"title":"x"}}`},
 		{"audience", []string{"x", "--alias", "ann", "--alias", "bob", "--tag", "vip", "--device", device},
 			`{"audience":{"registration_ids":["` + device + `"],"aliases":["ann","bob"],"tags":["vip"]},"notification":{"title":"x"}}`},
+		{"topic", []string{"x", "--topic", "chat/7", "--tag", "vip"}, `{"audience":{"tags":["vip"],"topic":"chat/7"},"notification":{"title":"x"}}`},
+		{"topics", []string{"x", "--topic", "a", "--topic", "b"}, `{"audience":{"or":[{"topic":"a"},{"topic":"b"}]},"notification":{"title":"x"}}`},
 		{"everything else", []string{"x", "--ttl", "90s", "--priority", "high", "--collapse-key", "c", "--at", "10m"},
 			`{"audience":"all","notification":{"title":"x"},"ttl":90,"priority":"high","collapse_key":"c","send_at":"2026-11-21T09:40:00Z"}`},
 		{"now or never, at a time", []string{"x", "--ttl", "0", "--at", "2026-12-24T18:00:00+01:00"},
@@ -56,6 +58,7 @@ func TestPushUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"a", "b"}, {"a", "--title", "b", "--body", "c"}, {"--data-json", "{"}, {"a", "--ttl", "-1s"}, {"a", "--ttl", "soon"}, {"a", "--ttl", "9999h"},
 		{"a", "--at", "tomorrow"}, {"a", "--to-all", "--tag", "x"}, {"a", "--device", "short"}, {"a", "--alias", ""}, {"a", "--unknown"},
+		{"a", "--topic", "chat/+"}, {"a", "--topic", ""}, {"a", "--to-all", "--topic", "x"},
 	} {
 		w := newWorld(t)
 		code := w.run(t, append([]string{"push"}, args...)...)

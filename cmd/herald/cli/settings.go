@@ -8,6 +8,7 @@ import (
 
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/doctor"
+	"github.com/herald-push/herald/internal/edge/certs"
 )
 
 func (c *command) configCommand() *cobra.Command {
@@ -31,7 +32,15 @@ func (c *command) configCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range cfg.Warnings() {
+			warnings := cfg.Warnings()
+			if cfg.TLS.Cert != "" {
+				_, more, err := certs.Check(cfg.TLS.Cert, cfg.TLS.Key, c.Now())
+				if err != nil {
+					return configuration(err)
+				}
+				warnings = append(warnings, more...)
+			}
+			for _, w := range warnings {
 				c.printf("warning: %s\n", w)
 			}
 			what := "the configuration"

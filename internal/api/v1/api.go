@@ -96,6 +96,7 @@ func New(cfg Config) *API {
 	a.addMessages()
 	a.addDevices()
 	a.addNames()
+	a.addTopics()
 	a.addApp()
 	a.finishDocument()
 	var err error

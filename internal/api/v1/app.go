@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	exampleApp = `{"app_key":"k3x9q0a7c5m2p8r1t6v4w0z2","name":"Shop","created_at":"2026-11-01T08:00:00Z","device_aliases":false,"device_tags":false,"origins":["https://shop.example"],"devices":120,"online":14}`
+	exampleApp = `{"app_key":"k3x9q0a7c5m2p8r1t6v4w0z2","name":"Shop","created_at":"2026-11-01T08:00:00Z","device_aliases":false,"device_tags":false,"origins":["https://shop.example"],"topics":{"subscribe":["#"],"publish":["chat/+","device/{registration_id}/#"]},"devices":120,"online":14}`
 	exampleKey = `{"id":"k7","name":"newsletter","scopes":["messages:send"],"created_at":"2026-11-21T09:30:00Z"}`
 	newKey     = `{"id":"k7","name":"newsletter","scopes":["messages:send"],"created_at":"2026-11-21T09:30:00Z","key":"hk1.k3x9q0a7c5m2p8r1t6v4w0z2.k7.secret"}`
 )
@@ -27,8 +27,9 @@ func (a *API) addApp() {
 	})
 	register(a, operation{
 		id: "updateApp", method: "PATCH", path: "/v1/app", tag: "App and keys", summary: "Change the app", write: true,
-		description: "Members that are absent stay as they are. Needs the master secret.",
-		body:        api.AppUpdate{}, example: `{"origins":["https://shop.example"]}`, answer: exampleApp,
+		description: "Members that are absent stay as they are. Needs the master secret.\n\n" +
+			"`topics` says which topics devices may `subscribe` to (by default all) and `publish` to (by default none), as filters: `+` is any one level, `#` at the end any number of them, and the level `{registration_id}` that of the device itself. Both are checked at each subscribe and publish; subscriptions that a change does not allow any more end at once. What the back end publishes is not bound by them.",
+		body: api.AppUpdate{}, example: `{"origins":["https://shop.example"],"topics":{"publish":["chat/+","device/{registration_id}/#"]}}`, answer: exampleApp,
 	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.AppView], error) {
 		update, err := decode[api.AppUpdate](x)
 		if err != nil {

@@ -112,7 +112,7 @@ func (op *operation) checkParameter(name string, values []string) error {
 		}
 		return herald.Invalid(clip(name), remedy, "the parameter is not known")
 	}
-	if len(values) > 1 {
+	if len(values) > 1 && !slices.Contains(op.repeats, name) {
 		return herald.Invalid(name, "Give each parameter once.", "the parameter occurs %d times", len(values))
 	}
 	return nil

@@ -42,7 +42,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		took := time.Since(start)
 		a.cfg.Observe(x.operation(), x.w.status, took)
 		a.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request_id", x.id),
-			slog.String("operation", x.operation()), slog.Int("status", x.w.status), slog.Duration("took", took))
+			slog.String("client", a.cfg.Address(r).String()), slog.String("operation", x.operation()), slog.Int("status", x.w.status), slog.Duration("took", took))
 	}()
 	if err := a.serve(x); err != nil {
 		a.refuse(x, err)

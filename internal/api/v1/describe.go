@@ -65,6 +65,8 @@ var memberTexts = map[string]string{
 	"tags_remove":     "Tags to take off it.",
 	"target":          "Devices in the audience.",
 	"time":            "When.",
+	"topic":           "Name of the topic.",
+	"topics":          "Which topics devices may use.",
 	"time_zone":       "IANA name, e.g. Asia/Shanghai.",
 	"unknown":         "Registration IDs and aliases in the audience that nobody has.",
 
@@ -74,6 +76,7 @@ var memberTexts = map[string]string{
 	"KeyAnswer.id":       "ID of the key.",
 	"KeyView.id":         "ID of the key.",
 	"TagPage.tags":       "In byte order.",
+	"TopicPage.topics":   "In byte order; those asked for by name in the order of the request.",
 }
 
 // describeMembers gives every member a description.
@@ -138,7 +141,7 @@ var audienceMembers = map[string]string{
 	"not":                "Devices that are not in this audience.",
 	"segments":           "Not served by this version.",
 	"files":              "Not served by this version.",
-	"topic":              "Not served by this version.",
+	"topic":              "Devices that are subscribed to this topic now; the set is fixed when the message is accepted or, with send_at, when it falls due.",
 }
 
 // describeAudience makes the audience what it is in JSON: a word or an object.

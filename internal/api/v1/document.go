@@ -26,6 +26,7 @@ func newDocument(version string) *huma.OpenAPI {
 			{Name: "Messages", Description: "Send, follow and withdraw messages."},
 			{Name: "Devices", Description: "Register devices, see and change them, report receipts."},
 			{Name: "Aliases and tags", Description: "Names by which messages find devices."},
+			{Name: "Topics", Description: "Publish to who is subscribed now, and see how many that are."},
 			{Name: "App and keys", Description: "Settings and credentials of the app."},
 		},
 		Components: &huma.Components{
@@ -60,7 +61,7 @@ var errorTexts = map[int]string{
 	http.StatusForbidden:             "The credentials do not allow this, or the web origin may not use the app.",
 	http.StatusNotFound:              "There is nothing by this name.",
 	http.StatusConflict:              "The state does not allow this, or the idempotency key was used with another body.",
-	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB, or the message than 32 KiB.",
+	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB, the message than 32 KiB, or what is published than 16 KiB.",
 	http.StatusUnsupportedMediaType:  "The body is not application/json in UTF-8.",
 	http.StatusUnprocessableEntity:   "The request is well-formed and cannot be done as it is: an unknown member, a wrong type or value, or a limit.",
 	http.StatusTooManyRequests:       "Too many requests: wait for Retry-After.",
@@ -75,6 +76,10 @@ func (a *API) document(op *operation) {
 	for _, p := range o.Parameters {
 		if p.In == "query" {
 			op.query = append(op.query, p.Name)
+			if p.Schema.Type == huma.TypeArray {
+				op.repeats = append(op.repeats, p.Name)
+				listsAreNotNull(p.Schema)
+			}
 		}
 		// Parameters are documented by their schema; the description is there
 		// twice otherwise.

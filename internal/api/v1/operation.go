@@ -30,7 +30,8 @@ type operation struct {
 	anonymous bool   // callers without credentials are let through
 	errors    []int  // statuses of its own, beyond those of every operation
 
-	query []string // parameters in the address; filled by register
+	query   []string // parameters in the address; filled by register
+	repeats []string // those of them that may occur more than once
 }
 
 // none is the output of an operation that answers without a body.

@@ -34,12 +34,38 @@ func (nobody) Offered(herald.AppKey, herald.Ordinal) herald.Pos      { return 0 
 func (nobody) Rebind(herald.AppKey, herald.Ordinal, herald.Pos)      {}
 func (nobody) Disconnect(herald.AppKey, herald.Ordinal, live.Reason) {}
 
+// counted is who is subscribed to topics on a node with one such topic.
+type counted struct{ published []live.Publication }
+
+func (c *counted) Publish(_ herald.AppKey, p live.Publication) int {
+	c.published = append(c.published, p)
+	return c.Topic("", p.Topic).Devices
+}
+
+func (*counted) Topic(_ herald.AppKey, t herald.Topic) live.TopicCount {
+	if t == "chat/7, the room" {
+		return live.TopicCount{Topic: t, Devices: 2, Sessions: 3}
+	}
+	return live.TopicCount{Topic: t}
+}
+
+func (c *counted) Topics(_ herald.AppKey, prefix string, after herald.Topic, _ int) []live.TopicCount {
+	t := c.Topic("", "chat/7, the room")
+	if t.Topic <= after || !strings.HasPrefix(string(t.Topic), prefix) {
+		return nil
+	}
+	return []live.TopicCount{t}
+}
+
+func (*counted) Recheck(herald.AppKey) {}
+
 // node is the API over the real service and a store in a temporary folder.
 type node struct {
 	t   *testing.T
 	mux *http.ServeMux
 	app herald.AppKey
 	key string // Authorization of the app's master secret
+	counted
 }
 
 func newNode(t *testing.T) *node {
@@ -76,8 +102,8 @@ func newNode(t *testing.T) *node {
 	row, secret, err := reg.CreateApp(ctx, "test")
 	must(t, err)
 	must(t, d.Follow(ctx, row.Key))
-	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Messages: db, Log: log})
 	n := &node{t: t, mux: http.NewServeMux(), app: row.Key}
+	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Log: log})
 	New(Config{Service: service}).Mount(n.mux)
 	req := httptest.NewRequest("GET", "/", nil)
 	req.SetBasicAuth(string(row.Key), secret)
@@ -211,6 +237,54 @@ func (n *node) sendAndFollow(id, token string) {
 	n.call(n.key, "GET", "/v1/messages/999999999", "", 404)
 	n.call(n.key, "DELETE", "/v1/messages/999999999", "", 404)
 	n.call(n.key, "GET", "/v1/messages?cursor=x", "", 422)
+}
+
+func TestTopics(t *testing.T) {
+	n := newNode(t)
+	reg := n.call("", "POST", "/v1/devices", `{"app_key":"APP"}`, 201)
+	id, token := fmt.Sprint(reg["registration_id"]), "Bearer "+fmt.Sprint(reg["token"])
+	if v := n.call(n.key, "POST", "/v1/publish", `{"topic":"chat/7, the room", "data": {"text": "<Hi>"} }`, 202); v["topic"] != "chat/7, the room" || v["devices"] != 2.0 {
+		t.Errorf("published: %v", v)
+	}
+	if v := n.call(n.key, "POST", "/v1/publish", `{"topic":"nobody","data":null}`, 202); v["devices"] != 0.0 {
+		t.Errorf("published to nobody: %v", v)
+	}
+	n.call(token, "POST", "/v1/publish", `{"topic":"mine/`+id+`","data":1}`, 403)
+	if v := n.call(n.key, "PATCH", "/v1/app", `{"topics":{"publish":["mine/{registration_id}"]}}`, 200); fmt.Sprint(v["topics"]) != "map[publish:[mine/{registration_id}] subscribe:[#]]" {
+		t.Errorf("app: %v", v)
+	}
+	n.call(token, "POST", "/v1/publish", `{"topic":"mine/`+id+`","data":1}`, 202)
+	if v := n.call(token, "POST", "/v1/publish", `{"topic":"chat/7","data":1}`, 403); !strings.Contains(fmt.Sprint(v["remedy"]), "topics.publish") {
+		t.Errorf("refused: %v", v)
+	}
+	if got := n.published; len(got) != 3 || string(got[0].Data) != `{"text":"<Hi>"}` || got[0].From != "" || got[2].From != herald.RegistrationID(id) {
+		t.Errorf("published %+v", got)
+	}
+	n.call("", "POST", "/v1/publish", `{"topic":"a","data":1}`, 401)
+	n.call(n.key, "POST", "/v1/publish", `{"topic":"a/+","data":1}`, 422)
+	n.call(n.key, "POST", "/v1/publish", `{"topic":"a"}`, 422)
+	n.call(n.key, "POST", "/v1/publish", `{"topic":"a","data":"`+strings.Repeat("x", 16<<10)+`"}`, 413)
+	n.call(n.key, "PATCH", "/v1/app", `{"topics":{"publish":["a","b/#/c"]}}`, 422)
+
+	list := func(query string) string { return fmt.Sprint(n.call(n.key, "GET", "/v1/topics"+query, "", 200)) }
+	const one = "map[topics:[map[devices:2 sessions:3 topic:chat/7, the room]]]"
+	for query, want := range map[string]string{
+		"":                                     one,
+		"?prefix=chat&limit=1":                 one,
+		"?prefix=news":                         "map[topics:[]]",
+		"?topic=chat%2F7,%20the%20room":        one,
+		"?topic=a&topic=chat/7,+the+room":      "map[topics:[map[devices:0 sessions:0 topic:a] map[devices:2 sessions:3 topic:chat/7, the room]]]",
+		"?cursor=chat%2F7%2C%20the%20room%200": "map[topics:[]]",
+	} {
+		if got := list(query); got != want {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+	n.call(n.key, "GET", "/v1/topics?topic=", "", 422)
+	n.call(n.key, "GET", "/v1/topics?topic=a&topic=%23", "", 422)
+	n.call(n.key, "GET", "/v1/topics?topic=a&prefix=a", "", 422)
+	n.call(token, "GET", "/v1/topics", "", 403)
+	n.call("", "GET", "/v1/topics", "", 401)
 }
 
 func TestAppAndKeys(t *testing.T) {

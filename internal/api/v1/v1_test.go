@@ -54,7 +54,7 @@ type rig struct {
 
 func newRig(t *testing.T, cfg Config) *rig {
 	r := &rig{t: t, mux: http.NewServeMux()}
-	cfg.Service = &api.Service{Messages: &api.Messages{}, Devices: &api.Devices{}, Audience: &api.Audience{}, Apps: &api.Apps{}, Receipts: &api.Receipts{}}
+	cfg.Service = &api.Service{Messages: &api.Messages{}, Devices: &api.Devices{}, Audience: &api.Audience{}, Apps: &api.Apps{}, Receipts: &api.Receipts{}, Topics: &api.Topics{}}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
@@ -212,6 +212,14 @@ func TestProblems(t *testing.T) {
 		"members of a tag":     {"POST", "/v1/tags/a", `{"add":"x"}`, []string{master}, 422, "invalid_request", "add", "a list is expected", ""},
 		"members of an alias":  {"POST", "/v1/aliases/a", `{"ad":[]}`, []string{master}, 422, "invalid_request", "ad", "not known", `"add"`},
 		"update of the app":    {"PATCH", "/v1/app", `{"Name":"x"}`, []string{master}, 422, "invalid_request", "Name", "not known", `"name"`},
+		"rules of the app":     {"PATCH", "/v1/app", `{"topics":{"publish":"#"}}`, []string{master}, 422, "invalid_request", "topics.publish", "a list is expected", ""},
+		"no rules of the app":  {"PATCH", "/v1/app", `{"topics":null}`, []string{master}, 422, "invalid_request", "topics", "not null", "Leave"},
+		"publish":              {"POST", "/v1/publish", `{"topic":"a","payload":1}`, []string{master}, 422, "invalid_request", "payload", "not known", ""},
+		"publish to no topic":  {"POST", "/v1/publish", `{"topic":7,"data":1}`, []string{master}, 422, "invalid_request", "topic", "a string is expected", ""},
+		"read what is written": {"GET", "/v1/publish", "", []string{master}, 405, "invalid_request", "", `no method "GET"`, "POST"},
+		"page of topics":       {"GET", "/v1/topics?limit=x", "", []string{master}, 422, "invalid_request", "limit", "", ""},
+		"prefix twice":         {"GET", "/v1/topics?prefix=a&prefix=b", "", []string{master}, 422, "invalid_request", "prefix", "2 times", "once"},
+		"parameter of topics":  {"GET", "/v1/topics?topics=a", "", []string{master}, 422, "invalid_request", "topics", "not known", `"topic"`},
 		"new key":              {"POST", "/v1/keys", `{"scope":[]}`, []string{master}, 422, "invalid_request", "scope", "not known", `"scopes"`},
 		"idempotency key":      {"POST", "/v1/messages", `{}`, []string{master, "Idempotency-Key: a b"}, 400, "invalid_request", "Idempotency-Key", "wrong form", "visible ASCII"},
 		"post to the page":     {"POST", "/docs", "", nil, 405, "invalid_request", "", "only be read", "GET"},

@@ -1,24 +1,9 @@
-// The HTTP calls of this page. The page token registers this installation and
-// pushes to it; the device token, which the registration answers, does the rest.
+// The HTTP calls of this page beside those of the SDK. The page token registers
+// this installation and pushes to it; the device token, which the registration
+// answers, does the rest.
+// What goes wrong is the SDK's HeraldError, with code, remedy and field.
 
-// Problem is an answer that refuses (RFC 9457, with code, remedy and field),
-// or a request that got no answer at all: then the status is 0.
-export class Problem extends Error {
-  constructor(status, body = {}, retryAfter = 0) {
-    super(body.detail || body.title || `HTTP ${status}`)
-    this.status = status
-    this.code = body.code || ""
-    this.detail = body.detail || body.title || ""
-    this.remedy = body.remedy || ""
-    this.field = body.field || ""
-    this.retryAfter = retryAfter
-  }
-
-  // passing tells whether the same request may well succeed later.
-  get passing() {
-    return this.status === 0 || this.status === 429 || this.status >= 500
-  }
-}
+import { HeraldError } from "../sdk/herald.mjs"
 
 export class Api {
   #pageToken
@@ -37,13 +22,9 @@ export class Api {
     return this.#device
   }
 
-  // renew keeps a newer token of the same device.
-  renew(token) {
-    if (this.#device) this.#device = { ...this.#device, token }
-  }
-
-  forget() {
-    this.#device = null
+  // installation is the part of the page token that stays the same.
+  get installation() {
+    return this.#pageToken.split(".").slice(1, 3).join(".")
   }
 
   send(message) {
@@ -51,29 +32,9 @@ export class Api {
     return this.#call("POST", "messages", this.#pageToken, { audience, ...message })
   }
 
-  report(receipts) {
-    return this.#call("POST", "receipts", this.#device.token, { receipts })
-  }
-
   trace(id) {
     const device = encodeURIComponent(this.#device.registration_id)
     return this.#call("GET", `messages/${encodeURIComponent(id)}/devices/${device}`, this.#device.token)
-  }
-
-  // self asks for this device. It says why a connection failed where the
-  // browser does not.
-  self() {
-    return this.#call("GET", `devices/${encodeURIComponent(this.#device.registration_id)}`, this.#device.token)
-  }
-
-  // live gives the address of a transport with the device token in its query:
-  // browsers cannot set headers there.
-  live(transport) {
-    const url = new URL(`../v1/live/${transport === "websocket" ? "ws" : "sse"}`, location.href)
-    if (transport === "websocket") url.protocol = url.protocol === "https:" ? "wss:" : "ws:"
-    url.hash = ""
-    url.search = new URLSearchParams({ access_token: this.#device.token })
-    return url.href
   }
 
   async #call(method, path, token, body) {
@@ -92,10 +53,10 @@ export class Api {
         signal: AbortSignal.timeout(15_000),
       })
     } catch {
-      throw new Problem(0)
+      throw new HeraldError(0)
     }
     const answer = await response.json().catch(() => ({}))
-    if (!response.ok) throw new Problem(response.status, answer, Number(response.headers.get("Retry-After")) || 0)
+    if (!response.ok) throw new HeraldError(response.status, answer, Number(response.headers.get("Retry-After")) * 1000 || 0)
     return answer
   }
 }

@@ -74,7 +74,7 @@ function refused(form, error) {
     }
     return show("refused", h("p", { class: "result-title", text: t("send.refused") }), h("p", { text: error.message }))
   }
-  const detail = error.detail || (error.status ? t("send.status", { status: error.status }) : t("send.unreachable"))
+  const detail = error.status ? error.message || t("send.status", { status: error.status }) : t("send.unreachable")
   show("refused",
     h("p", { class: "result-title", text: t("send.refused") }),
     h("p", { text: detail }),

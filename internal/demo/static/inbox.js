@@ -12,6 +12,7 @@ export class Inbox {
   #items = new Map()
 
   constructor(registrationID) {
+    this.device = registrationID
     this.#key = `herald.inbox.${registrationID}`
     try {
       for (const item of JSON.parse(sessionStorage.getItem(this.#key)) || []) this.#items.set(item.id, item)
@@ -29,20 +30,20 @@ export class Inbox {
     return this.#items.get(id)
   }
 
-  // add takes a message frame; null if the message is known already.
-  add(frame, via) {
-    const id = String(frame.id)
+  // add takes a message of the SDK; null if it is known already.
+  add(message) {
+    const { id, transport: via, time, priority, notification, data, collapseKey, kept } = message
     if (this.#items.has(id)) return null
     const item = {
       id,
       via,
-      time: frame.time,
+      time,
       arrived: new Date().toISOString(),
-      priority: frame.priority,
-      notification: frame.notification || null,
-      data: frame.data,
-      collapseKey: frame.collapse_key || "",
-      stored: frame.cursor !== undefined,
+      priority,
+      notification: notification || null,
+      data,
+      collapseKey: collapseKey || "",
+      stored: kept,
       state: "received",
       confirmed: "",
       end: "",

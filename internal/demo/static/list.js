@@ -146,7 +146,7 @@ export class List {
     const trace = this.#traces.get(id)
     const facts = h("p", { class: "muted" }, `${t("item.trace.id")} `, h("code", { text: id }))
     if (!trace) {
-      const text = problem ? t("item.trace.failed", { detail: problem.detail || t("send.unreachable") }) : t("item.trace.loading")
+      const text = problem ? t("item.trace.failed", { detail: problem.status ? problem.message : t("send.unreachable") }) : t("item.trace.loading")
       body.replaceChildren(h("p", { class: "muted", text }), facts)
       return
     }

@@ -4,19 +4,21 @@
 
 import { Api } from "./api.js"
 import { startForm } from "./compose.js"
+import { Connection } from "./connection.js"
 import { byId, copyText } from "./dom.js"
 import { apply, current, setLanguage, t } from "./i18n.js"
 import { Inbox, rank } from "./inbox.js"
 import { List } from "./list.js"
-import { Reports } from "./reports.js"
-import { Session } from "./session.js"
+import { Room } from "./room.js"
 import { renderState, showState } from "./status.js"
+import { Traces } from "./traces.js"
 
 const token = location.hash.slice(1)
 addEventListener("hashchange", () => location.reload())
 
 let inbox = null
 let list = null
+let room = null
 startLanguages()
 startCopying()
 byId("composer").open = matchMedia("(min-width: 56rem)").matches
@@ -28,67 +30,84 @@ else {
 
 function start(pageToken) {
   const api = new Api(pageToken)
-  const session = new Session({ api, profile, onState, onFrame })
-  const reports = new Reports({ api, session, onTrace })
+  const traces = new Traces({ api, settled, onTrace })
+  let shown = null
+  room = new Room()
   list = new List({
     onShown: (id) => advance(id, "displayed"),
     onClicked: (id) => advance(id, "clicked"),
-    onTrace: (id) => reports.ask(id, true),
+    onTrace: (id) => traces.ask(id, true),
   })
+  const connection = new Connection({ api, profile, room, on: { state, message, withdraw } })
+  room.publish = connection.publish
   startForm(api)
-  byId("connect").addEventListener("click", () => session.connect())
-  byId("transports").addEventListener("change", (event) => session.prefer(event.target.value))
+  byId("connect").addEventListener("click", () => connection.connect())
+  byId("transports").addEventListener("change", (event) => connection.choose(event.target.value))
+  connection.choose("auto")
   byId("clear").addEventListener("click", () => {
     inbox.clear()
     list.render([])
     byId("messages-title").focus()
   })
-  session.connect()
 
-  function onState(state) {
-    if (api.device && byId("device-id").textContent !== api.device.registration_id) registered(api.device.registration_id)
-    showState(state)
-    if (state.phase !== "connected") return
-    // What a lost connection may have swallowed is reported again.
-    reports.flush()
-    for (const item of inbox.all()) if (!item.end && item.stored && !(rank[item.confirmed] >= rank[item.state])) reports.report(item.id, item.state)
+  function state(now) {
+    if (api.device !== shown) registered((shown = api.device))
+    showState(now)
+    byId("connections").textContent = String(connection.connections)
+    if (now.phase !== "connected") return
+    // What a page that was closed had not got rid of is reported again.
+    for (const item of inbox.all()) {
+      if (settled(item.id)) continue
+      report(item.id, item.state)
+      traces.ask(item.id)
+    }
   }
 
-  function registered(id) {
-    byId("device-id").textContent = id
-    byId("copy").disabled = false
-    inbox = new Inbox(id)
+  function registered(device) {
+    byId("device-id").textContent = device.registration_id
+    for (const id of ["copy", "copy-stream", "copy-tcp"]) byId(id).disabled = false
+    const { origin, hostname } = location
+    byId("stream-line").textContent = `curl -sN -H "Authorization: Bearer ${device.token}" ${origin}/v1/live/stream`
+    byId("tcp-line").textContent = `{ echo '{"type":"hello","token":"${device.token}"}'; cat; } | nc ${hostname} 7701`
+    if (inbox?.device === device.registration_id) return
+    inbox = new Inbox(device.registration_id)
     list.render(inbox.all())
   }
 
-  function onFrame(frame, via) {
-    if (frame.type === "message") return arrived(frame, via)
-    if (frame.type === "withdraw") {
-      // Until it hears this the server tells it again at each connection.
-      reports.report(String(frame.id), "withdrawn")
-      const item = inbox.withdraw(frame.id)
-      if (!item) return
-      list.update(item)
-      byId("announce").textContent = t("list.announce.withdrawn")
-      reports.ask(item.id)
-    }
-    if (frame.type === "error") console.warn("herald:", frame.code, frame.detail, frame.remedy)
-  }
-
-  function arrived(frame, via) {
-    const item = inbox.add(frame, via)
-    // A copy of a known message is acknowledged again, and not shown again.
-    if (!item) return reports.report(String(frame.id), inbox.get(String(frame.id)).state)
-    reports.report(item.id, "received")
+  // message is called by the SDK, which acknowledges when it returns.
+  function message(m) {
+    const item = inbox.add(m)
+    if (!item) return
     for (const old of inbox.replacedBy(item)) list.update(old)
     list.add(item)
+    traces.ask(item.id)
     byId("announce").textContent = t("list.announce", { title: item.notification?.title || item.notification?.body || t("item.dataonly") })
   }
 
-  function advance(id, state) {
-    if (!inbox.advance(id, state)) return
+  function withdraw(id) {
+    const item = inbox.withdraw(id)
+    if (!item) return
+    list.update(item)
+    byId("announce").textContent = t("list.announce.withdrawn")
+    traces.ask(id)
+  }
+
+  function advance(id, reached) {
+    if (!inbox.advance(id, reached)) return
     list.update(inbox.get(id))
-    reports.report(id, state)
+    report(id, reached)
+    traces.ask(id)
+  }
+
+  function report(id, reached) {
+    if (reached === "clicked") connection.clicked(id)
+    else if (reached === "displayed") connection.displayed(id)
+    else connection.ack(id)
+  }
+
+  function settled(id) {
+    const item = inbox.get(id)
+    return !item || !!item.end || !item.stored || rank[item.confirmed] >= rank[item.state]
   }
 
   function onTrace(id, trace, problem) {
@@ -116,6 +135,7 @@ function startLanguages() {
       mark()
       renderState()
       if (inbox) list.render(inbox.all())
+      room?.render()
       byId("send-result").replaceChildren()
     })
   }
@@ -123,7 +143,7 @@ function startLanguages() {
 }
 
 function startCopying() {
-  for (const [button, source] of [["copy", "device-id"], ["copy-push", "push-line"]]) {
+  for (const [button, source] of [["copy", "device-id"], ["copy-push", "push-line"], ["copy-stream", "stream-line"], ["copy-tcp", "tcp-line"]]) {
     byId(button).addEventListener("click", async () => {
       if (!(await copyText(byId(source).textContent, byId(source)))) return
       byId(button).textContent = t("act.copied")

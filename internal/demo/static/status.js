@@ -34,7 +34,7 @@ export function renderState() {
   if (notice.hidden) return
   const { cause = "nolink", problem } = shown
   byId("notice-title").textContent = t(`notice.${phase}`)
-  byId("notice-reason").textContent = [t(`cause.${cause}`), problem?.detail].filter(Boolean).join(" ")
+  byId("notice-reason").textContent = [t(`cause.${cause}`), problem?.message].filter(Boolean).join(" ")
   byId("notice-remedy").textContent = remedy(phase, cause, problem)
   byId("notice-command").hidden = phase !== "nolink"
   byId("notice-command").querySelector("code").textContent = "herald dev"

@@ -2,9 +2,6 @@ package livetest
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
-	"strings"
 	"testing/synctest"
 	"time"
 
@@ -20,11 +17,20 @@ func welcomes(e *env) {
 	if f.Session == "" || f.RegistrationID != m.ID || f.Heartbeat != 50 || f.Timeout != 75 || f.Token != "" || f.Cursor != "" {
 		e.Fatalf("welcome is %+v", f)
 	}
+}
+
+func online(e *env) {
+	m := e.world.Join(herald.PlatformWeb)
+	c := e.connect(m)
 	if got := e.hub.Transports(App, m.Ord); len(got) != 1 || got[0] != e.transport.Name() {
 		e.Fatalf("transports are %v", got)
 	}
 	if !e.hub.Online(App).Contains(m.Ord) || e.hub.Count(App) != 1 || e.world.SeenCount() != 1 || e.hub.Sessions()[e.transport.Name()] != 1 {
 		e.Fatal("the device is not online once")
+	}
+	c.hangUp()
+	if e.hub.Online(App).Contains(m.Ord) || e.hub.Count(App) != 0 || len(e.hub.Transports(App, m.Ord)) != 0 {
+		e.Fatal("the device is online after it has left")
 	}
 }
 
@@ -47,8 +53,9 @@ func liveInOrder(e *env) {
 	for i := range ids {
 		h := e.world.Accept(Send{Content: herald.Content{Notification: &herald.Notification{Title: "a <b> & \n ü"}, Data: []byte(`{"n":[1, 2]}`)}, To: []Member{m}})
 		took := e.deliver(h)
-		if ids[i] = h.Msg.ID; took.Len() != 1 || !took.Contains(m.Ord) {
-			e.Fatalf("took %v", took.Ordinals())
+		// The first answers who polls; the next ones wait for its next request.
+		if ids[i] = h.Msg.ID; !took.Contains(m.Ord) && (i == 0 || !e.harness.Polls) || took.Contains(other.Ord) {
+			e.Fatalf("message %d: took %v", i, took.Ordinals())
 		}
 	}
 	for _, id := range ids {
@@ -90,55 +97,37 @@ func comesWhileReading(e *env) {
 	synctest.Wait()
 	c.expectMessages(came...)
 	// And again where the end of the log is read by a later page.
-	_ = c.conn.Close()
-	synctest.Wait()
-	ids = append(append(ids, came...), e.pushMany(m, 60)...)
+	c.hangUp()
+	ids = e.left(m, append(append(ids, came...), e.pushMany(m, 60)...)...)
 	release := e.world.Hold()
+	e.Cleanup(release)
 	c = e.connect(m)
 	c.expectMessages(ids[:50]...)
 	synctest.Wait()
 	e.world.Meanwhile(func() { came = e.pushMany(m, 3) })
 	release()
+	c.expectMessages(ids[50:]...)
 	synctest.Wait()
-	c.expectMessages(append(ids[50:], came...)...)
+	c.expectMessages(came...)
 }
 
-func replaysAgain(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
+// volatileNow: a message with TTL 0 is for who is connected, and once.
+func volatileNow(e *env) {
+	m, absent := e.world.Join(herald.PlatformWeb), e.world.Join(herald.PlatformWeb)
 	c := e.connect(m)
-	ids := e.pushMany(m, 3)
-	c.expectMessages(ids...)
-	_ = c.conn.Close()
 	synctest.Wait()
-	e.connect(m).expectMessages(ids...)
-}
-
-func resumes(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	c := e.connect(m)
-	ids := e.pushMany(m, 3)
-	c.expectMessages(ids[0])
-	cursor := c.expect("message").Cursor
-	_ = c.conn.Close()
+	h := e.world.Accept(Send{Content: Text("now or never"), To: []Member{m, absent}, Volatile: true})
+	if took := e.deliver(h); !took.Contains(m.Ord) || took.Contains(absent.Ord) {
+		e.Fatalf("took %v", took.Ordinals())
+	}
+	if f := c.expect("message"); f.ID != h.Msg.ID || f.Cursor != "" {
+		e.Fatalf("got %+v, want the message with TTL 0 and no cursor", f)
+	}
+	late := e.connect(absent)
 	synctest.Wait()
-	e.open(Dial{Token: m.Token, Cursor: cursor}).expectMessages(ids[2])
-	if !e.world.Received(ids[0], m) || !e.world.Received(ids[1], m) || e.world.Received(ids[2], m) {
-		e.Fatal("the cursor did not acknowledge exactly what was at or before it")
-	}
-}
-
-func foreignCursor(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	ids := e.pushMany(m, 2)
-	for _, cursor := range []string{e.world.Cursor("another app", 2), "1.2", "x\x00y", strings.Repeat("9", 500)} {
-		c := e.open(Dial{Token: m.Token, Cursor: cursor})
-		c.expectMessages(ids...)
-		_ = c.conn.Close()
-		synctest.Wait()
-	}
-	if e.world.Received(ids[0], m) {
-		e.Fatal("a foreign cursor acknowledged a message")
-	}
+	next := e.push(Send{Content: Text("next"), To: []Member{m, absent}})
+	c.expectMessages(next)
+	late.expectMessages(next)
 }
 
 func overrides(e *env) {
@@ -181,8 +170,7 @@ func volatileInReplay(e *env) {
 	release()
 	c.expectMessages(ids[50:]...)
 	// It is for one moment: who comes later does not get it.
-	_ = c.conn.Close()
-	synctest.Wait()
+	c.hangUp()
 	e.connect(m).expectMessages(ids...)
 }
 
@@ -230,8 +218,7 @@ func withdrawals(e *env) {
 	if f := c.expect("withdraw"); f.ID != ids[0] || f.Cursor == "" {
 		e.Fatalf("got %+v", f)
 	}
-	_ = c.conn.Close()
-	synctest.Wait()
+	c.hangUp()
 	e.deliver(e.world.Withdraw(ids[1])) // while it is away
 	c = e.connect(m)
 	for _, id := range ids {
@@ -239,162 +226,6 @@ func withdrawals(e *env) {
 			e.Fatalf("got %+v", f)
 		}
 	}
-}
-
-func slowConsumer(e *env) {
-	slow, quick := e.world.Join(herald.PlatformWeb), e.world.Join(herald.PlatformWeb)
-	c, other := e.connect(slow), e.connect(quick)
-	synctest.Wait()
-	var ids []herald.MessageID
-	for i := range 200 {
-		ids = append(ids, e.push(Send{Content: Text(fmt.Sprint(i, strings.Repeat("x", 200))), To: []Member{slow, quick}}))
-		other.expectMessages(ids[i]) // is not held up
-		if i%50 == 49 {
-			c.expectMessages(ids[i/50*10 : i/50*10+10]...) // reads a little
-		}
-		synctest.Wait()
-	}
-	c.expectMessages(ids[40:]...)
-	synctest.Wait()
-	c.expectMessages(e.pushMany(slow, 5)...)
-}
-
-func staysFull(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	c := e.connect(m)
-	synctest.Wait()
-	e.pushMany(m, 100)
-	for range 8 { // it lives, and does not read, for 77 s
-		time.Sleep(77 * time.Second / 8)
-		if e.harness.TwoWay && e.hub.Count(App) == 1 {
-			c.send(`{"type":"pong"}`)
-		}
-	}
-	synctest.Wait()
-	if e.hub.Count(App) != 0 {
-		e.Fatal("the session is still open")
-	}
-	c.expectClosed(live.CloseSlow)
-	_ = c.conn.Close()
-	// Nothing is lost: the next connection has it all.
-	c = e.connect(m)
-	if f := c.expect("message"); f.ID == 0 {
-		e.Fatal("nothing was replayed")
-	}
-}
-
-func fiveSessions(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	var all []*client
-	for range herald.MaxSessions {
-		all = append(all, e.connect(m))
-	}
-	synctest.Wait() // until all are live: a replay reports by itself
-	id := e.push(Send{Content: Text("to each"), To: []Member{m}})
-	for _, c := range all {
-		c.expectMessages(id)
-	}
-	if ev := e.world.Events(id); len(ev) != 1 {
-		e.Fatalf("%d events for one device", len(ev))
-	}
-	fifth := e.connect(m)
-	all[0].expectClosed(live.CloseReplaced)
-	fifth.expectMessages(id)
-	synctest.Wait()
-	if n := e.hub.Count(App); n != herald.MaxSessions {
-		e.Fatalf("%d sessions are open", n)
-	}
-	id = e.push(Send{Content: Text("again"), To: []Member{m}})
-	left := append(all[1:], fifth)
-	for _, c := range left {
-		c.expectMessages(id)
-	}
-	for len(left) > 0 { // one after the other leaves, and those that stay hear all
-		leaves := len(left) / 2
-		_ = left[leaves].conn.Close()
-		left = append(left[:leaves:leaves], left[leaves+1:]...)
-		synctest.Wait()
-		id = e.push(Send{Content: Text("to those who stay"), To: []Member{m}})
-		for _, c := range left {
-			c.expectMessages(id)
-		}
-	}
-	if e.hub.Online(App).Contains(m.Ord) || e.hub.Count(App) != 0 {
-		e.Fatal("still online after all sessions ended")
-	}
-}
-
-func heartbeat(e *env) {
-	c := e.connect(e.world.Join(herald.PlatformWeb))
-	began := time.Now()
-	pings := 0
-	for pings < 5 {
-		f, err := c.Next()
-		if err != nil || f.Type != "ping" {
-			e.Fatalf("got %+v, %v, want a ping", f, err)
-		}
-		pings++
-		if e.harness.TwoWay {
-			c.send(`{"type":"pong"}`)
-		}
-	}
-	if took := time.Since(began) / 5; took < 44*time.Second || took > 57*time.Second {
-		e.Fatalf("a ping every %s", took)
-	}
-	if !e.harness.TwoWay {
-		return
-	}
-	silent := time.Now()
-	c.expectClosed(live.CloseHeartbeat)
-	if took := time.Since(silent); took < 74*time.Second || took > 78*time.Second {
-		e.Fatalf("closed after a silence of %s", took)
-	}
-}
-
-func halfOpen(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	e.connect(m) // never reads again, never closes
-	time.Sleep(herald.Heartbeat + herald.HeartbeatTimeout + 20*time.Second)
-	synctest.Wait()
-	if e.hub.Count(App) != 0 {
-		e.Fatal("the session is still open")
-	}
-}
-
-func abruptCut(e *env) {
-	m := e.world.Join(herald.PlatformWeb)
-	c := e.connect(m)
-	_ = c.conn.Close()
-	synctest.Wait()
-	if e.hub.Count(App) != 0 || e.hub.Online(App).Contains(m.Ord) {
-		e.Fatal("the session is still open")
-	}
-	h := e.world.Accept(Send{Content: Text("later"), To: []Member{m}})
-	if !e.deliver(h).Empty() {
-		e.Fatal("taken for a device that is gone")
-	}
-	e.connect(m).expectMessages(h.Msg.ID)
-}
-
-func drains(e *env) {
-	var clients []*client
-	for range 3 {
-		clients = append(clients, e.connect(e.world.Join(herald.PlatformWeb)))
-	}
-	done := make(chan error, 1)
-	go func() { done <- e.hub.Drain(e.Context()) }()
-	for _, c := range clients {
-		if f := c.expect("reconnect"); f.AfterMS < 1000 || f.AfterMS > 30000 {
-			e.Fatalf("come back after %d ms", f.AfterMS)
-		}
-		c.expectClosed(live.CloseDraining)
-		_ = c.conn.Close()
-	}
-	if err := <-done; err != nil {
-		e.Fatal(err)
-	}
-	m := e.world.Join(herald.PlatformWeb)
-	e.refusedAtOnce(Dial{Token: m.Token}, http.StatusServiceUnavailable, live.CloseDraining)
 }
 
 func disconnects(e *env) {
@@ -420,25 +251,4 @@ func failingBacklog(e *env) {
 	c.expectMessages(waits, came)
 	synctest.Wait()
 	c.expectMessages(e.pushMany(m, 2)...)
-}
-
-func garbage(e *env) {
-	stays := e.world.Join(herald.PlatformWeb)
-	calm := e.connect(stays)
-	for i, g := range e.harness.Garbage {
-		m := e.world.Join(herald.PlatformWeb)
-		c := e.connect(m)
-		go func() { _, _ = c.conn.Write(g) }() // may be cut in the middle
-		for {
-			if _, err := c.Next(); err != nil {
-				break
-			}
-		}
-		_ = c.conn.Close()
-		synctest.Wait()
-		if e.hub.Count(App) != 1 {
-			e.Fatalf("garbage %d: %d sessions are open, want 1", i, e.hub.Count(App))
-		}
-	}
-	calm.expectMessages(e.push(Send{Content: Text("calm"), To: []Member{stays}}))
 }

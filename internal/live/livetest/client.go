@@ -11,32 +11,51 @@ import (
 	"github.com/herald-push/herald/internal/live"
 )
 
-// Harness is what the suite needs to know of a transport.
+// Harness is what the suite needs to know of a transport and its client.
 type Harness struct {
-	// New makes the transport with its default configuration: a live.Upgrader
+	// New makes the transport with its default configuration: a live.Endpoint
 	// or a live.Server.
 	New func() live.Transport
 	// Dial opens a session over a connection that is there. It returns when
-	// the response head has come, if there is one. A refusal is a *Refused.
+	// the response head has come, if there is one that opens the session. A
+	// refusal is a *Refused.
 	Dial func(ctx context.Context, d Dial) (Client, error)
-	// TwoWay says that clients can send frames.
+	// TwoWay says that clients can send frames. Others acknowledge only by
+	// cursor.
 	TwoWay bool
+	// Polls says that a session is one request, which is held until there is an
+	// answer. Its client is an Asker. It gives back the cursor of an answer
+	// when it asks again, which acknowledges that answer; it is told by a
+	// status, not by a frame, why it gets none; and between two requests it is
+	// not there.
+	Polls bool
 	// Begin is the beginning of a frame, at least 20 bytes of it, which a
 	// two-way transport takes without a complaint.
 	Begin []byte
-	// Garbage is what a client may send after the response head that must end
-	// the connection.
-	Garbage [][]byte
+	// Garbage is what must end the connection when it comes after the response
+	// head, or over a transport without one after the welcome. It has at least
+	// the kinds that the matrix names.
+	Garbage []Garbage
+}
+
+// Garbage is what no client should send.
+type Garbage struct {
+	Name  string
+	Bytes []byte
+	Code  int // the close code that it is answered with; 0 for a cut
 }
 
 // Dial says how to connect.
 type Dial struct {
 	Conn   net.Conn
-	Path   string // of a live.Upgrader
+	Path   string // of a live.Endpoint
 	Token  string // "" for none
 	Cursor string
 	Origin string
 	Ack    live.AckMode
+
+	Topics   []herald.Topic // in the query of a live.Endpoint: see AddTopics
+	Presence bool
 }
 
 // Client is one connected client. It reads only when Next is called, so that
@@ -49,6 +68,11 @@ type Client interface {
 	// Send sends a frame of the session protocol.
 	Send(frame string) error
 }
+
+// Asker is the add-on of a Client that polls. Ask sends the next request if
+// nothing is left of the last answer, and does not wait for the next one. Next
+// does it too.
+type Asker interface{ Ask() error }
 
 // Frame is a frame from the server, with the members of all types.
 type Frame struct {
@@ -71,6 +95,11 @@ type Frame struct {
 	Remedy         string                `json:"remedy"`
 	Field          string                `json:"field"`
 	AfterMS        int                   `json:"after_ms"`
+	Topic          herald.Topic          `json:"topic"`
+	Topics         []herald.Topic        `json:"topics"`
+	From           herald.RegistrationID `json:"from"`
+	Devices        int                   `json:"devices"`
+	Ref            string                `json:"ref"`
 }
 
 // Closed is the end of a connection for which the server gave a reason.
@@ -81,8 +110,9 @@ func (c *Closed) Error() string { return fmt.Sprintf("livetest: closed with %d",
 
 // Refused is a request that was answered with a problem document.
 type Refused struct {
-	Status int
-	Code   string // of the document
+	Status     int
+	RetryAfter int    // seconds; 0 for none
+	Code       string // of the document
 }
 
 // Error gives the status.

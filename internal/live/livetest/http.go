@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // Get sends the request of a one-way transport, with the token in a header and
 // the query given, and answers its response, whose body streams. A response
 // that is a refusal is a *Refused. contentType is what the stream must be.
 func Get(d Dial, contentType string, query url.Values, header http.Header) (*http.Response, error) {
+	d.AddTopics(query)
 	r := &http.Request{
 		Method: http.MethodGet, Header: header.Clone(),
 		URL: &url.URL{Scheme: "http", Host: "herald.test", Path: d.Path, RawQuery: query.Encode()},
@@ -35,15 +37,27 @@ func Get(d Dial, contentType string, query url.Values, header http.Header) (*htt
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		refused := &Refused{Status: resp.StatusCode}
-		return nil, errors.Join(json.NewDecoder(resp.Body).Decode(refused), refused)
+		return nil, ReadRefusal(resp)
 	}
 	return resp, CheckStream(resp, contentType)
 }
 
+// ReadRefusal reads a response that is not what was asked for. The error is a
+// *Refused, beside what may be wrong with it.
+func ReadRefusal(resp *http.Response) error {
+	refused := &Refused{Status: resp.StatusCode}
+	var document struct{ Code string }
+	err := json.NewDecoder(resp.Body).Decode(&document)
+	refused.Code = document.Code
+	if after := resp.Header.Get("Retry-After"); after != "" && err == nil {
+		refused.RetryAfter, err = strconv.Atoi(after)
+	}
+	return errors.Join(err, refused)
+}
+
 // CheckStream looks at the head of a stream.
 func CheckStream(resp *http.Response, contentType string) error {
-	for name, want := range map[string]string{"Content-Type": contentType, "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
+	for name, want := range map[string]string{"Content-Type": contentType, "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"} {
 		if got := resp.Header.Get(name); got != want {
 			return fmt.Errorf("livetest: %s is %q, want %q", name, got, want)
 		}

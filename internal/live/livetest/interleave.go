@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,17 +55,27 @@ func interleaves(e *env) {
 	}
 	wg.Wait()
 	for r, connections := range got {
+		next := 0 // what has not been read
 		for n, seen := range connections {
-			// Nothing is acknowledged, so each connection begins at the first
-			// message, and has a prefix of the log.
+			if len(seen) == 0 {
+				continue
+			}
+			// What was not acknowledged comes again: all, from the first message
+			// on, unless the client polls and so acknowledges some of what it has
+			// read. Either way it is a piece of the log without a gap.
+			from := max(0, slices.Index(ids, seen[0]))
+			if from > next || from > 0 && !e.harness.Polls {
+				e.Fatalf("reader %d, connection %d: begins at message %d, want %d", r, n, from, next)
+			}
 			for i, id := range seen {
-				if id != ids[i] {
-					e.Fatalf("reader %d, connection %d: message %d is %s, want %s", r, n, i, id, ids[i])
+				if id != ids[from+i] {
+					e.Fatalf("reader %d, connection %d: message %d is %s, want %s", r, n, from+i, id, ids[from+i])
 				}
 			}
+			next = max(next, from+len(seen))
 		}
-		if last := connections[len(connections)-1]; len(last) != total {
-			e.Fatalf("reader %d has %d messages, want %d", r, len(last), total)
+		if next != total {
+			e.Fatalf("reader %d has %d messages, want %d", r, next, total)
 		}
 	}
 }
@@ -79,7 +90,8 @@ func pause() {
 	}
 }
 
-// comeAndGo connects again and again, reads some, and stays the last time.
+// comeAndGo connects again and again, reads up to some message, and stays the
+// last time.
 func (e *env) comeAndGo(m Member, total int) [][]herald.MessageID {
 	var out [][]herald.MessageID
 	for n := range rounds {
@@ -97,6 +109,8 @@ func (e *env) comeAndGo(m Member, total int) [][]herald.MessageID {
 	return out
 }
 
+// readSome reads on a new connection until it has come to the message of a
+// number, which is in its title.
 func (e *env) readSome(m Member, want int) ([]herald.MessageID, error) {
 	conn, err := e.net.dial()
 	if err != nil {
@@ -108,13 +122,20 @@ func (e *env) readSome(m Member, want int) ([]herald.MessageID, error) {
 		return nil, err
 	}
 	var seen []herald.MessageID
-	for len(seen) < want {
+	for n := 0; n < want; {
 		f, err := c.Next()
 		if err != nil {
-			return seen, fmt.Errorf("after %d of %d messages: %w", len(seen), want, err)
+			return seen, fmt.Errorf("at message %d of %d: %w", n, want, err)
 		}
 		if f.Type == "message" {
 			seen = append(seen, f.ID)
+			if _, err := fmt.Sscanf(f.Notification.Title, "message %d", &n); err != nil {
+				return seen, err
+			}
+			n++
+		}
+		if len(seen) > rounds*perRound {
+			return seen, fmt.Errorf("more than all of the messages, and not the last one: %d of %d", n, want)
 		}
 		if rand.IntN(64) == 0 {
 			time.Sleep(time.Millisecond) // slow enough to fill a small queue

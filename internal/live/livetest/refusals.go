@@ -1,8 +1,11 @@
 package livetest
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing/synctest"
 	"time"
 
@@ -20,23 +23,26 @@ func (e *env) refusedAtOnce(d Dial, status, code int) {
 	e.refused(d, status, code)
 }
 
-// refused expects a refusal, either by the response head or by a close code.
+// refused expects a refusal: by the response head, by the answer of a client
+// that polls, or by a close code.
 func (e *env) refused(d Dial, status, code int) {
 	e.Helper()
 	c, err := e.tryDial(d)
-	if r := (*Refused)(nil); errors.As(err, &r) {
-		if r.Status != status {
-			e.Fatalf("refused with %d, want %d", r.Status, status)
-		}
-		return
+	if err == nil && e.harness.Polls {
+		_, err = c.Next()
 	}
-	if err != nil {
+	r := (*Refused)(nil)
+	switch {
+	case errors.As(err, &r):
+		e.checkRefusal(r, status)
+	case err != nil:
 		e.Fatal(err)
-	}
-	if code == 0 {
+	case code == 0 || e.harness.Polls:
 		e.Fatalf("not refused, want status %d", status)
+	default:
+		c.expectClosed(code)
 	}
-	c.expectClosed(code)
+	synctest.Wait()
 }
 
 func badToken(e *env) {
@@ -64,7 +70,42 @@ func tooMany(e *env) {
 	m := e.world.Join(herald.PlatformWeb)
 	c := e.connect(m)
 	e.refusedAtOnce(Dial{Token: m.Token}, http.StatusTooManyRequests, live.CloseTooMany)
-	_ = c.conn.Close()
-	synctest.Wait()
+	c.hangUp()
 	e.connect(m)
+}
+
+// refusesDraining: who comes while the server goes is told to come back later.
+func refusesDraining(e *env) {
+	m := e.world.Join(herald.PlatformWeb)
+	if err := e.hub.Drain(e.Context()); err != nil {
+		e.Fatal(err)
+	}
+	e.refusedAtOnce(Dial{Token: m.Token}, http.StatusServiceUnavailable, live.CloseDraining)
+}
+
+// wrongMethod: the address is for GET, and says so.
+func wrongMethod(e *env) {
+	m := e.world.Join(herald.PlatformWeb)
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		conn, err := e.net.dial()
+		if err != nil {
+			e.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: herald.test\r\nAuthorization: Bearer %s\r\n\r\n", method, e.path(), m.Token); err != nil {
+			e.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			e.Fatal(err)
+		}
+		refusal, r := ReadRefusal(resp), (*Refused)(nil)
+		_ = resp.Body.Close()
+		if errors.As(refusal, &r); r.Status != http.StatusMethodNotAllowed || r.Code == "" || !strings.Contains(resp.Header.Get("Allow"), http.MethodGet) {
+			e.Fatalf("%s is answered with %+v and %v", method, r, resp.Header)
+		}
+	}
+	if e.world.SeenCount() != 0 {
+		e.Fatal("a session was opened")
+	}
 }

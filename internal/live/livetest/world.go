@@ -32,8 +32,9 @@ type World struct {
 	events   []record.Event
 	seen     int
 	fail     error
-	hold     chan struct{} // if not nil, Waiting(after > 0) waits for it
-	between  func()        // called once, between reading a page and answering it
+	hold     chan struct{}     // if not nil, Waiting(after > 0) waits for it
+	between  func()            // called once, between reading a page and answering it
+	rules    herald.TopicRules // see Rule
 }
 
 // state is what became of a message.
@@ -229,16 +230,22 @@ func (w *World) ParseCursor(app herald.AppKey, cursor string) (herald.Pos, bool)
 	return pos, true
 }
 
-// Resume acknowledges what was sent.
-func (w *World) Resume(_ context.Context, d live.Device, upto, _ herald.Pos) error {
+// Resume acknowledges what was sent, or had its turn on a connection up to the
+// position offered and was not kept back there.
+func (w *World) Resume(_ context.Context, d live.Device, upto, offered herald.Pos) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fail != nil {
 		return w.fail
 	}
 	for _, h := range w.log[:min(int(upto), len(w.log))] {
-		if h.Kind == record.ReleaseMessage && w.messages[h.Msg.ID].sent.Contains(d.Ord) {
-			w.messages[h.Msg.ID].received.Add(d.Ord)
+		if h.Kind != record.ReleaseMessage || !h.Set.Contains(d.Ord) {
+			continue
+		}
+		st := w.messages[h.Msg.ID]
+		kept := st.withdrawn || h.Msg.ByAlias && d.BoundPos > h.Msg.EvalPos || !time.Now().Before(h.Msg.Expires())
+		if st.sent.Contains(d.Ord) || h.Pos <= offered && !kept {
+			st.received.Add(d.Ord)
 		}
 	}
 	return nil

@@ -44,10 +44,14 @@ func (t *Transport) Path() string { return t.path }
 // Encode makes a member of the list of frames.
 func (t *Transport) Encode(r live.Release) live.Frame { return live.ReleaseJSON(r) }
 
-// Control makes a welcome where the client has to replace its token, and
-// nothing else: an answer that comes is all the life that a poll needs.
+// Publication makes a member of the list of frames.
+func (t *Transport) Publication(p live.Publication) live.Frame { return live.TopicJSON(p) }
+
+// Control makes a welcome where the client has to replace its token, presence
+// for who asked for it, and nothing else: an answer that comes is all the life
+// that a poll needs.
 func (t *Transport) Control(c live.Control) live.Frame {
-	if c.Kind == live.Welcome && c.Token != "" {
+	if c.Kind == live.Welcome && c.Token != "" || c.Kind == live.Presence {
 		return live.ControlJSON(c)
 	}
 	return nil
@@ -67,7 +71,7 @@ func (t *Transport) Wait(r *http.Request) (time.Duration, error) {
 }
 
 // Answer makes the body.
-func (t *Transport) Answer(frames []live.Frame, cursor string) (contentType string, body []byte) {
+func (t *Transport) Answer(frames []live.Frame, cursor, since string) (contentType string, body []byte) {
 	var b bytes.Buffer
 	b.WriteString(`{"frames":[`)
 	for i, f := range frames {
@@ -76,9 +80,18 @@ func (t *Transport) Answer(frames []live.Frame, cursor string) (contentType stri
 		}
 		b.Write(f)
 	}
-	b.WriteString(`],"cursor":`)
-	quoted, _ := json.Marshal(cursor) // a string can always be written
-	b.Write(quoted)
+	b.WriteByte(']')
+	text(&b, "cursor", cursor)
+	if since != "" {
+		text(&b, "since", since)
+	}
 	b.WriteString("}\n")
 	return "application/json", b.Bytes()
+}
+
+// text writes a member that is a string.
+func text(b *bytes.Buffer, name, value string) {
+	quoted, _ := json.Marshal(value) // a string can always be written
+	b.WriteString(`,"` + name + `":`)
+	b.Write(quoted)
 }

@@ -55,11 +55,16 @@ func (t *Transport) Encode(r live.Release) live.Frame {
 	return event(0, name, r.Cursor, live.ReleaseJSON(r))
 }
 
+// Publication makes an event named topic. It has no id: nothing acknowledges it.
+func (t *Transport) Publication(p live.Publication) live.Frame {
+	return event(0, "topic", "", live.TopicJSON(p))
+}
+
 // pingFrame is a comment, which keeps proxies from closing an idle stream.
 var pingFrame = live.Frame(": ping\n\n")
 
-// Control makes an event named like the frame's type. Those that would answer
-// a client have no use here. They have no id: none of them is an
+// Control makes an event named like the frame's type. Those that answer what
+// a client sends have no use here. They have no id: none of them is an
 // acknowledgement of messages.
 func (t *Transport) Control(c live.Control) live.Frame {
 	switch c.Kind {
@@ -69,6 +74,8 @@ func (t *Transport) Control(c live.Control) live.Frame {
 		return event(t.spread(), string(c.Kind), "", live.ControlJSON(c))
 	case live.Reconnect:
 		return event(c.After, string(c.Kind), "", live.ControlJSON(c))
+	case live.Problem, live.Subscribed, live.Presence:
+		return event(0, string(c.Kind), "", live.ControlJSON(c))
 	}
 	return nil
 }

@@ -25,11 +25,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) {
+func TestLive(t *testing.T) {
 	livetest.Run(t, livetest.Harness{
-		New:     func() live.Transport { return sse.New(sse.Config{}) },
-		Dial:    dial,
-		Garbage: [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("\x00")},
+		New:  func() live.Transport { return sse.New(sse.Config{}) },
+		Dial: dial,
+		Garbage: []livetest.Garbage{
+			{Name: "bytes after the request", Bytes: []byte("\x00")},
+			{Name: "a second request", Bytes: []byte("GET / HTTP/1.1\r\n\r\n")},
+		},
 	})
 }
 

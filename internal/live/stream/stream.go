@@ -35,6 +35,11 @@ func (t *Transport) Path() string { return t.path }
 // Encode makes a line of a release.
 func (t *Transport) Encode(r live.Release) live.Frame { return live.Line(live.ReleaseJSON(r)) }
 
+// Publication makes a line of a publication.
+func (t *Transport) Publication(p live.Publication) live.Frame {
+	return live.Line(live.TopicJSON(p))
+}
+
 // Control makes a line of a control. The heartbeat is one too, so that a
 // client and the proxies in between see that the stream is alive.
 func (t *Transport) Control(c live.Control) live.Frame { return live.Line(live.ControlJSON(c)) }

@@ -17,11 +17,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) {
+func TestLive(t *testing.T) {
 	livetest.Run(t, livetest.Harness{
-		New:     func() live.Transport { return stream.New(stream.Config{}) },
-		Dial:    dial,
-		Garbage: [][]byte{[]byte(`{"type":"ping"}` + "\n"), []byte("GET / HTTP/1.1\r\n\r\n"), []byte("\x00")},
+		New:  func() live.Transport { return stream.New(stream.Config{}) },
+		Dial: dial,
+		Garbage: []livetest.Garbage{
+			{Name: "bytes after the request", Bytes: []byte("\x00")},
+			{Name: "a second request", Bytes: []byte("GET / HTTP/1.1\r\n\r\n")},
+			{Name: "a frame", Bytes: []byte(`{"type":"ping"}` + "\n")},
+		},
 	})
 }
 

@@ -21,6 +21,11 @@ func (t *Transport) Name() string { return "tcp" }
 // Encode makes a line of a release.
 func (t *Transport) Encode(r live.Release) live.Frame { return live.Line(live.ReleaseJSON(r)) }
 
+// Publication makes a line of a publication.
+func (t *Transport) Publication(p live.Publication) live.Frame {
+	return live.Line(live.TopicJSON(p))
+}
+
 // Control makes a line of a control.
 func (t *Transport) Control(c live.Control) live.Frame { return live.Line(live.ControlJSON(c)) }
 

@@ -21,20 +21,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) {
+func TestLive(t *testing.T) {
 	livetest.Run(t, livetest.Harness{
 		New:    func() live.Transport { return tcp.New() },
 		Dial:   dial,
 		TwoWay: true,
 		Begin:  []byte(`{"type":"hello","token":"`),
-		Garbage: [][]byte{
-			[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-			[]byte("\n"),
-			[]byte("\x00\n"),
-			[]byte("{\"type\":\"\xC0\x80\"}\n"),
-			[]byte(`{"type":"ping"} {"type":"ping"}` + "\n"),
-			bytes.Repeat([]byte(" "), 17<<10), // no end of line in sight
-			bytes.Repeat([]byte{0xFF}, 64<<10),
+		Garbage: []livetest.Garbage{
+			{Name: "not JSON", Bytes: []byte("hello\n"), Code: live.CloseProtocol},
+			{Name: "not UTF-8", Bytes: []byte("{\"type\":\"\xC0\x80\"}\n"), Code: live.CloseProtocol},
+			{Name: "too large", Bytes: bytes.Repeat([]byte(" "), 17<<10), Code: live.CloseProtocol}, // no end of line in sight
+			{Name: "binary", Bytes: []byte("\x00\n"), Code: live.CloseProtocol},
+			{Name: "much binary", Bytes: bytes.Repeat([]byte{0xFF}, 64<<10), Code: live.CloseProtocol},
+			{Name: "an empty line", Bytes: []byte("\n"), Code: live.CloseProtocol},
+			{Name: "two frames in a line", Bytes: []byte(`{"type":"ping"} {"type":"ping"}` + "\n"), Code: live.CloseProtocol},
+			{Name: "a request", Bytes: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Code: live.CloseProtocol},
 		},
 	})
 }

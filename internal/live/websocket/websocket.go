@@ -18,17 +18,27 @@ const Subprotocol = "herald.v1"
 type Config struct {
 	// Path is where it is mounted; default /v1/live/ws.
 	Path string
+	// NoCompression agrees to no compression, whatever clients offer; default
+	// false.
+	NoCompression bool
 }
 
 // Transport is the codec.
-type Transport struct{ path string }
+type Transport struct {
+	path     string
+	deflated *deflated // for the sessions that agreed to it; nil for none
+}
 
 // New makes the transport.
 func New(c Config) *Transport {
 	if c.Path == "" {
 		c.Path = "/v1/live/ws"
 	}
-	return &Transport{path: c.Path}
+	t := &Transport{path: c.Path}
+	if !c.NoCompression {
+		t.deflated = &deflated{t, wire.NewDeflater()}
+	}
+	return t
 }
 
 // Name is "websocket".
@@ -43,6 +53,11 @@ var pingFrame = live.Frame(wire.AppendFrame(nil, wire.Ping, nil))
 // Encode makes a text message of a release.
 func (t *Transport) Encode(r live.Release) live.Frame {
 	return wire.AppendFrame(nil, wire.Text, live.ReleaseJSON(r))
+}
+
+// Publication makes a text message of a publication.
+func (t *Transport) Publication(p live.Publication) live.Frame {
+	return wire.AppendFrame(nil, wire.Text, live.TopicJSON(p))
 }
 
 // Control makes a text message of a control, and a protocol ping of a ping.
@@ -66,6 +81,10 @@ func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live
 		}
 		return live.Response{Status: status, Header: h}, nil, err
 	}
+	offers, err := wire.ParseExtensions(r.Header)
+	if err != nil {
+		return live.Response{Status: http.StatusBadRequest}, nil, err
+	}
 	hello, err := live.RequestHello(r)
 	if err != nil {
 		return live.Response{}, nil, err
@@ -77,21 +96,22 @@ func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live
 	if wire.OffersProtocol(r.Header, Subprotocol) {
 		h.Set("Sec-WebSocket-Protocol", Subprotocol)
 	}
-	return live.Response{Status: http.StatusSwitchingProtocols, Header: h}, newHandler(t, hub, hello), nil
+	c := &handler{transport: t, hub: hub, hello: hello, parser: wire.Parser{Limit: herald.MaxFrameBytes}}
+	if answer := t.compression(hub, r, hello.Token, offers); answer != "" {
+		h.Set("Sec-WebSocket-Extensions", answer)
+		c.transport, c.parser.Deflate = t.deflated, true
+	}
+	return live.Response{Status: http.StatusSwitchingProtocols, Header: h}, c, nil
 }
 
 // handler is one connection.
 type handler struct {
-	transport *Transport
+	transport live.Transport
 	hub       *live.Hub
 	hello     live.Hello // from the request
 	session   *live.Session
 	conn      live.Conn
 	parser    wire.Parser
-}
-
-func newHandler(t *Transport, hub *live.Hub, hello live.Hello) *handler {
-	return &handler{transport: t, hub: hub, hello: hello, parser: wire.Parser{Limit: herald.MaxFrameBytes}}
 }
 
 // Open begins the session; without a token in the request it waits for hello.

@@ -11,22 +11,40 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 
-	coder "github.com/coder/websocket"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"go.uber.org/goleak"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/live/livetest"
 	"github.com/herald-push/herald/internal/live/websocket"
+	"github.com/herald-push/herald/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestConformance(t *testing.T) {
+func TestLive(t *testing.T) {
+	h := harness(t, false)
+	h.Garbage = append(h.Garbage, livetest.Garbage{Name: "compression that was not agreed", Bytes: deflatedFrame(ws.OpText, []byte{0}), Code: wire.CloseProtocol})
+	livetest.Run(t, h)
+}
+
+// harness is that of clients which offer compression, or do not. What it sends
+// as garbage is compressed too.
+func harness(t *testing.T, deflate bool) livetest.Harness {
+	text := func(b []byte) ws.Frame {
+		f := ws.NewTextFrame(b)
+		if deflate {
+			var err error
+			if f, err = wsflate.CompressFrame(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return f
+	}
 	masked := func(f ws.Frame) []byte {
 		var b bytes.Buffer
 		if err := ws.WriteFrame(&b, ws.MaskFrame(f)); err != nil {
@@ -34,56 +52,64 @@ func TestConformance(t *testing.T) {
 		}
 		return b.Bytes()
 	}
-	livetest.Run(t, livetest.Harness{
+	return livetest.Harness{
 		New:    func() live.Transport { return websocket.New(websocket.Config{}) },
-		Dial:   dial,
+		Dial:   dialer{deflate}.dial,
 		TwoWay: true,
 		Begin:  masked(ws.NewTextFrame(bytes.Repeat([]byte(" "), 100)))[:30],
-		Garbage: [][]byte{
-			[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-			bytes.Repeat([]byte{0xFF}, 64),
-			masked(ws.NewTextFrame([]byte("not JSON"))),
-			masked(ws.NewTextFrame([]byte("\xC0\x80"))),
-			masked(ws.NewBinaryFrame([]byte(`{"type":"ping"}`))),
-			masked(ws.NewTextFrame(bytes.Repeat([]byte(" "), 17<<10))),
-			masked(ws.NewFrame(ws.OpContinuation, true, nil)),
-			{0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0},
+		Garbage: []livetest.Garbage{
+			{Name: "not JSON", Bytes: masked(text([]byte("not JSON"))), Code: live.CloseProtocol},
+			{Name: "not UTF-8", Bytes: masked(text([]byte("\xC0\x80"))), Code: wire.CloseInvalidData},
+			{Name: "too large", Bytes: masked(text(bytes.Repeat([]byte(" "), 17<<10))), Code: wire.CloseTooBig},
+			{Name: "binary", Bytes: masked(ws.NewBinaryFrame([]byte(`{"type":"ping"}`))), Code: wire.CloseUnsupported},
+			{Name: "a request", Bytes: []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Code: wire.CloseProtocol},
+			{Name: "no frame at all", Bytes: bytes.Repeat([]byte{0xFF}, 64), Code: wire.CloseProtocol},
+			{Name: "a continuation of nothing", Bytes: masked(ws.NewFrame(ws.OpContinuation, true, nil)), Code: wire.CloseProtocol},
+			{Name: "an endless frame", Bytes: []byte{0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0}, Code: wire.CloseTooBig},
 		},
-	})
+	}
 }
 
 // client is written with another implementation's codec, so that a mistake of
 // our own cannot cancel itself out.
 type client struct {
-	conn net.Conn
-	r    *bufio.Reader
+	conn     net.Conn
+	r        *bufio.Reader
+	deflates bool // permessage-deflate was agreed
 }
 
-func dial(ctx context.Context, d livetest.Dial) (livetest.Client, error) {
+// dialer opens sessions, and offers compression or does not.
+type dialer struct{ deflate bool }
+
+func (o dialer) dial(ctx context.Context, d livetest.Dial) (livetest.Client, error) {
 	q := url.Values{}
 	for name, v := range map[string]string{"access_token": d.Token, "cursor": d.Cursor, "ack": string(d.Ack)} {
 		if v != "" {
 			q.Set(name, v)
 		}
 	}
+	d.AddTopics(q)
 	header := http.Header{}
 	if d.Origin != "" {
 		header.Set("Origin", d.Origin)
 	}
-	refused := &livetest.Refused{}
+	var refused error
 	dialer := ws.Dialer{
 		Protocols: []string{"other", websocket.Subprotocol},
 		Header:    ws.HandshakeHeaderHTTP(header),
 		OnStatusError: func(status int, _ []byte, r io.Reader) {
-			refused.Status = status
+			refused = &livetest.Refused{Status: status}
 			if resp, err := http.ReadResponse(bufio.NewReader(r), nil); err == nil {
-				_ = json.NewDecoder(resp.Body).Decode(refused)
+				refused = livetest.ReadRefusal(resp)
 			}
 		},
 	}
+	if o.deflate {
+		dialer.Extensions = append(dialer.Extensions, wsflate.Parameters{}.Option())
+	}
 	u := &url.URL{Scheme: "ws", Host: "herald.test", Path: d.Path, RawQuery: q.Encode()}
 	r, hs, err := dialer.Upgrade(d.Conn, u)
-	if refused.Status != 0 {
+	if refused != nil {
 		return nil, refused
 	}
 	if err != nil {
@@ -95,7 +121,7 @@ func dial(ctx context.Context, d livetest.Dial) (livetest.Client, error) {
 	if r == nil {
 		r = bufio.NewReader(d.Conn)
 	}
-	return &client{d.Conn, r}, nil
+	return &client{d.Conn, r, len(hs.Extensions) > 0}, nil
 }
 
 func (c *client) Next() (livetest.Frame, error) {
@@ -103,6 +129,14 @@ func (c *client) Next() (livetest.Frame, error) {
 	m, err := ws.ReadFrame(c.r)
 	if err != nil {
 		return f, err
+	}
+	if m.Header.Rsv != 0 {
+		if !c.deflates || m.Header.OpCode != ws.OpText {
+			return f, errors.New("a frame that must not be compressed")
+		}
+		if m, err = wsflate.DecompressFrame(m); err != nil {
+			return f, err
+		}
 	}
 	switch m.Header.OpCode {
 	case ws.OpClose:
@@ -120,54 +154,14 @@ func (c *client) Next() (livetest.Frame, error) {
 }
 
 func (c *client) Send(frame string) error {
-	return ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewTextFrame([]byte(frame))))
-}
-
-// TestWithAnotherClient speaks to the client that the Go SDK uses, over a real
-// socket, with everything that it offers in its handshake.
-func TestWithAnotherClient(t *testing.T) {
-	world := livetest.NewWorld()
-	hub := live.NewHub(live.Options{Directory: world, Backlog: world, Receipts: world})
-	mux := http.NewServeMux()
-	live.Mount(mux, hub, websocket.New(websocket.Config{Path: "/ws"}))
-	srv := httptest.NewServer(mux)
-	done := make(chan error, 1)
-	go func() { done <- hub.Run(context.Background()) }()
-	defer func() {
-		hub.Close()
-		srv.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	m := world.Join(herald.PlatformLinux)
-	h := world.Accept(livetest.Send{Content: livetest.Text(strings.Repeat("ü", 9000)), To: []livetest.Member{m}})
-	c, resp, err := coder.Dial(t.Context(), srv.URL+"/ws", &coder.DialOptions{
-		HTTPHeader:      http.Header{"Authorization": {"Bearer " + m.Token}},
-		CompressionMode: coder.CompressionContextTakeover, // offered, and not taken
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Subprotocol() != "" || resp.Header.Get("Sec-WebSocket-Extensions") != "" {
-		t.Fatalf("head is %v", resp.Header)
-	}
-	c.SetReadLimit(1 << 20)
-	for _, want := range []string{`"type":"welcome"`, h.Msg.ID.String()} {
-		kind, b, err := c.Read(t.Context())
-		if err != nil || kind != coder.MessageText || !bytes.Contains(b, []byte(want)) {
-			t.Fatalf("got %s %.80s, %v", kind, b, err)
+	m := ws.NewTextFrame([]byte(frame))
+	if c.deflates {
+		var err error
+		if m, err = wsflate.CompressFrame(m); err != nil {
+			return err
 		}
 	}
-	if err := c.Write(t.Context(), coder.MessageText, []byte(`{"type":"ack","ids":["`+h.Msg.ID.String()+`"]}`)); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(coder.StatusNormalClosure, "bye"); err != nil { // waits for the echo
-		t.Fatal(err)
-	}
-	if !world.Received(h.Msg.ID, m) {
-		t.Fatal("not received")
-	}
+	return ws.WriteFrame(c.conn, ws.MaskFrame(m))
 }
 
 func TestRefusedHandshake(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 )
 
@@ -42,6 +43,7 @@ func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted,
 			db.dropDraft(ctx, app, m.ID, fresh)
 			return record.Accepted{}, err
 		}
+		faults.Point("drafted")
 	}
 	var out record.Accepted
 	err = db.write(ctx, func(t *tx) error {
@@ -111,6 +113,11 @@ func (t *tx) release(app int64, h *head, m *record.Message, tg target) (record.A
 	out := record.Accepted{Pos: t.next(h)}
 	if err := t.logRelease(app, h, out.Pos, record.ReleaseMessage, m.ID); err != nil {
 		return out, err
+	}
+	if faults.Planted("orphan_row") {
+		if _, err := t.exec("INSERT INTO notice (app, pos, msg) VALUES (?, ?, ?)", app, int64(out.Pos), int64(m.ID)+1); err != nil {
+			return out, err
+		}
 	}
 	switch tg.form {
 	case formDirect:

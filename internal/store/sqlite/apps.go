@@ -11,7 +11,7 @@ import (
 )
 
 func (db *DB) loadApps(ctx context.Context) error {
-	return scan(ctx, db.readers, "SELECT id, app_key FROM app", nil, func(r *sql.Rows) error {
+	return scan(ctx, &db.readers, "SELECT id, app_key FROM app", nil, func(r *sql.Rows) error {
 		var id int64
 		var key herald.AppKey
 		if err := r.Scan(&id, &key); err != nil {
@@ -25,7 +25,7 @@ func (db *DB) loadApps(ctx context.Context) error {
 // Apps lists every app, oldest first.
 func (db *DB) Apps(ctx context.Context) ([]record.App, error) {
 	var out []record.App
-	err := scan(ctx, db.readers, "SELECT app_key, name, secret_hash, created, settings FROM app ORDER BY id", nil,
+	err := scan(ctx, &db.readers, "SELECT app_key, name, secret_hash, created, settings FROM app ORDER BY id", nil,
 		func(r *sql.Rows) error {
 			var a record.App
 			var created int64
@@ -97,7 +97,7 @@ func (db *DB) UpdateApp(ctx context.Context, a record.App) error {
 // Keys lists the keys of all apps.
 func (db *DB) Keys(ctx context.Context) ([]record.APIKey, error) {
 	var out []record.APIKey
-	err := scan(ctx, db.readers, "SELECT app, id, name, hash, scopes, created, last_used FROM api_key ORDER BY app, created, id", nil,
+	err := scan(ctx, &db.readers, "SELECT app, id, name, hash, scopes, created, last_used FROM api_key ORDER BY app, created, id", nil,
 		func(r *sql.Rows) error {
 			var k record.APIKey
 			var app, created, used int64

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 )
 
@@ -203,9 +204,11 @@ func (w *writer) attempt(group []*op) error {
 			return w.abandon(err)
 		}
 	}
+	faults.Point("before_commit")
 	if err := w.sync(); err != nil {
 		return w.abandon(err)
 	}
+	faults.Point("committed")
 	t.tell()
 	for i, o := range group {
 		o.answer(errs[i])

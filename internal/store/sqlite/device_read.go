@@ -75,7 +75,7 @@ func (db *DB) Removed(ctx context.Context, app herald.AppKey, each func(herald.O
 	if err != nil {
 		return err
 	}
-	return scan(ctx, db.readers, "SELECT ord, pos FROM removed WHERE app = ? ORDER BY pos", []any{a}, func(r *sql.Rows) error {
+	return scan(ctx, &db.readers, "SELECT ord, pos FROM removed WHERE app = ? ORDER BY pos", []any{a}, func(r *sql.Rows) error {
 		var o herald.Ordinal
 		var pos herald.Pos
 		if err := r.Scan(&o, &pos); err != nil {
@@ -124,7 +124,7 @@ func (db *DB) Devices(ctx context.Context, app herald.AppKey, f record.DeviceFil
 
 func (db *DB) devices(ctx context.Context, app herald.AppKey, where string, args []any, limit int) ([]record.Device, error) {
 	var out []record.Device
-	err := scan(ctx, db.readers, "SELECT "+deviceColumns+deviceFrom+where+" ORDER BY d.ord LIMIT ?", append(args, limit),
+	err := scan(ctx, &db.readers, "SELECT "+deviceColumns+deviceFrom+where+" ORDER BY d.ord LIMIT ?", append(args, limit),
 		func(r *sql.Rows) error {
 			d, err := scanDevice(app, r.Scan)
 			out = append(out, d.Device)
@@ -159,7 +159,7 @@ func byName[S ~string](ctx context.Context, db *DB, app herald.AppKey, names []S
 	if err != nil {
 		return err
 	}
-	return db.view(ctx, func(tx *sql.Tx) error {
+	return db.readers.view(ctx, func(tx *snapshot) error {
 		for part := range slices.Chunk(names, inSlice) {
 			args := []any{a}
 			for _, n := range part {

@@ -3,12 +3,14 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
 )
 
 // retryAfter is what callers are told when storage fails.
@@ -88,6 +90,10 @@ func failedError(cause error) *herald.Error {
 func damaged(row string, cause error) *herald.Error {
 	e := unavailable("Restore the data folder from a backup; the disk has changed stored bytes.", cause)
 	e.Message = "sqlite: " + row + " is damaged"
+	e.Err = record.ErrDamaged
+	if cause != nil {
+		e.Err = fmt.Errorf("%w: %w", record.ErrDamaged, cause)
+	}
 	return e
 }
 

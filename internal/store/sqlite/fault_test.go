@@ -169,8 +169,6 @@ func TestDamagedRows(t *testing.T) {
 			return err
 		}},
 		{"msg_chunk", "bits", func(db *DB) error { _, err := db.Message(ctx, app, 2); return err }},
-		{"msg_chunk", "bits", func(db *DB) error { _, err := db.LiveGroups(ctx, app); return err }},
-		{"msg_chunk", "bits", func(db *DB) error { _, err := db.Releases(ctx, app, 0, 10); return err }},
 		{"msg_chunk", "bits", func(db *DB) error {
 			return db.StateChunks(ctx, app, 2, func(record.Chunk) error { return nil })
 		}},

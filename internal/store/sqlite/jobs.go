@@ -128,5 +128,5 @@ func (t *tx) holds(app int64, j record.Job) error {
 // Expired lists messages of all apps whose TTL has ended and that have not
 // ended themselves, with body and target, longest expired first.
 func (db *DB) Expired(ctx context.Context, now time.Time, limit int) ([]*record.Message, error) {
-	return db.messagesAtOnce(ctx, "msg m WHERE m.ended = 0 AND m.ends <= ? ORDER BY m.ends LIMIT ?", millis(now), limit)
+	return db.readableMessages(ctx, "msg m WHERE m.ended = 0 AND m.ends <= ? ORDER BY m.ends LIMIT ?", millis(now), limit)
 }

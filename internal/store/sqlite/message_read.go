@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -65,11 +67,19 @@ func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, err
 // messages reads messages with their targets: first the rows, then what their
 // targets keep elsewhere, because one connection reads one thing at a time.
 func (db *DB) messages(ctx context.Context, from queryer, where string, args ...any) ([]*record.Message, error) {
+	return db.messagesBut(ctx, from, func(err error) error { return err }, where, args...)
+}
+
+// messagesBut is messages without those whose error spare takes for its own.
+func (db *DB) messagesBut(ctx context.Context, from queryer, spare func(error) error, where string, args ...any) ([]*record.Message, error) {
 	var rows []msgRow
 	err := scan(ctx, from, "SELECT "+msgColumns+targetColumns+" FROM "+where, args, func(r *sql.Rows) error {
 		row, err := db.scanMessage(r.Scan, true)
+		if err != nil {
+			return wrap(spare(err))
+		}
 		rows = append(rows, row)
-		return wrap(err)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -77,11 +87,37 @@ func (db *DB) messages(ctx context.Context, from queryer, where string, args ...
 	out := make([]*record.Message, 0, len(rows))
 	for _, r := range rows {
 		if err := readTarget(ctx, from, r.app, r.m, r.form, r.target, r.targetCRC); err != nil {
-			return nil, err
+			if err := spare(err); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		out = append(out, r.m)
 	}
 	return out, nil
+}
+
+// spareDamaged logs, once, that a row is damaged, and leaves it out: one
+// message that cannot be read must not hold up all the others.
+func (db *DB) spareDamaged(err error) error {
+	if !errors.Is(err, record.ErrDamaged) {
+		return err
+	}
+	if _, said := db.damage.LoadOrStore(err.Error(), true); !said {
+		db.cfg.Log.Error("sqlite: a message cannot be read and is left out; restore the data folder from a backup", "error", err)
+	}
+	return nil
+}
+
+// readableMessages is messagesAtOnce without those that are damaged.
+func (db *DB) readableMessages(ctx context.Context, where string, args ...any) ([]*record.Message, error) {
+	var out []*record.Message
+	err := db.readers.view(ctx, func(tx *snapshot) error {
+		var err error
+		out, err = db.messagesBut(ctx, tx, db.spareDamaged, where, args...)
+		return err
+	})
+	return out, err
 }
 
 // Message finds a message with body and target.
@@ -97,7 +133,7 @@ func (db *DB) Message(ctx context.Context, app herald.AppKey, id herald.MessageI
 		return nil, noMessage()
 	}
 	if r.form != formChunks {
-		return r.m, readTarget(ctx, db.readers, a, r.m, r.form, r.target, r.targetCRC)
+		return r.m, readTarget(ctx, &db.readers, a, r.m, r.form, r.target, r.targetCRC)
 	}
 	list, err := db.messagesAtOnce(ctx, "msg m WHERE m.app = ? AND m.id = ?", a, int64(id))
 	if err == nil && len(list) == 0 {
@@ -107,6 +143,33 @@ func (db *DB) Message(ctx context.Context, app herald.AppKey, id herald.MessageI
 		return nil, err
 	}
 	return list[0], nil
+}
+
+// MessagesByID finds messages with bodies and targets; those that there are
+// not are left out.
+func (db *DB) MessagesByID(ctx context.Context, app herald.AppKey, ids []herald.MessageID) ([]*record.Message, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	var out []*record.Message
+	for part := range slices.Chunk(ids, inSlice) {
+		// Few lengths of the list make few statements.
+		n := 1
+		for n < len(part) {
+			n *= 4
+		}
+		args := []any{a}
+		for i := range n {
+			args = append(args, int64(part[min(i, len(part)-1)]))
+		}
+		list, err := db.readableMessages(ctx, "msg m WHERE m.app = ? AND m.id IN ("+in(n)+")", args...)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
+	}
+	return out, nil
 }
 
 func noMessage() error {
@@ -133,7 +196,7 @@ func (db *DB) Messages(ctx context.Context, app herald.AppKey, f record.MessageF
 		limit = herald.DefaultPageSize
 	}
 	var out []*record.Message
-	err = scan(ctx, db.readers, "SELECT "+msgColumns+" FROM msg m WHERE "+where+" ORDER BY m.id DESC LIMIT ?", append(args, limit),
+	err = scan(ctx, &db.readers, "SELECT "+msgColumns+" FROM msg m WHERE "+where+" ORDER BY m.id DESC LIMIT ?", append(args, limit),
 		func(r *sql.Rows) error {
 			row, err := db.scanMessage(r.Scan, false)
 			out = append(out, row.m)
@@ -143,14 +206,14 @@ func (db *DB) Messages(ctx context.Context, app herald.AppKey, f record.MessageF
 }
 
 // Releases lists the releases after a log position, ascending, with their
-// messages.
+// messages. Of one whose message is damaged Msg is nil.
 func (db *DB) Releases(ctx context.Context, app herald.AppKey, after herald.Pos, limit int) ([]record.Release, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return nil, err
 	}
 	var out []record.Release
-	err = db.view(ctx, func(tx *sql.Tx) error {
+	err = db.readers.view(ctx, func(tx *snapshot) error {
 		var ids []herald.MessageID
 		err := scan(ctx, tx, "SELECT pos, kind, msg, at FROM release_log WHERE app = ? AND pos > ? ORDER BY pos LIMIT ?",
 			[]any{a, int64(after), limit}, func(r *sql.Rows) error {
@@ -169,11 +232,14 @@ func (db *DB) Releases(ctx context.Context, app herald.AppKey, after herald.Pos,
 		for i, id := range ids {
 			if known[id] == nil {
 				list, err := db.messages(ctx, tx, "msg m WHERE m.app = ? AND m.id = ?", a, int64(id))
-				if err != nil {
+				if err == nil && len(list) == 0 {
+					err = damaged(fmt.Sprintf("release_log %s, position %d (its message is gone)", app, out[i].Pos), nil)
+				}
+				if err := db.spareDamaged(err); err != nil {
 					return err
 				}
 				if len(list) == 0 {
-					return damaged(fmt.Sprintf("release_log %s, position %d (its message is gone)", app, out[i].Pos), nil)
+					continue
 				}
 				known[id] = list[0]
 			}
@@ -195,7 +261,7 @@ func (db *DB) ByCollapseKey(ctx context.Context, app herald.AppKey, key string) 
 		return nil, err
 	}
 	var out []herald.MessageID
-	err = scan(ctx, db.readers, "SELECT msg FROM collapse WHERE app = ? AND collapse_key = ? ORDER BY msg", []any{a, key},
+	err = scan(ctx, &db.readers, "SELECT msg FROM collapse WHERE app = ? AND collapse_key = ? ORDER BY msg", []any{a, key},
 		func(r *sql.Rows) error {
 			var id herald.MessageID
 			err := r.Scan(&id)
@@ -226,7 +292,7 @@ func (db *DB) LiveGroups(ctx context.Context, app herald.AppKey) ([]*record.Mess
 		return nil, err
 	}
 	late := millis(db.cfg.Now().Add(-herald.LateReceipts))
-	return db.messagesAtOnce(ctx, `group_msg g JOIN msg m ON m.app = g.app AND m.id = g.msg
+	return db.readableMessages(ctx, `group_msg g JOIN msg m ON m.app = g.app AND m.id = g.msg
 		WHERE g.app = ? AND (m.ended = 0 OR m.ends > ?) ORDER BY g.pos`, a, late)
 }
 
@@ -237,7 +303,7 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 	if err != nil {
 		return nil, err
 	}
-	return db.messagesAtOnce(ctx, `notice n JOIN msg m ON m.app = n.app AND m.id = n.msg
+	return db.readableMessages(ctx, `notice n JOIN msg m ON m.app = n.app AND m.id = n.msg
 		WHERE n.app = ? AND m.ends > ? ORDER BY n.pos`, a, millis(since))
 }
 
@@ -245,7 +311,7 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 // one moment, else a purge between them looks like damage.
 func (db *DB) messagesAtOnce(ctx context.Context, where string, args ...any) ([]*record.Message, error) {
 	var out []*record.Message
-	err := db.view(ctx, func(tx *sql.Tx) error {
+	err := db.readers.view(ctx, func(tx *snapshot) error {
 		var err error
 		out, err = db.messages(ctx, tx, where, args...)
 		return err
@@ -265,7 +331,7 @@ func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal
 		return nil, err
 	}
 	var out []record.Entry
-	err = scan(ctx, db.readers, `SELECT e.pos, e.n, e.msg FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
+	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
 		WHERE e.app = ? AND e.ord = ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ?`, []any{a, int64(ord), limit},
 		func(r *sql.Rows) error {
 			var e record.Entry

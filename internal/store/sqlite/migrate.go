@@ -8,6 +8,8 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/herald-push/herald/internal/faults"
 )
 
 //go:embed migrations/*.sql
@@ -36,5 +38,6 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("sqlite: bringing the schema from %d to %d: %w", have, known, err)
 	}
+	faults.Point("migrated")
 	return nil
 }

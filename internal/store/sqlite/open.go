@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 )
 
@@ -46,16 +47,20 @@ type Config struct {
 	// database. nil means nobody wants to know.
 	OnSets    func(app herald.AppKey, e record.SetLogEntry)
 	OnRelease func(app herald.AppKey, pos herald.Pos)
+
+	bulk bool // see Bulk
 }
 
 // DB is an open record. Its methods may be called from any goroutine.
 type DB struct {
 	cfg     Config
-	readers *sql.DB
+	readers pool
 	writers *sql.DB // of which exactly one connection is used, by the writer
 
 	w    writer
 	apps appIDs
+
+	damage sync.Map // what was said of rows that are damaged
 }
 
 // appIDs maps the public names of apps to their short numbers. Apps are never
@@ -129,13 +134,16 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 func (db *DB) open(ctx context.Context, path string) (err error) {
 	// STRICT tables refuse wrong types; foreign keys are off because every
 	// row is reached through its app, and rows are deleted by key.
-	db.writers, err = sql.Open("sqlite", dsn(path, "",
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(OFF)",
-		"cache_size(-"+strconv.Itoa(writerCache)+")", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)"))
-	if err != nil {
-		return fmt.Errorf("sqlite: opening %s: %w", path, err)
+	pragmas := []string{
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + faults.Synchronous() + ")", "foreign_keys(OFF)",
+		"cache_size(-" + strconv.Itoa(writerCache) + ")", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
 	}
-	db.writers.SetMaxOpenConns(1)
+	if db.cfg.bulk {
+		pragmas = bulkPragmas()
+	}
+	if err := db.openWriters(path, pragmas); err != nil {
+		return err
+	}
 	if err := checkVersion(ctx, db.writers); err != nil {
 		return err
 	}
@@ -145,7 +153,7 @@ func (db *DB) open(ctx context.Context, path string) (err error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	db.readers, err = sql.Open("sqlite", dsn(path, "ro",
+	db.readers.DB, err = sql.Open("sqlite", dsn(path, "ro",
 		"busy_timeout(5000)", "query_only(1)", "cache_size(-"+strconv.Itoa(readerCache)+")"))
 	if err != nil {
 		return fmt.Errorf("sqlite: opening %s: %w", path, err)
@@ -213,7 +221,7 @@ func (db *DB) closeFiles() error {
 	if db.w.conn != nil {
 		errs = append(errs, db.w.close())
 	}
-	for _, d := range []*sql.DB{db.readers, db.writers} {
+	for _, d := range []*sql.DB{db.readers.DB, db.writers} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}
@@ -224,6 +232,9 @@ func (db *DB) closeFiles() error {
 // Probe makes a durable write and waits for it, so that readiness can be told
 // honestly.
 func (db *DB) Probe(ctx context.Context) error {
+	if faults.Planted("lying_probe") {
+		return nil
+	}
 	now := strconv.FormatInt(db.cfg.Now().UnixMilli(), 10)
 	return db.write(ctx, func(t *tx) error {
 		_, err := t.exec("UPDATE meta SET value = ? WHERE name = 'probe'", now)

@@ -23,7 +23,7 @@ func (db *DB) Purge(ctx context.Context, now, endedBefore time.Time, limit int) 
 		id  herald.MessageID
 	}
 	var list []old
-	if err := scan(ctx, db.readers, "SELECT app, id FROM msg WHERE ended = 1 AND ends < ? ORDER BY ends LIMIT ?",
+	if err := scan(ctx, &db.readers, "SELECT app, id FROM msg WHERE ended = 1 AND ends < ? ORDER BY ends LIMIT ?",
 		[]any{millis(endedBefore), limit + 1}, func(r *sql.Rows) error {
 			var o old
 			err := r.Scan(&o.app, &o.id)
@@ -56,7 +56,7 @@ func (db *DB) purgeKeys(ctx context.Context, now time.Time) (bool, error) {
 		key string
 	}
 	var keys []key
-	if err := scan(ctx, db.readers, "SELECT app, idem_key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?",
+	if err := scan(ctx, &db.readers, "SELECT app, idem_key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?",
 		[]any{millis(now), keysInSlice + 1}, func(r *sql.Rows) error {
 			var k key
 			err := r.Scan(&k.app, &k.key)
@@ -133,6 +133,9 @@ func (t *tx) purgeDirectChunks(app int64) error {
 			return err
 		}
 		lowest = h.NextN
+	}
+	if _, err := t.exec("DELETE FROM receipt_seg WHERE app = ? AND msg = 0 AND slab < ?", app, int64(lowest>>10)); err != nil {
+		return err
 	}
 	_, err = t.exec("DELETE FROM direct_chunk WHERE app = ? AND slice < ?", app, int64(lowest>>16))
 	return err

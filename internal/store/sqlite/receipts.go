@@ -7,7 +7,6 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/sets"
 )
 
 // AppendReceipts writes events as the next batch of an app's receipt log.
@@ -45,7 +44,7 @@ func (db *DB) ReceiptLog(ctx context.Context, app herald.AppKey, each func(recor
 	if err != nil {
 		return err
 	}
-	return scan(ctx, db.readers, "SELECT n, batch, crc FROM receipt_log WHERE app = ? ORDER BY n", []any{a}, func(r *sql.Rows) error {
+	return scan(ctx, &db.readers, "SELECT n, batch, crc FROM receipt_log WHERE app = ? ORDER BY n", []any{a}, func(r *sql.Rows) error {
 		var batch record.Batch
 		var b sql.RawBytes
 		var crc int64
@@ -96,7 +95,7 @@ func (db *DB) FoldReceipts(ctx context.Context, f record.Fold) error {
 		}
 		for _, s := range f.Segments {
 			if _, err := t.exec("INSERT INTO receipt_seg (app, msg, slab, from_n, batch, crc) VALUES (?, ?, ?, ?, ?, ?)",
-				a, int64(s.Msg), int64(s.Slab), int64(s.From), blob(s.Batch), checksum(s.Batch)); err != nil {
+				a, int64(s.Msg), int64(s.Index), int64(s.From), blob(s.Batch), checksum(s.Batch)); err != nil {
 				return err
 			}
 		}
@@ -138,7 +137,7 @@ func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.Mes
 		q = "SELECT state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ?"
 		args = append(args, int64(msg), string(record.TargetState))
 	}
-	return scan(ctx, db.readers, q, args, func(r *sql.Rows) error {
+	return scan(ctx, &db.readers, q, args, func(r *sql.Rows) error {
 		c := record.Chunk{Msg: msg}
 		var b sql.RawBytes
 		var crc int64
@@ -155,23 +154,23 @@ func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.Mes
 	})
 }
 
-// Segments lists the history of a message within a slab, ascending.
-func (db *DB) Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, slab sets.Slab) ([]record.Segment, error) {
+// Segments lists a piece of history, ascending.
+func (db *DB) Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, index uint64) ([]record.Segment, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return nil, err
 	}
 	var out []record.Segment
-	err = scan(ctx, db.readers, "SELECT from_n, batch, crc FROM receipt_seg WHERE app = ? AND msg = ? AND slab = ? ORDER BY from_n",
-		[]any{a, int64(msg), int64(slab)}, func(r *sql.Rows) error {
-			s := record.Segment{Msg: msg, Slab: slab}
+	err = scan(ctx, &db.readers, "SELECT from_n, batch, crc FROM receipt_seg WHERE app = ? AND msg = ? AND slab = ? ORDER BY from_n",
+		[]any{a, int64(msg), int64(index)}, func(r *sql.Rows) error {
+			s := record.Segment{Msg: msg, Index: index}
 			var crc int64
 			if err := r.Scan(&s.From, &s.Batch, &crc); err != nil {
 				return wrap(err)
 			}
 			out = append(out, s)
 			return verify(s.Batch, crc, func() string {
-				return fmt.Sprintf("receipt_seg %s, message %d, slab %d, from %d", app, msg, slab, s.From)
+				return fmt.Sprintf("receipt_seg %s, message %d, part %d, from %d", app, msg, index, s.From)
 			})
 		})
 	return out, err

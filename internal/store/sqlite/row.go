@@ -74,10 +74,9 @@ const inSlice = 250
 // in gives n placeholders for an IN list.
 func in(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
-// queryer is what reads: a pool, or one transaction of it.
+// queryer is what reads: a pool, or a snapshot of it.
 type queryer interface {
 	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row
 }
 
 // scan walks the rows of a query. each must not call the database: it holds
@@ -94,14 +93,4 @@ func scan(ctx context.Context, from queryer, q string, args []any, each func(*sq
 		}
 	}
 	return wrap(rows.Err())
-}
-
-// view runs reads that must agree with each other on one snapshot.
-func (db *DB) view(ctx context.Context, read func(*sql.Tx) error) error {
-	tx, err := db.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return wrap(err)
-	}
-	defer tx.Rollback()
-	return read(tx)
 }

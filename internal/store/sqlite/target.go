@@ -160,7 +160,7 @@ func (db *DB) dropDraft(ctx context.Context, app int64, id herald.MessageID, gua
 func (db *DB) removeDrafts(ctx context.Context) error {
 	type draft struct{ app, msg int64 }
 	var drafts []draft
-	if err := scan(ctx, db.readers, "SELECT app, msg FROM target_draft", nil, func(r *sql.Rows) error {
+	if err := scan(ctx, &db.readers, "SELECT app, msg FROM target_draft", nil, func(r *sql.Rows) error {
 		var d draft
 		err := r.Scan(&d.app, &d.msg)
 		drafts = append(drafts, d)

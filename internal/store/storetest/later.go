@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -206,6 +207,37 @@ func testPurge(t *testing.T, f *fixture) {
 	purge(start.Add(time.Hour), start, 10, false)
 	_, err = f.Accept(f.ctx, stays)
 	refused(t, err, herald.CodeConflict) // of the message ID: the key is gone
+}
+
+// testPurgeDirectHistory: the history of direct deliveries goes when no message
+// has numbers in it any more.
+func testPurgeDirectHistory(t *testing.T, f *fixture) {
+	ords := sets.Range(600).Ordinals()
+	old := []record.Acceptance{f.message(ords...), f.message(ords...)} // numbers 0 to 1199
+	for _, m := range append(old, f.message(1)) {
+		f.accept(m)
+	}
+	n, err := f.AppendReceipts(f.ctx, appA, nil)
+	f.must(err)
+	f.must(f.FoldReceipts(f.ctx, record.Fold{App: appA, Upto: n,
+		Segments: []record.Segment{{Index: 0, From: 1, Batch: []byte{1, 0}}, {Index: 1, From: 1, Batch: []byte{1, 0}}}}))
+	left := func(what string, want ...int) {
+		t.Helper()
+		for i, w := range want {
+			segs, err := f.Segments(f.ctx, appA, 0, uint64(i))
+			f.must(err)
+			if len(segs) != w {
+				t.Errorf("%s: %d segments of part %d, want %d", what, len(segs), i, w)
+			}
+		}
+	}
+	for i, want := range []int{1, 0} {
+		_, err := f.EndMessage(f.ctx, appA, old[i].ID, herald.MessageWithdrawn, start)
+		f.must(err)
+		_, err = f.Purge(f.ctx, start, start.Add(time.Hour), 10)
+		f.must(err)
+		left(fmt.Sprintf("after %d purges", i+1), want, 1)
+	}
 }
 
 func testLiveGroups(t *testing.T, f *fixture) {

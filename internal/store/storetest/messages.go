@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -241,6 +242,47 @@ func testIdempotencyConcurrently(t *testing.T, f *fixture) {
 		t.Errorf("one key made %d messages and %d entries", fresh, len(f.entries(1)))
 	}
 	f.wantHead(appA, 1)
+}
+
+func testMessagesByID(t *testing.T, f *fixture) {
+	var all []*record.Message
+	for i := range 7 {
+		m := f.message(herald.Ordinal(i))
+		if i == 3 {
+			m = f.group(dense(3))
+		}
+		all = append(all, want(m, f.accept(m)))
+	}
+	for _, c := range []struct {
+		name string
+		ask  []int // of all; -1 is a message that nobody has
+		want []int
+	}{
+		{"none", nil, nil}, {"one", []int{2}, []int{2}}, {"dense", []int{3}, []int{3}}, {"two", []int{0, 6}, []int{0, 6}},
+		{"a stranger among them", []int{1, -1, 5}, []int{1, 5}}, {"all", []int{0, 1, 2, 3, 4, 5, 6}, []int{0, 1, 2, 3, 4, 5, 6}},
+	} {
+		ids := []herald.MessageID{}
+		for _, i := range c.ask {
+			id := herald.MessageID(1 << 60)
+			if i >= 0 {
+				id = all[i].ID
+			}
+			ids = append(ids, id)
+		}
+		got, err := f.MessagesByID(f.ctx, appA, ids)
+		f.must(err)
+		slices.SortFunc(got, func(a, b *record.Message) int { return cmp.Compare(a.ID, b.ID) })
+		var want []*record.Message
+		for _, i := range c.want {
+			want = append(want, all[i])
+		}
+		same(t, c.name, got, want)
+	}
+	got, err := f.MessagesByID(f.ctx, appB, []herald.MessageID{all[0].ID})
+	f.must(err)
+	same(t, "of the other app", got, []*record.Message(nil))
+	_, err = f.MessagesByID(f.ctx, none, []herald.MessageID{1})
+	refused(t, err, herald.CodeNotFound)
 }
 
 func testMessages(t *testing.T, f *fixture) {

@@ -122,8 +122,8 @@ func testFoldRefuses(t *testing.T, f *fixture) {
 }
 
 func testSegments(t *testing.T, f *fixture) {
-	segs := []record.Segment{{Msg: 7, Slab: 2, From: 1, Batch: []byte{1, 2}}, {Msg: 7, Slab: 2, From: 2, Batch: []byte{3}},
-		{Msg: 7, Slab: 3, From: 1, Batch: []byte{4}}, {Msg: 8, Slab: 2, From: 1, Batch: []byte{5}}}
+	segs := []record.Segment{{Msg: 7, Index: 2, From: 1, Batch: []byte{1, 2}}, {Msg: 7, Index: 2, From: 2, Batch: []byte{3}},
+		{Msg: 7, Index: 3, From: 1, Batch: []byte{4}}, {Msg: 8, Index: 2, From: 1, Batch: []byte{5}}}
 	f.append()
 	f.append()
 	f.must(f.FoldReceipts(f.ctx, record.Fold{App: appA, Upto: 1, Segments: []record.Segment{segs[0], segs[2], segs[3]}}))

@@ -1,6 +1,6 @@
 // Calls of the HTTP API.
 
-/** An answer that refuses (RFC 9457), or, with status 0, no answer at all. */
+/** An answer that refuses (RFC 9457), or, with status 0, no answer at all or a refusal by a frame. */
 export class HeraldError extends Error {
   readonly status: number
   readonly code: string
@@ -10,13 +10,13 @@ export class HeraldError extends Error {
   /** Milliseconds the server asked to wait; 0 if it did not. */
   readonly retryAfter: number
 
-  constructor(status: number, body: Record<string, unknown> = {}, retryAfter = 0) {
-    super(String(body.detail || body.title || (status ? `HTTP ${status}` : "the server cannot be reached")))
+  constructor(status: number, { detail, title, code = "", remedy = "", field = "" }: Record<string, any> = {}, retryAfter = 0) {
+    super(detail || title || (status ? `HTTP ${status}` : "the server cannot be reached"))
     this.name = "HeraldError"
     this.status = status
-    this.code = String(body.code ?? "")
-    this.remedy = String(body.remedy ?? "")
-    this.field = String(body.field ?? "")
+    this.code = code
+    this.remedy = remedy
+    this.field = field
     this.retryAfter = retryAfter
   }
 
@@ -26,26 +26,29 @@ export class HeraldError extends Error {
   }
 }
 
-/** Gives what Retry-After asks for, in milliseconds. */
-export const retryAfter = (response: Response): number => Number(response.headers.get("Retry-After")) * 1000 || 0
-
-/** Posts JSON and gives the answer; whatever goes wrong is a HeraldError. */
-export async function post(f: typeof fetch, url: string, token: string, body: unknown, keepalive = false): Promise<Record<string, unknown>> {
-  let response: Response
-  try {
-    response = await f(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) },
-      body: JSON.stringify(body),
-      cache: "no-store",
-      credentials: "omit",
-      keepalive,
-      signal: keepalive ? null : AbortSignal.timeout(15_000),
-    })
-  } catch {
+/** Calls with a token, if there is one; whatever goes wrong is a HeraldError. */
+export async function call(f: typeof fetch, url: string, token: string, init: RequestInit): Promise<Response> {
+  const response = await f(url, {
+    ...init,
+    headers: { ...init.headers, ...(token && { Authorization: `Bearer ${token}` }) },
+    cache: "no-store",
+    credentials: "omit",
+  }).catch(() => {
     throw new HeraldError(0)
-  }
-  const answer = await response.json().catch(() => ({}))
-  if (!response.ok) throw new HeraldError(response.status, answer, retryAfter(response))
-  return answer
+  })
+  if (response.ok) return response
+  const after = Number(response.headers.get("Retry-After")) * 1000 || 0
+  throw new HeraldError(response.status, (await response.json().catch(() => {})) ?? {}, after)
+}
+
+/** Posts JSON and gives the answer. */
+export async function post(f: typeof fetch, url: string, token: string, body: unknown, keepalive = false): Promise<Record<string, unknown>> {
+  const response = await call(f, url, token, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    keepalive,
+    signal: keepalive ? null : AbortSignal.timeout(15_000),
+  })
+  return response.json().catch(() => ({}))
 }

@@ -4,17 +4,26 @@ import { Outbox, type Receipt } from "./outbox.ts"
 import { Session, type Wake } from "./session.ts"
 import { Seen, bound, browserStore, memoryStore, within } from "./store.ts"
 import { Tabs, haveTabs } from "./tabs.ts"
-import type { Events, Frame, Message, Options, Profile, Registration, State, Transport } from "./types.ts"
+import { Topics, type Wanted } from "./topics.ts"
+import type { Events, Frame, Message, Options, PresenceHandler, Profile, Registration, State, TopicHandler, Transport } from "./types.ts"
 
 /** IDs that this page has shown, or is showing. */
 const mostShown = 5000
+
+/** Characters of JSON that surely fit a frame of 16 KiB. */
+const surelyAFrame = 5000
 
 /** What tabs say to each other. */
 interface Said {
   frame?: Frame
   transport?: string
   state?: State
-  ask?: "state" | "connect" | Wake
+  ask?: "state" | "connect" | "topics" | Wake
+  /** What a tab wants. */
+  tab?: string
+  topics?: Wanted
+  /** What the server does not let any tab have. */
+  refused?: { topics: string[]; error: Record<string, unknown> }
 }
 
 /** One device. Nothing happens before connect() or register(). */
@@ -27,7 +36,9 @@ export class Client {
   #outbox: Outbox
   #seen: Seen
   #tabs: Tabs | undefined
-  #listeners: { [E in keyof Events]: Set<Events[E]> } = { message: new Set(), withdraw: new Set(), state: new Set(), error: new Set() }
+  #tab = String(Math.random())
+  #topics: Topics
+  #listeners: { [E in keyof Events]: Set<Events[E]> }
   #shown = new Map<string, "busy" | "done">()
   #waiting: [() => void, (error: Error) => void][] = []
   #state: State = { phase: "idle", leader: false }
@@ -37,6 +48,8 @@ export class Client {
 
   constructor(options: Options, builtin: Transport[]) {
     this.#options = options
+    const set = <L>(listener?: L) => new Set<L>(listener && [listener])
+    this.#listeners = { message: set(options.onMessage), withdraw: set(options.onWithdraw), state: set(options.onState), error: set(options.onError) }
     if (!options.appKey && !options.getToken) throw new TypeError("createClient needs appKey or getToken")
     const url = (this.#url = String(options.url).replace(/\/*$/, "/"))
     if (!/^https?:/.test(url)) throw new TypeError("url must begin with http: or https:")
@@ -57,14 +70,13 @@ export class Client {
       token: (bad) => this.#identity.token(bad),
       welcome: (frame) => this.#welcomed(frame),
       frame: (frame, transport) => this.#take(frame, transport),
+      topics: () => this.#topics.wanted(),
+      refused: (topics, error) => this.#refuse(topics, error),
       status: (status) => this.#set({ ...status, registrationId: this.#identity.registrationId, leader: this.#leads }),
       error: (error) => this.#error(error),
     })
     if ((options.tabs ?? true) && haveTabs()) this.#tabs = new Tabs(name, () => void this.#lead(), (said) => this.#hear(said as Said))
-    if (options.onMessage) this.on("message", options.onMessage)
-    if (options.onWithdraw) this.on("withdraw", options.onWithdraw)
-    if (options.onState) this.on("state", options.onState)
-    if (options.onError) this.on("error", options.onError)
+    this.#topics = new Topics(() => this.#subscribed(), (call) => void this.#call([call]))
   }
 
   get state(): State {
@@ -116,6 +128,24 @@ export class Client {
     this.#add("clicked", ids)
   }
 
+  /**
+   * Has a handler called with what is published to a topic from now on, and gives the
+   * function that ends it. Who asks for presence is told how many devices are subscribed.
+   */
+  subscribe(topic: string, handler: TopicHandler, { presence }: { presence?: PresenceHandler } = {}): () => void {
+    return this.#topics.add(topic, handler, presence)
+  }
+
+  /** Publishes any JSON value to who is subscribed to a topic now; rejected with a HeraldError if that is refused. */
+  async publish(topic: string, data: unknown): Promise<void> {
+    const body = { topic, data }
+    const small = JSON.stringify(body).length < surelyAFrame
+    const asked = small && this.#session.request({ type: "publish", ...body })
+    if (!asked) return void (await this.#authorized("publish", body))
+    const answer = await asked
+    if (answer?.type !== "published") throw new HeraldError(0, answer)
+  }
+
   #add(event: Receipt["event"], ids: string[]): void {
     for (const id of ids) if (!/^\d{1,19}$/.test(id)) throw new TypeError(`${id} is not a message ID`)
     for (const id of ids) this.#outbox.add(id, event)
@@ -129,6 +159,7 @@ export class Client {
     this.#set({ phase: "connecting", leader: false })
     this.#tabs.start()
     this.#tabs.say({ ask: "state" })
+    this.#subscribed()
   }
 
   #listen(): void {
@@ -144,6 +175,8 @@ export class Client {
 
   async #lead(): Promise<void> {
     this.#leads = true
+    this.#topics.alone()
+    this.#tabs?.say({ ask: "topics" })
     await this.#seen.load().catch((error) => this.#error(error))
     if (this.#leads) this.#session.start()
   }
@@ -154,6 +187,7 @@ export class Client {
     const rest = this.#outbox.rest()
     this.#outbox.stop()
     this.#session.stop()
+    this.#tabs?.say({ tab: this.#tab, topics: new Map() })
     const sent = rest.length > 0 && this.#post(rest, hiding)
     this.#tabs?.stop()
     this.#settle(new Error("closed"))
@@ -162,15 +196,32 @@ export class Client {
     if (await sent) this.#outbox.done(rest)
   }
 
-  #hear({ frame, transport, state, ask }: Said): void {
+  #hear({ frame, transport, state, ask, tab, topics, refused }: Said): void {
     if (this.#leads) {
+      if (topics) {
+        for (const known of this.#topics.tab(tab!, topics)) this.#tabs!.say({ frame: known })
+        this.#session.sync()
+      }
       if (ask === "state") this.#tabs!.say({ state: this.#state })
       else if (ask === "connect") this.#state.phase === "connected" || this.#session.start()
-      else if (ask) this.#session.wake(ask)
+      else if (ask && ask !== "topics") this.#session.wake(ask)
       return
     }
+    if (ask === "topics") this.#subscribed()
     if (state) this.#set({ ...state, leader: false })
+    if (refused) this.#refuse(refused.topics, new HeraldError(0, refused.error))
     if (frame) this.#show(frame, transport!)
+  }
+
+  /** This tab wants other topics than before. */
+  #subscribed(): void {
+    if (this.#leads) this.#session.sync()
+    else this.#tabs?.say({ tab: this.#tab, topics: this.#topics.here() })
+  }
+
+  #refuse(topics: string[], error: HeraldError): void {
+    if (this.#leads) this.#tabs?.say({ refused: { topics, error: { ...error, detail: error.message } } })
+    if (this.#topics.drop(topics)) this.#error(error)
   }
 
   #welcomed(frame: Frame): void {
@@ -180,7 +231,7 @@ export class Client {
 
   #take(frame: Frame, transport: string): void {
     if (frame.type === "error") return this.#error(new HeraldError(0, frame))
-    if (frame.type !== "message" && frame.type !== "withdraw") return
+    if (!["message", "withdraw", "topic", "presence"].includes(frame.type)) return
     if (frame.type === "message" && this.#seen.has(String(frame.id))) return this.#add("received", [String(frame.id)])
     this.#tabs?.say({ frame, transport })
     this.#show(frame, transport)
@@ -188,6 +239,7 @@ export class Client {
 
   /** Shows something in this tab, once. The leader answers for all tabs. */
   #show(frame: Frame, transport: string): void {
+    if (!frame.id) return this.#topics.take(frame)
     const id = String(frame.id)
     const message = frame.type === "message"
     const key = message ? id : `w${id}`
@@ -219,22 +271,17 @@ export class Client {
     }
   }
 
-  /** Calls listeners in order and tells whether there was one and all have done their work. */
-  async #emit<E extends keyof Events>(event: E, value: Parameters<Events[E]>[0]): Promise<boolean> {
-    const calls = [...this.#listeners[event]].map((listener) => {
-      try {
-        return (listener as (value: unknown) => unknown)(value)
-      } catch (error) {
-        return Promise.reject(error)
-      }
-    })
-    let ok = calls.length > 0
-    for (const result of await Promise.allSettled(calls)) {
-      if (result.status === "fulfilled") continue
-      ok = false
-      event === "error" ? console.error(result.reason) : this.#error(result.reason)
-    }
-    return ok
+  #emit<E extends keyof Events>(event: E, value: Parameters<Events[E]>[0]): Promise<boolean> {
+    const calls = [...this.#listeners[event]].map((listener) => () => (listener as (value: unknown) => unknown)(value))
+    return this.#call(calls, event === "error" ? console.error : undefined)
+  }
+
+  /** Calls in order and tells whether there was a call and all have done their work. */
+  async #call(calls: (() => unknown)[], failed = (error: unknown) => this.#error(error)): Promise<boolean> {
+    // An async function makes a rejected promise of what is thrown.
+    const results = await Promise.allSettled(calls.map(async (call) => call()))
+    for (const result of results) result.status === "rejected" && failed(result.reason)
+    return calls.length > 0 && results.every((result) => result.status === "fulfilled")
   }
 
   #error(error: unknown): void {
@@ -258,20 +305,24 @@ export class Client {
   }
 
   async #post(receipts: Receipt[], keepalive: boolean): Promise<boolean> {
-    let token = ""
     try {
-      token = this.#identity.current || (await this.#identity.token())
-      await post(this.#fetch, `${this.#url}v1/receipts`, token, { receipts }, keepalive)
+      await this.#authorized("receipts", { receipts }, keepalive)
       return true
     } catch (error) {
-      if (error instanceof HeraldError && error.status === 401) {
-        await this.#identity.token(token).catch(() => {})
-        return false
-      }
       if (passing(error)) return false
       this.#error(error)
       return true // it would be refused again
     }
+  }
+
+  /** Calls the API as this device; a token that is refused is replaced, once. */
+  async #authorized(path: string, body: unknown, keepalive?: boolean): Promise<void> {
+    const call = (token: string) => post(this.#fetch, `${this.#url}v1/${path}`, token, body, keepalive)
+    const token = this.#identity.current || (await this.#identity.token())
+    await call(token).catch(async (error) => {
+      if (error.status !== 401) throw error
+      await call(await this.#identity.token(token))
+    })
   }
 
   #set(state: State): void {

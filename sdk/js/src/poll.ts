@@ -1,5 +1,5 @@
 import type { Frame, Transport } from "./types.ts"
-import { retryAfter } from "./api.ts"
+import { call } from "./api.ts"
 import { bound } from "./store.ts"
 
 /** How long the server may hold a request, in seconds: less than the silence that ends a session. */
@@ -15,35 +15,35 @@ export const poll: Transport = {
   open(target) {
     const abort = new AbortController()
     const known = new Set<string>()
-    const ask = async (seconds: number) => {
-      const response = await target.fetch(`${target.url}v1/live/poll?wait=${seconds}`, {
-        headers: { Authorization: `Bearer ${target.token}` },
-        cache: "no-store",
-        credentials: "omit",
-        signal: abort.signal,
-      })
-      if (!response.ok) return { status: response.status, after: retryAfter(response) }
-      const { frames } = (await response.json()) as { frames: Frame[] }
+    const { topics, memo } = target
+    const next = async (seconds: number) => {
+      // What was published between two requests is told if the second says where the first ended.
+      const since = topics && memo.since ? `&since=${encodeURIComponent(memo.since)}` : ""
+      const response = await call(target.fetch, `${target.url}v1/live/poll?wait=${seconds}${topics}${since}`, target.token, { signal: abort.signal })
+      const answer = (await response.json()) as { frames: Frame[]; since?: string }
+      if (abort.signal.aborted) return []
+      if (answer.since) memo.since = answer.since
       target.heard()
-      return frames
+      return answer.frames
     }
     const run = async () => {
       let rest = pause
       for (let first = true; ; first = false) {
-        const frames = await ask(first ? 0 : wait)
-        if (abort.signal.aborted || !Array.isArray(frames)) return frames
+        const frames = await next(first ? 0 : wait)
+        if (abort.signal.aborted) return
         // The server says welcome only with a newer token.
         if (first && frames[0]?.type !== "welcome") target.frame({ type: "welcome" })
-        const news = frames.filter((frame) => !known.has(String(frame.id)))
+        const ids = frames.flatMap((frame) => (frame.id ? String(frame.id) : []))
+        const news = ids.filter((id) => !known.has(id))
         for (const frame of frames) abort.signal.aborted || target.frame(frame)
-        for (const frame of news) known.add(String(frame.id))
+        for (const id of news) known.add(id)
         bound(known, mostKnown)
-        rest = news.length || !frames.length ? pause : Math.min(rest * 2, longest)
+        rest = news.length || !ids.length ? pause : Math.min(rest * 2, longest)
         if (frames.length) await new Promise((resolve) => setTimeout(resolve, rest))
-        if (abort.signal.aborted) return {}
+        if (abort.signal.aborted) return
       }
     }
-    run().catch(() => ({})).then((loss) => abort.signal.aborted || target.lost(loss as object))
+    run().catch((error) => abort.signal.aborted || target.lost({ error }))
     return { close: () => abort.abort() }
   },
 }

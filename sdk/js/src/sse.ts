@@ -1,5 +1,5 @@
 import type { Transport } from "./types.ts"
-import { retryAfter } from "./api.ts"
+import { call } from "./api.ts"
 import { parse } from "./frame.ts"
 
 /**
@@ -12,14 +12,8 @@ export const sse: Transport = {
   open(target) {
     const abort = new AbortController()
     const read = async () => {
-      const response = await target.fetch(`${target.url}v1/live/sse`, {
-        headers: { Authorization: `Bearer ${target.token}`, Accept: "text/event-stream" },
-        cache: "no-store",
-        credentials: "omit",
-        signal: abort.signal,
-      })
-      if (!response.ok || !response.body) return { status: response.status, after: retryAfter(response) }
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+      const response = await call(target.fetch, `${target.url}v1/live/sse?${target.topics}`, target.token, { signal: abort.signal })
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
       const take = lines(target.heard, (data) => abort.signal.aborted || parse(data, target))
       for (;;) {
         const { done, value } = await reader.read()
@@ -27,7 +21,7 @@ export const sse: Transport = {
         take(value)
       }
     }
-    read().catch(() => ({})).then((loss) => abort.signal.aborted || target.lost(loss))
+    read().catch((error) => ({ error })).then((loss) => abort.signal.aborted || target.lost(loss))
     return { close: () => abort.abort() }
   },
 }

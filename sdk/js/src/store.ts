@@ -32,39 +32,28 @@ export function browserStore(): Store {
         resolve(db)
       }
     }))
-  return {
-    async get(key) {
-      try {
-        const db = await open()
-        return await new Promise((resolve, reject) => {
-          const request = db.transaction("values").objectStore("values").get(key)
-          request.onsuccess = () => resolve(request.result)
-          request.onerror = () => reject(request.error)
-        })
-      } catch {
-        return spare.get(key)
-      }
-    },
-    async update(key, change) {
-      try {
-        const db = await open()
-        return await new Promise((resolve, reject) => {
-          const transaction = db.transaction("values", "readwrite")
-          const values = transaction.objectStore("values")
-          const request = values.get(key)
-          let value: string | undefined
-          request.onsuccess = () => {
-            value = change(request.result)
-            value === undefined ? values.delete(key) : values.put(value, key)
-          }
-          transaction.oncomplete = () => resolve(value)
-          transaction.onerror = transaction.onabort = () => reject(transaction.error)
-        })
-      } catch {
-        return spare.update(key, change)
-      }
-    },
+  const run = async (key: string, change?: (old: string | undefined) => string | undefined): Promise<string | undefined> => {
+    try {
+      const db = await open()
+      return await new Promise((resolve, reject) => {
+        const transaction = db.transaction("values", change ? "readwrite" : "readonly")
+        const values = transaction.objectStore("values")
+        const request = values.get(key)
+        let value: string | undefined
+        request.onsuccess = () => {
+          value = request.result
+          if (!change) return
+          value = change(value)
+          value === undefined ? values.delete(key) : values.put(value, key)
+        }
+        transaction.oncomplete = () => resolve(value)
+        transaction.onerror = transaction.onabort = () => reject(transaction.error)
+      })
+    } catch {
+      return change ? spare.update(key, change) : spare.get(key)
+    }
   }
+  return { get: (key) => run(key), update: run }
 }
 
 /** Gives a store whose keys begin with a prefix. */

@@ -34,6 +34,19 @@ export interface Withdrawal {
   readonly id: string
 }
 
+/** What somebody published to a topic. */
+export interface Publication {
+  readonly topic: string
+  readonly data: unknown
+  readonly time: string
+  /** Registration ID of the device that did; absent if an app server did. */
+  readonly from?: string
+}
+
+export type TopicHandler = (publication: Publication) => unknown
+/** Is told how many devices are subscribed to a topic. */
+export type PresenceHandler = (devices: number, topic: string) => unknown
+
 export type Phase =
   /** Before connect() and after close(). */
   | "idle"
@@ -93,6 +106,8 @@ export interface Loss {
   status?: number
   /** Milliseconds the server asked to wait. */
   after?: number
+  /** What went wrong; a HeraldError stands for the status and the wait too. */
+  error?: any
 }
 
 /** What a transport is given to open a connection. */
@@ -100,6 +115,10 @@ export interface Target {
   /** Address of the server, with a slash at its end. */
   url: string
   token: string
+  /** Topics to subscribe to, as a part of the address ("&topic=…"). A transport that can send need not. */
+  topics: string
+  /** For what a transport remembers from one connection to the next. */
+  memo: Record<string, string>
   fetch: typeof fetch
   WebSocket: typeof WebSocket | undefined
   /** A frame has come. */

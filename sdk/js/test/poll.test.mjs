@@ -3,16 +3,16 @@ import { test } from "node:test"
 import { fakeTime, pass, poll as module } from "./sources.mjs"
 
 // scene opens a poll whose answers the test gives by hand.
-function scene(t) {
+function scene(t, { topics = "", memo = {} } = {}) {
   fakeTime(t)
   const self = { asked: [], frames: [], lost: [], heard: 0 }
   const target = {
-    url: "http://h/", token: "t",
+    url: "http://h/", token: "t", topics, memo,
     fetch: (url, { signal }) => new Promise((resolve, reject) => {
       signal.onabort = () => reject(new Error("aborted"))
       self.asked.push(new URL(url).search)
-      self.answer = async (frames, status = 200, headers = {}) => {
-        resolve(new Response(JSON.stringify({ frames, cursor: "" }), { status, headers }))
+      self.answer = async (frames, { status = 200, headers = {}, since } = {}) => {
+        resolve(new Response(JSON.stringify({ frames, cursor: "", since }), { status, headers }))
         await new Promise(setImmediate)
         await pass(0)
       }
@@ -62,15 +62,15 @@ test("while only known messages come, requests become rare", async (t) => {
 
 test("a refusal ends it and says why", async (t) => {
   const s = scene(t)
-  await s.answer([], 503, { "Retry-After": "5" })
-  assert.deepEqual(s.lost, [{ status: 503, after: 5000 }])
+  await s.answer([], { status: 503, headers: { "Retry-After": "5" } })
+  assert.deepEqual(s.lost.map(({ error }) => [error.status, error.retryAfter]), [[503, 5000]])
 })
 
 test("a network failure ends it", async (t) => {
   const s = scene(t)
   s.fail(new TypeError("fetch failed"))
   await pass(0)
-  assert.deepEqual(s.lost, [{}])
+  assert.deepEqual(s.lost.map(({ error }) => error.status), [0])
 })
 
 test("after close it is silent", async (t) => {
@@ -79,4 +79,20 @@ test("after close it is silent", async (t) => {
   s.connection.close()
   await pass(60_000)
   assert.deepEqual([s.lost, s.asked.length, s.frames], [[], 2, ["welcome"]])
+})
+
+test("topics: where the last answer ended is said in the next request, and by the next connection", async (t) => {
+  const memo = {}
+  const s = scene(t, { topics: "&topic=a", memo })
+  await s.answer([], { since: "p/1" })
+  assert.deepEqual(s.asked, ["?wait=0&topic=a", "?wait=50&topic=a&since=p%2F1"])
+  const published = { type: "topic", topic: "a", data: 1 }
+  for (const since of ["p/2", "p/3"]) {
+    await s.answer([published], { since })
+    await pass(250) // however often: what has no ID is always new
+  }
+  assert.deepEqual([s.asked.length, s.frames.length, memo.since], [4, 3, "p/3"])
+  s.connection.close()
+  await s.answer([published], { since: "p/4" })
+  assert.deepEqual([s.frames.length, memo.since], [3, "p/3"], "what was not taken is asked for again")
 })

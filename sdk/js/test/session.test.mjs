@@ -5,11 +5,16 @@ import { api, fakeTime, fakeTransport, identity, pass, session, settle, store } 
 function scene(t, { transports, values = store.memoryStore() } = {}) {
   fakeTime(t)
   const [ws, sse] = transports ?? [fakeTransport("ws"), fakeTransport("sse", { oneWay: true })]
-  const self = { ws, sse, values, tokens: [], frames: [], errors: [], statuses: [], token: async () => "t" }
+  const self = { ws, sse, values, tokens: [], frames: [], errors: [], statuses: [], wanted: new Map(), refused: [], token: async () => "t" }
   self.session = new session.Session([ws, sse], { url: "http://h/", store: values }, {
     token: (refused) => (self.tokens.push(refused), self.token(refused)),
     welcome: () => {},
     frame: (frame) => self.frames.push(frame.id),
+    topics: () => self.wanted,
+    refused: (topics, error) => {
+      for (const topic of topics) self.wanted.delete(topic)
+      self.refused.push([topics.join(), error.code])
+    },
     status: (status) => self.statuses.push(status),
     error: (error) => self.errors.push(error),
   })

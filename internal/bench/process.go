@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// process is a server of its own, so that its memory and time are not mixed
+// with those of whoever measures it.
+type process struct {
+	cmd   *exec.Cmd
+	url   string
+	ready time.Duration // from its start until it answered that it is ready
+	ended chan error
+}
+
+// serve starts a server on a folder and waits until it is ready.
+func serve(ctx context.Context, program, folder string, out io.Writer) (*process, error) {
+	// The last setting is no limit: what is measured is not how fast callers
+	// are refused.
+	cmd := exec.CommandContext(ctx, program, "serve", "--data", folder, "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
+		"--set", "server.tcp=", "--set", "log.format=json", "--set", "limits.key_rate=0", "--set", "limits.device_rate=0")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 2 * time.Minute
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
+	}
+	p := &process{cmd: cmd, ended: make(chan error, 1)}
+	url := make(chan string, 1)
+	go func() {
+		readLog(stderr, url, out)
+		p.ended <- cmd.Wait()
+	}()
+	select {
+	case p.url = <-url:
+	case err := <-p.ended:
+		return nil, errors.Join(errors.New("bench: the server ended before it was ready"), err)
+	}
+	for !isReady(ctx, p.url) {
+		select {
+		case err := <-p.ended:
+			return nil, errors.Join(errors.New("bench: the server ended before it was ready"), err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	p.ready = time.Since(begun)
+	return p, nil
+}
+
+// readLog finds the address in the log, and passes on what is worse than
+// information.
+func readLog(r io.Reader, url chan<- string, out io.Writer) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var line struct{ Level, Msg, URL string }
+		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Level != "INFO" {
+			fmt.Fprintln(out, lines.Text())
+			continue
+		}
+		if line.Msg == "listening" {
+			url <- line.URL
+		}
+	}
+	_, _ = io.Copy(io.Discard, r) // after a line that is too long
+}
+
+func isReady(ctx context.Context, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+}
+
+// stop ends the server in order.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		return err
+	}
+	return <-p.ended
+}
+
+// memory is what the kernel counts for a process, in bytes; ok is false where
+// the system does not tell.
+type memory struct {
+	resident, peak int64
+	ok             bool
+}
+
+func (p *process) memory() (m memory) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return m
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(line, ":")
+		n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		switch name {
+		case "VmRSS":
+			m.resident, m.ok = n<<10, true
+		case "VmHWM":
+			m.peak = n << 10
+		}
+	}
+	return m
+}

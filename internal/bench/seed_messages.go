@@ -1,0 +1,87 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// messages removes the dead devices, in random order, and then writes the live
+// messages.
+func (s *seeder) messages(ctx context.Context) error {
+	order := s.dead.Ordinals()
+	r := s.Population.stream(ofRemoval, 0)
+	for i := len(order) - 1; i > 0; i-- {
+		j := r.below(i + 1)
+		order[i], order[j] = order[j], order[i]
+	}
+	err := s.steps(ctx, "removals", len(order), rowsInStep, func(from, to int) error { return s.bulk.Remove(ctx, order[from:to]) })
+	if err != nil || s.Messages == 0 {
+		return err
+	}
+	return s.steps(ctx, "messages", s.Messages, 1, func(i, _ int) error { return s.message(ctx, i) })
+}
+
+// message writes one message to whoever has one of two frequent tags and not a
+// third one. Half of its devices have received it, and a quarter of the others
+// were sent it.
+func (s *seeder) message(ctx context.Context, i int) error {
+	r := s.Population.stream(ofMessage, uint64(i))
+	n := len(s.common)
+	tags := [3]int{r.below(min(n, 10)), r.below(min(n, 20)), r.below(min(n, 40))}
+	image := sets.Union(s.common[tags[0]], s.common[tags[1]])
+	audience := herald.Audience{Tags: []herald.Tag{TagName(tags[0]), TagName(tags[1])}}
+	if tags[2] != tags[0] && tags[2] != tags[1] {
+		image.AndNot(s.common[tags[2]])
+		audience.TagsNot = []herald.Tag{TagName(tags[2])}
+	}
+	image.Optimize()
+	head, err := s.bulk.Head(ctx)
+	if err != nil {
+		return err
+	}
+	content := herald.Content{Notification: &herald.Notification{Title: fmt.Sprintf("Message %d", i), Body: "Something happened that interests you."}}
+	body, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	at := s.Population.Now.Add(-30*time.Minute + time.Duration(i)*time.Second)
+	living := sets.Minus(image, s.dead)
+	m := record.Message{
+		Message: herald.Message{
+			ID: s.ids.Next(at), App: s.out.AppKey, Content: content, Audience: audience, Priority: herald.PriorityNormal,
+			TTL: herald.MaxTTL, Accepted: at, Due: at,
+		},
+		Body: body, State: herald.MessageSending, EvalPos: head.Pos, Target: living.Len(),
+	}
+	if m.Target <= herald.MaxDirect {
+		// A small population: such a message is direct, and has no states.
+		m.Direct = living.Ordinals()
+		return s.bulk.Message(ctx, &m, nil)
+	}
+	m.Group = image
+	return s.bulk.Message(ctx, &m, s.states(m.ID, i, living))
+}
+
+// states gives the chunks of what devices have reported.
+func (s *seeder) states(id herald.MessageID, i int, living *sets.Set) (out []record.Chunk) {
+	r := s.Population.stream(ofReceipt, uint64(i))
+	var half, quarter [sets.SlabWords]uint64
+	for slab, part := range living.Slabs() {
+		for w := range half {
+			half[w] = r.next()
+			quarter[w] = half[w] | r.next()&r.next()
+		}
+		received := sets.Intersect(part, sets.FromWords(slab, &half))
+		sent := sets.Intersect(part, sets.FromWords(slab, &quarter))
+		out = append(out,
+			record.Chunk{Msg: id, State: herald.StateSent, Index: uint64(slab), Bits: sent},
+			record.Chunk{Msg: id, State: herald.StateReceived, Index: uint64(slab), Bits: received})
+	}
+	return out
+}

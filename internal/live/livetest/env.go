@@ -1,0 +1,141 @@
+package livetest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/herald-push/herald/internal/live"
+)
+
+// network is what the server listens on and clients dial.
+type network interface {
+	net.Listener
+	dial() (net.Conn, error)
+}
+
+type socketNet struct{ net.Listener }
+
+func (s socketNet) dial() (net.Conn, error) {
+	c, err := net.Dial("tcp", s.Addr().String())
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(time.Minute))
+	}
+	return c, err
+}
+
+// What a client may take to send a request head, and how large that may be, as
+// in the product.
+const (
+	headTimeout = 10 * time.Second
+	maxHead     = 16 << 10
+)
+
+// pipes is a network in memory. A write waits for its reader: nothing is kept
+// by a kernel, so that a test decides what has been read.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+func (p *pipes) dial() (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		// What never comes fails the test instead of letting it run for ever.
+		return client, client.SetDeadline(time.Now().Add(30 * time.Minute))
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// env is one server with its world.
+type env struct {
+	*testing.T
+	harness   Harness
+	world     *World
+	hub       *live.Hub
+	transport live.Transport
+	net       network
+}
+
+func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
+	e := &env{T: t, harness: h, world: NewWorld(), transport: h.New(), net: n}
+	o.Directory, o.Backlog, o.Receipts = e.world, e.world, e.world
+	e.hub = live.NewHub(o)
+	var wg sync.WaitGroup
+	stop := e.serve(&wg)
+	wg.Go(func() {
+		if err := e.hub.Run(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		e.hub.Close()
+		stop()
+		wg.Wait()
+	})
+	if e.inMemory() {
+		synctest.Wait() // until the hub runs: a case may end without a word to it
+	}
+	return e
+}
+
+// serve serves the transport until stop is called.
+func (e *env) serve(wg *sync.WaitGroup) (stop func()) {
+	switch t := e.transport.(type) {
+	case live.Server:
+		ctx, cancel := context.WithCancel(context.Background())
+		wg.Go(func() {
+			if err := live.Serve(ctx, e.net, e.hub, t); err != nil {
+				e.Error(err)
+			}
+		})
+		return cancel
+	case live.Endpoint:
+		mux := http.NewServeMux()
+		live.Mount(mux, e.hub, t)
+		srv := &http.Server{Handler: mux, ReadHeaderTimeout: headTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
+		wg.Go(func() { _ = srv.Serve(e.net) })
+		return func() {
+			_ = srv.Close()
+			if e.inMemory() {
+				time.Sleep(time.Second) // net/http lingers over a connection whose request it has refused
+			}
+		}
+	}
+	e.Fatalf("%T is neither a live.Endpoint nor a live.Server", e.transport)
+	return nil
+}
+
+// inMemory tells whether the clock is the test's own.
+func (e *env) inMemory() bool {
+	_, mem := e.net.(*pipes)
+	return mem
+}
+
+// at is the same server for a subtest.
+func (e *env) at(t *testing.T) *env {
+	sub := *e
+	sub.T = t
+	return &sub
+}

@@ -1,0 +1,252 @@
+package live
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// blockSize is how many sessions of a topic are looked at together. The lock is
+// held for that long and no longer, however many there are.
+const blockSize = 512
+
+// sessionBlocks holds room for the sessions of a block; a walk has one.
+var sessionBlocks = sync.Pool{New: func() any { return new([blockSize]*Session) }}
+
+// topics are the topics of an app to which somebody is subscribed. The zero
+// value has none.
+type topics struct {
+	mu      sync.RWMutex // taken after Session.mu; guards what follows, but recent
+	named   map[herald.Topic]*topic
+	rules   uint64   // grows when the rules have changed
+	changed []*topic // those with changed set
+
+	recent recent // has a lock of its own
+}
+
+// topic is one topic. Its sessions stand in slots, which do not move, so that
+// who walks them a block at a time meets each session that stays exactly once.
+type topic struct {
+	name     herald.Topic
+	blocks   []block
+	free     []int32 // slots that nobody has; all others up to next are taken
+	next     int32
+	sessions int
+	watchers int // sessions that are told about presence
+	changed  bool
+	count    int // of devices
+	devices  devices
+}
+
+type block struct {
+	slots []slot // nil while nobody stands in it
+	taken int
+}
+
+// slot is a session's place in a topic; none if s is nil.
+type slot struct {
+	s    *Session
+	told int64 // the number of devices that the session was last told, or one of these:
+}
+
+const (
+	notAsked int64 = -1 // it does not want to be told
+	notTold  int64 = -2
+)
+
+// subscription is a session's side of its slot.
+type subscription struct {
+	topic *topic
+	slot  int32
+}
+
+// sessionTopics is what a session has to do with topics; guarded by Session.mu.
+type sessionTopics struct {
+	list []subscription
+	rate bucket
+}
+
+func (l *sessionTopics) find(name herald.Topic) int {
+	return slices.IndexFunc(l.list, func(sub subscription) bool { return sub.topic.name == name })
+}
+
+// at gives a slot that is taken; topics.mu is held.
+func (t *topic) at(i int32) *slot { return &t.blocks[i/blockSize].slots[i%blockSize] }
+
+// enter gives a session a slot. mu is held.
+func (a *topics) enter(name herald.Topic, s *Session, ord herald.Ordinal, told int64) subscription {
+	t := a.named[name]
+	if t == nil {
+		if a.named == nil {
+			a.named = map[herald.Topic]*topic{}
+		}
+		// A name may be cut from a whole request, which it must not keep.
+		t = &topic{name: herald.Topic(strings.Clone(string(name)))}
+		a.named[t.name] = t
+	}
+	i := t.next
+	if n := len(t.free); n > 0 {
+		i, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		t.next++
+	}
+	t.put(i, slot{s, told})
+	t.sessions++
+	if told != notAsked {
+		t.watchers++
+	}
+	if t.arrives(ord) {
+		t.count++
+		a.change(t)
+	}
+	return subscription{t, i}
+}
+
+// put fills a slot. The first block of a topic grows as it is needed, because
+// most topics are small.
+func (t *topic) put(i int32, v slot) {
+	if int(i/blockSize) == len(t.blocks) {
+		t.blocks = append(t.blocks, block{})
+	}
+	b := &t.blocks[i/blockSize]
+	switch at := int(i % blockSize); {
+	case at < len(b.slots):
+		b.slots[at] = v
+	case at == len(b.slots):
+		b.slots = append(b.slots, v)
+	default: // the block was empty and had been given up
+		b.slots = append(b.slots, make([]slot, at+1-len(b.slots))...)
+		b.slots[at] = v
+	}
+	b.taken++
+}
+
+// exit gives a slot up. mu is held.
+func (a *topics) exit(sub subscription, ord herald.Ordinal) {
+	t, b := sub.topic, &sub.topic.blocks[sub.slot/blockSize]
+	place := t.at(sub.slot)
+	if place.told != notAsked {
+		t.watchers--
+	}
+	*place = slot{}
+	if b.taken--; b.taken == 0 {
+		b.slots = nil
+	}
+	t.free = append(t.free, sub.slot)
+	t.sessions--
+	if t.leaves(ord) {
+		t.count--
+		a.change(t)
+	}
+	if t.sessions == 0 {
+		delete(a.named, t.name)
+	}
+}
+
+// change notes that the number of devices is another one. mu is held.
+func (a *topics) change(t *topic) {
+	if t.watchers > 0 && !t.changed {
+		t.changed = true
+		a.changed = append(a.changed, t)
+	}
+}
+
+// walk calls f with the sessions of a topic, a block at a time, without the
+// lock. It answers the number of devices that there were. Who comes or goes
+// meanwhile may be met or not.
+func (a *topics) walk(name herald.Topic, f func([]*Session)) (devices int) {
+	buf := sessionBlocks.Get().(*[blockSize]*Session)
+	defer sessionBlocks.Put(buf)
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	t := a.named[name]
+	if t == nil {
+		return 0
+	}
+	devices = t.count
+	for i := 0; i < len(t.blocks); i++ {
+		list := buf[:0]
+		for _, place := range t.blocks[i].slots {
+			if place.s != nil {
+				list = append(list, place.s)
+			}
+		}
+		a.mu.RUnlock()
+		f(list)
+		clear(list)
+		a.mu.RLock()
+	}
+	return devices
+}
+
+// Subscribers gives the devices of an app that are subscribed to a topic on
+// this node now, as a set of the caller's own.
+func (h *Hub) Subscribers(key herald.AppKey, name herald.Topic) *sets.Set {
+	a := h.lookup(key)
+	if a == nil {
+		return sets.New()
+	}
+	a.topics.mu.RLock()
+	defer a.topics.mu.RUnlock()
+	if t := a.topics.named[name]; t != nil {
+		return t.subscribers()
+	}
+	return sets.New()
+}
+
+// TopicCount says how many are subscribed to a topic.
+type TopicCount struct {
+	Topic    herald.Topic
+	Devices  int
+	Sessions int
+}
+
+// Topics lists the topics of an app to which somebody is subscribed on this
+// node, and whose names begin with a prefix, sorted by name: at most limit of
+// those behind the name after.
+func (h *Hub) Topics(key herald.AppKey, prefix string, after herald.Topic, limit int) []TopicCount {
+	a := h.lookup(key)
+	if a == nil {
+		return nil
+	}
+	a.topics.mu.RLock()
+	var out []TopicCount
+	for name, t := range a.topics.named {
+		if name > after && strings.HasPrefix(string(name), prefix) {
+			out = append(out, TopicCount{Topic: name, Devices: t.count, Sessions: t.sessions})
+		}
+	}
+	a.topics.mu.RUnlock()
+	slices.SortFunc(out, func(x, y TopicCount) int { return strings.Compare(string(x.Topic), string(y.Topic)) })
+	return slices.Clip(out[:min(max(limit, 0), len(out))])
+}
+
+// Recheck ends the subscriptions of an app that its rules do not allow any
+// more, and tells the sessions. Call it when the rules have changed.
+func (h *Hub) Recheck(key herald.AppKey) {
+	a := h.lookup(key)
+	if a == nil {
+		return
+	}
+	t := &a.topics
+	t.mu.Lock()
+	// Who has asked about the rules and is not subscribed yet asks again.
+	t.rules++
+	names := make([]herald.Topic, 0, len(t.named))
+	for name := range t.named {
+		names = append(names, name)
+	}
+	t.mu.Unlock()
+	for _, name := range names {
+		t.walk(name, func(list []*Session) {
+			for _, s := range list {
+				if err := h.opts.Directory.MayUse(s.owner(), herald.TopicSubscribe, name); err != nil && s.drop(name) {
+					s.Refuse(topicError(err, "topic"), "")
+				}
+			}
+		})
+	}
+}
