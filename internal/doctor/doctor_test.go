@@ -170,7 +170,7 @@ func TestMachine(t *testing.T) {
 	s.Wait = func(time.Duration) {}
 	c := config.Default()
 	c.Data = t.TempDir() + "/not/yet"
-	c.Server.HTTP, c.Server.Ops = "127.0.0.1:0", "127.0.0.1:0"
+	c.Server.HTTP, c.Server.Ops, c.Server.TCP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	for _, f := range Run(t.Context(), c, s) {
 		if f.State == Failure {
 			t.Errorf("%+v", f)

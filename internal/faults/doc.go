@@ -1,4 +1,4 @@
-// Package faults holds what the tests under test/faults need inside the
+// Package faults holds what tests with faults need inside the
 // server: places at which the process can be made to end, a clock that can be
 // set forward, and defects that can be planted, so that the checker of
 // docs/guarantees.md is seen to find them.

@@ -9,7 +9,7 @@ import (
 )
 
 // The environment is set in every build; without the tags nothing may heed it.
-// What it does with the tags is tested under test/faults, in a process that
+// What it does with the tags is tested by them, in a process that
 // may end.
 func TestReleaseBuildHeedsNoEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
