@@ -23,7 +23,6 @@ const app herald.AppKey = "aaaaaaaaaaaaaaaaaaaaaaaa"
 type ledgerWorld struct {
 	db     *sqlite.DB
 	ledger *receipt.Ledger
-	ids    herald.IDs
 }
 
 func newLedgerWorld(b *testing.B) *ledgerWorld {
@@ -77,7 +76,8 @@ func (w *ledgerWorld) accept(b *testing.B, n int, target func(i int, m *record.M
 				m.Pos, m.FirstN = done.Pos, done.FirstN
 				out[i] = m
 			}
-			for range next { //nolint:revive // lets the feeder end
+			for range next { // lets the feeder end
+				continue
 			}
 			errs <- err
 		}()

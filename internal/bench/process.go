@@ -28,6 +28,7 @@ type process struct {
 func serve(ctx context.Context, program, folder string, out io.Writer) (*process, error) {
 	// The last setting is no limit: what is measured is not how fast callers
 	// are refused.
+	//nolint:gosec // the program is this one, the folder an argument of who runs it
 	cmd := exec.CommandContext(ctx, program, "serve", "--data", folder, "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
 		"--set", "server.tcp=", "--set", "log.format=json", "--set", "limits.key_rate=0", "--set", "limits.device_rate=0")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -85,7 +86,8 @@ func isReady(ctx context.Context, url string) bool {
 	if err != nil {
 		return false
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Do(req)
 	if err != nil {
 		return false
 	}

@@ -74,8 +74,9 @@ func (s *seeder) states(id herald.MessageID, i int, living *sets.Set) (out []rec
 	var half, quarter [sets.SlabWords]uint64
 	for slab, part := range living.Slabs() {
 		for w := range half {
+			a, b := r.next(), r.next()
 			half[w] = r.next()
-			quarter[w] = half[w] | r.next()&r.next()
+			quarter[w] = half[w] | a&b
 		}
 		received := sets.Intersect(part, sets.FromWords(slab, &half))
 		sent := sets.Intersect(part, sets.FromWords(slab, &quarter))

@@ -70,10 +70,9 @@ func verified(key []byte, s string, length int) (string, bool) {
 	return s[:i], subtle.ConstantTimeCompare([]byte(s[i+1:]), []byte(mac(key, s[:i], length))) == 1
 }
 
-// hashSecret is what is stored of a secret. The secrets have at least 142
-// random bits, which no dictionary reaches, so one round of SHA-256 is enough
-// and costs nothing on the hot path.
-// HashSecret is what the record keeps of a master secret.
+// HashSecret is what the record keeps of a master secret. The secrets have at
+// least 142 random bits, which no dictionary reaches, so one round of SHA-256 is
+// enough and costs nothing on the hot path.
 func HashSecret(s string) []byte { return hashSecret(s) }
 
 func hashSecret(s string) []byte {
