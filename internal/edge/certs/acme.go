@@ -20,6 +20,7 @@ type authority struct {
 	magic   *certmagic.Config
 	cache   *certmagic.Cache
 	issuer  *certmagic.ACMEIssuer
+	storage *gate
 }
 
 func newAuthority(c Config) (*authority, error) {
@@ -38,13 +39,13 @@ func newAuthority(c Config) (*authority, error) {
 		c.Authority = certmagic.LetsEncryptProductionCA
 	}
 	log := zapLogger(c.Log)
-	a := &authority{domains: c.Domains}
+	a := &authority{domains: c.Domains, storage: newGate(&certmagic.FileStorage{Path: c.Folder})}
 	a.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return a.magic, nil },
 		Logger:           log,
 	})
 	a.magic = certmagic.New(a.cache, certmagic.Config{
-		Storage: &certmagic.FileStorage{Path: c.Folder}, Logger: log,
+		Storage: a.storage, Logger: log,
 		OCSP: certmagic.OCSPConfig{DisableStapling: true},
 	})
 	a.issuer = certmagic.NewACMEIssuer(a.magic, certmagic.ACMEIssuer{
@@ -55,6 +56,11 @@ func newAuthority(c Config) (*authority, error) {
 	})
 	a.magic.Issuers = []certmagic.Issuer{a.issuer}
 	return a, nil
+}
+
+func (a *authority) close() {
+	a.cache.Stop()
+	a.storage.close(closeWithin)
 }
 
 func (a *authority) certificate(h *tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -63,10 +63,11 @@ func Open(c Config) (*Source, error) {
 	return s, nil
 }
 
-// Close frees what Open took. It is called once, after Run.
+// Close frees what Open took, and waits for what is under way with the authority.
+// The folder is left alone afterwards. It is called once, after Run.
 func (s *Source) Close() {
 	if s.acme != nil {
-		s.acme.cache.Stop()
+		s.acme.close()
 	}
 }
 
