@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -215,10 +216,10 @@ func (d *Dispatcher) replace(ctx context.Context, old, m *record.Message) (left 
 		}
 		return err
 	})
-	if err != nil {
+	if err := errors.Join(err, apply()); err != nil {
 		return false, err
 	}
-	return left, apply()
+	return left, nil
 }
 
 // end moves a message to an end state, in the record and then in its

@@ -22,7 +22,20 @@ type cache struct {
 	folds   map[*book]uint64
 	oldest  *entry
 	newest  *entry
+	stats   CacheStats
 }
+
+// CacheStats is what the cache of cells has done since the start.
+type CacheStats struct {
+	Bytes     int64 // taken now, with what cannot leave
+	Hits      int64 // cells that were there when they were asked for
+	Misses    int64 // cells that had to be read from the record
+	Evictions int64 // cells that went, or left only who waits in them
+}
+
+// maxPinned is how many bytes of changed cells wait for a fold at most: a fold
+// copies and writes them in one commit.
+const maxPinned = 64 << 20
 
 type cellKey struct {
 	b    *book
@@ -51,10 +64,22 @@ func (c *cache) get(k cellKey) *cell {
 	defer c.mu.Unlock()
 	e := c.entries[k]
 	if e == nil || e.cell == nil {
+		c.stats.Misses++
 		return nil
 	}
+	c.stats.Hits++
 	c.touch(e)
 	return e.cell
+}
+
+// peek is get for who does not read the cell if it is not here.
+func (c *cache) peek(k cellKey) *cell {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[k]; e != nil {
+		return e.cell
+	}
+	return nil
 }
 
 // find gives a cell, or else who waits in it; both nil if it is not here.
@@ -63,8 +88,10 @@ func (c *cache) find(k cellKey) (*cell, *sets.Set) {
 	defer c.mu.Unlock()
 	e := c.entries[k]
 	if e == nil {
+		c.stats.Misses++
 		return nil, nil
 	}
+	c.stats.Hits++
 	c.touch(e)
 	return e.cell, e.waits
 }
@@ -75,8 +102,10 @@ func (c *cache) pin(k cellKey) *entry {
 	defer c.mu.Unlock()
 	e := c.entries[k]
 	if e == nil || e.cell == nil {
+		c.stats.Misses++
 		return nil
 	}
+	c.stats.Hits++
 	c.hold(e)
 	return e
 }
@@ -170,7 +199,15 @@ func (c *cache) reserve(n int64) {
 func (c *cache) crowded() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pinned > c.budget/4
+	return c.pinned > min(c.budget/4, maxPinned)
+}
+
+func (c *cache) now() CacheStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.stats
+	out.Bytes = c.used
+	return out
 }
 
 // What follows is called with c.mu held.
@@ -247,6 +284,7 @@ func (c *cache) unlink(e *entry) {
 func (c *cache) evict() {
 	for c.used > c.budget && c.oldest != nil {
 		e := c.oldest
+		c.stats.Evictions++
 		if e.cell != nil && e.group.keepsWaits() {
 			waits := e.cell.waits()
 			if size := cellOverhead/2 + waits.Size(); size < e.size {

@@ -14,8 +14,9 @@ import (
 const catalogSize = 4096
 
 // Catalog is a bounded cache of messages. Group messages are in it without the
-// image of their audience. What it gives is shared and must not be changed. Of a message that has ended it may still give an older State;
-// who needs to be sure asks the record.
+// image of their audience. What it gives is shared and must not be changed. Of a
+// message that has ended it may still give an older State; who needs to be sure
+// asks the record.
 type Catalog struct {
 	source MessageSource
 
@@ -115,6 +116,18 @@ func (c *Catalog) Put(m *record.Message) {
 		old := c.order.Remove(last).(*record.Message)
 		delete(c.byKey, catalogKey{old.App, old.ID})
 	}
+}
+
+// ended gives a message that is known to have ended; else nil.
+func (c *Catalog) ended(app herald.AppKey, id herald.MessageID) *record.Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byKey[catalogKey{app, id}]; e != nil {
+		if m := e.Value.(*record.Message); !m.Ended.IsZero() {
+			return m
+		}
+	}
+	return nil
 }
 
 // Forget drops a message, because it has changed or is gone.

@@ -3,9 +3,9 @@ package receipt
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,8 +39,7 @@ type group struct {
 	number uint32                      // among the small ones of its app
 	slabs  atomic.Pointer[[]sets.Slab] // in which its target is; nil if not read yet
 
-	mu      sync.Mutex // guards tallies; taken with book.mu held
-	tallies map[sets.Slab]tally
+	tallies map[sets.Slab]tally // ledger.tallied guards it
 }
 
 // newGroup makes a group of a message as the record gives it with its target.
@@ -86,6 +85,17 @@ func (g *group) slabOf(o herald.Ordinal) sets.Slab {
 	return sets.SlabOf(o)
 }
 
+// mayReach reports whether a message of several cells may have a device in one
+// slab; it is known when its slabs have been listed.
+func (g *group) mayReach(slab sets.Slab) bool {
+	known := g.slabs.Load()
+	if known == nil {
+		return true
+	}
+	_, ok := slices.BinarySearch(*known, slab)
+	return ok
+}
+
 // parts cuts a set as the message is cut into cells.
 func (g *group) parts(s *sets.Set) iter.Seq2[sets.Slab, *sets.Set] {
 	if !g.whole {
@@ -110,6 +120,11 @@ func (b *book) group(ctx context.Context, id herald.MessageID) (*group, error) {
 	g = b.ledger.newGroup(m)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// It may have ended since it was read, when nobody knew it here yet.
+	if now := b.ledger.messages.ended(b.app, id); now != nil && m.Ended.IsZero() {
+		g.msg = light(now)
+		g.ended.Store(true)
+	}
 	return b.take(g, m), nil
 }
 
@@ -167,6 +182,7 @@ func (b *book) over(g *group) {
 // drop forgets a message; b.mu is held.
 func (b *book) drop(g *group) {
 	b.over(g)
+	b.ledger.tallied.drop(g)
 	delete(b.byID, g.id)
 	if g.image != nil {
 		b.ledger.cache.reserve(-g.image.Size())
@@ -275,7 +291,7 @@ func (b *book) loadSlab(ctx context.Context, slab sets.Slab, list []*group, wait
 	out := make(map[herald.MessageID]*cell, len(list))
 	ids := make([]herald.MessageID, len(list))
 	for i, g := range list {
-		c := &cell{target: sets.New()}
+		c := &cell{}
 		if g.image != nil {
 			c.target = g.image.Slab(slab)
 		}
@@ -289,7 +305,20 @@ func (b *book) loadSlab(ctx context.Context, slab sets.Slab, list []*group, wait
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range list {
+		c := out[g.id]
+		if c.target != nil {
+			continue
+		}
+		if g.slabs.Load() != nil && g.mayReach(slab) {
+			return nil, fmt.Errorf("receipt: the target of message %s has lost slab %d: %w", g.id, slab, record.ErrDamaged)
+		}
+		c.target = sets.New()
+	}
+	return out, nil
 }
 
 // past reports whether no receipt can change a message any more.

@@ -72,7 +72,7 @@ type faulty struct {
 	*sqlite.DB
 	mu      sync.Mutex // guards what follows
 	failing bool
-	unread  bool // messages cannot be read either
+	unread  bool // messages and cells cannot be read either
 	calls   int
 	appends int // batches that were written
 	tried   chan struct{}
@@ -106,13 +106,37 @@ func (f *faulty) AppendReceipts(ctx context.Context, app herald.AppKey, events [
 }
 
 func (f *faulty) Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
-	f.mu.Lock()
-	unread := f.unread
-	f.mu.Unlock()
-	if unread {
+	if f.away() {
 		return nil, errDisk
 	}
 	return f.DB.Message(ctx, app, id)
+}
+
+func (f *faulty) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error {
+	if f.away() {
+		return errDisk
+	}
+	return f.DB.Cells(ctx, app, slab, ids, waiting, each)
+}
+
+func (f *faulty) StateChunks(ctx context.Context, app herald.AppKey, id herald.MessageID, each func(record.Chunk) error) error {
+	if f.away() {
+		return errDisk
+	}
+	return f.DB.StateChunks(ctx, app, id, each)
+}
+
+func (f *faulty) TargetSlabs(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]sets.Slab, error) {
+	if f.away() {
+		return nil, errDisk
+	}
+	return f.DB.TargetSlabs(ctx, app, id)
+}
+
+func (f *faulty) away() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unread
 }
 
 func (f *faulty) batches() int {

@@ -28,13 +28,19 @@ func (p *postings) add(g *group, image *sets.Set) {
 	}
 	g.number = uint32(len(p.groups))
 	p.groups = append(p.groups, g)
-	for slab, part := range image.Slabs() {
-		list := append(p.slabs[slab], uint16(g.number>>16), uint16(g.number), uint16(part.Len()))
-		for o := range part.All() {
+	ords := image.Ordinals()
+	for len(ords) > 0 {
+		slab := sets.SlabOf(ords[0])
+		n := 1
+		for n < len(ords) && sets.SlabOf(ords[n]) == slab {
+			n++
+		}
+		list := append(p.slabs[slab], uint16(g.number>>16), uint16(g.number), uint16(n))
+		for _, o := range ords[:n] {
 			list = append(list, uint16(o))
 		}
 		p.reserve(2 * int64(cap(list)-cap(p.slabs[slab])))
-		p.slabs[slab] = list
+		p.slabs[slab], ords = list, ords[n:]
 	}
 }
 

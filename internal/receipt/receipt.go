@@ -31,10 +31,11 @@ type Config struct {
 	DeadAt func(app herald.AppKey, pos herald.Pos) *sets.Set
 	// Memory is how many bytes the targets and states of group messages may
 	// take, of all apps together; the rest is read from the record. 0 means
-	// 256 MiB.
+	// 512 MiB.
 	Memory int64
 	// Small is how many devices a group message may have whose states are held
-	// and stored in one piece; it must not change. 0 means 8,192, -1 none.
+	// and stored in one piece; it must not change. 0 means 8,192, which is also
+	// the most, -1 none.
 	Small int64
 	// Observe, if set, is told how many deliveries came to a state.
 	Observe func(state herald.DeliveryState, n int64)
@@ -42,7 +43,7 @@ type Config struct {
 	Now     func() time.Time // default time.Now
 }
 
-const defaultMemory = 256 << 20
+const defaultMemory = 512 << 20
 
 // Ledger holds the delivery states of all apps. It is safe for use by several
 // goroutines.
@@ -55,6 +56,7 @@ type Ledger struct {
 	log      *slog.Logger
 	now      func() time.Time
 	cache    *cache
+	tallied  *tallied
 	small    int64
 
 	ctx  context.Context // ends when Close has given up on the store
@@ -79,16 +81,19 @@ func New(c Config) *Ledger {
 	if c.Memory == 0 {
 		c.Memory = defaultMemory
 	}
-	if c.Small == 0 {
+	if c.Small == 0 || c.Small > smallGroup {
 		c.Small = smallGroup
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &Ledger{
 		store: c.Store, messages: NewCatalog(c.Messages), source: c.Messages, deadAt: c.DeadAt, observe: c.Observe,
 		log: c.Log, now: c.Now, ctx: ctx, stop: stop, books: map[herald.AppKey]*book{},
-		cache: newCache(c.Memory), small: c.Small,
+		cache: newCache(c.Memory), tallied: &tallied{most: int(c.Memory / 16 / tallySize)}, small: c.Small,
 	}
 }
+
+// Cache tells what the cache of group messages has done.
+func (l *Ledger) Cache() CacheStats { return l.cache.now() }
 
 // Catalog is the ledger's cache of messages, which other stages share.
 func (l *Ledger) Catalog() *Catalog { return l.messages }

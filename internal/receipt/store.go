@@ -34,7 +34,9 @@ type CellStore interface {
 	StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error
 	// Cells walks the chunks that some group messages have in one slab; those
 	// of a target that was not read with its message have TargetState. With
-	// waiting it may leave out states that do not decide who still waits.
+	// waiting it may leave out states that do not decide who still waits, and
+	// leaves out states that are damaged: who may have a message or not is sent
+	// it once more. A damaged target is an error.
 	Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error
 	// TargetSlabs lists the slabs of a target that was not read with its
 	// message, and makes sure that they are all there.

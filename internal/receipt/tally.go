@@ -2,6 +2,8 @@ package receipt
 
 import (
 	"context"
+	"slices"
+	"sync"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/faults"
@@ -73,28 +75,71 @@ func (t tally) counts(target int64) herald.Counts {
 	return c
 }
 
-// forget drops what was counted in a cell; book.mu is held for writing.
-func (g *group) forget(slab sets.Slab) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.tallies, slab)
+// tallySize is about what memory the tally of a cell takes in its map.
+const tallySize = 256
+
+// tallied bounds the tallies of all messages. Those of the message that was
+// first counted longest ago go first, all of them: counting it again is one
+// walk.
+type tallied struct {
+	most int
+
+	mu    sync.Mutex // guards what follows, and the tallies of every group
+	cells int
+	order []*group
 }
 
-// keep notes what was counted in a cell; book.mu is held.
-func (g *group) keep(slab sets.Slab, t tally) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// forget drops what was counted in a cell; book.mu is held for writing.
+func (t *tallied) forget(g *group, slab sets.Slab) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := g.tallies[slab]; ok {
+		delete(g.tallies, slab)
+		t.cells--
+	}
+}
+
+// drop forgets all that was counted of a message.
+func (t *tallied) drop(g *group) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g.tallies == nil {
+		return
+	}
+	t.clear(g)
+	t.order = slices.DeleteFunc(t.order, func(o *group) bool { return o == g })
+}
+
+// clear is called with t.mu held.
+func (t *tallied) clear(g *group) {
+	t.cells -= len(g.tallies)
+	g.tallies = nil
+}
+
+// keep notes what was counted in a cell of a message that is in its book;
+// book.mu is held.
+func (t *tallied) keep(g *group, slab sets.Slab, is tally) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if g.tallies == nil {
 		g.tallies = map[sets.Slab]tally{}
+		t.order = append(t.order, g)
 	}
-	g.tallies[slab] = t
+	if _, ok := g.tallies[slab]; !ok {
+		t.cells++
+	}
+	g.tallies[slab] = is
+	for t.cells > t.most && t.order[0] != g {
+		t.clear(t.order[0])
+		t.order = t.order[1:]
+	}
 }
 
-func (g *group) counted(slab sets.Slab) (tally, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t, ok := g.tallies[slab]
-	return t, ok
+func (t *tallied) of(g *group, slab sets.Slab) (tally, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	is, ok := g.tallies[slab]
+	return is, ok
 }
 
 // readOneByOne is how many cells are read for counting one by one; more are
@@ -116,16 +161,18 @@ func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
 	since := b.ledger.cache.since(b)
 	missing := map[sets.Slab]bool{}
 	b.mu.RLock()
+	kept := b.byID[g.id] == g // else nobody would forget what has changed
 	for _, slab := range slabs {
-		t, ok := g.counted(slab)
+		t, ok := b.ledger.tallied.of(g, slab)
 		if !ok {
-			c := b.ledger.cache.get(cellKey{b, g.id, slab})
+			c := b.ledger.cache.peek(cellKey{b, g.id, slab})
 			if c == nil {
 				missing[slab] = true
 				continue
 			}
-			t = tallyOf(c)
-			g.keep(slab, t)
+			if t = tallyOf(c); kept {
+				b.ledger.tallied.keep(g, slab, t)
+			}
 		}
 		sum.add(t)
 	}
@@ -152,8 +199,8 @@ func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
 		t := read[slab] // zero where nothing is reported
 		sum.add(t)
 		k := cellKey{b, g.id, slab}
-		if b.ledger.cache.get(k) == nil && b.ledger.cache.since(b) == since {
-			g.keep(slab, t) // else it may have changed since it was read
+		if kept && b.byID[g.id] == g && b.ledger.cache.peek(k) == nil && b.ledger.cache.since(b) == since {
+			b.ledger.tallied.keep(g, slab, t) // else it may have changed since it was read
 		}
 	}
 	return sum, nil

@@ -55,7 +55,7 @@ func (b *book) candidates(o herald.Ordinal, after, upto herald.Pos) (out []*grou
 		if g.pos > upto {
 			break
 		}
-		if g.image == nil || g.image.Contains(o) {
+		if g.mayReach(sets.SlabOf(o)) && (g.image == nil || g.image.Contains(o)) {
 			out = append(out, g)
 		}
 	}
@@ -100,13 +100,19 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 			continue
 		}
 		c, err := b.cellOf(ctx, g, 0)
-		if err == nil {
-			b.mu.RLock()
-			yes[at[g]] = c.target.Contains(o) && waits1(c, o)
-			b.mu.RUnlock()
-		} else if !unreadable(err) {
+		if errors.Is(err, record.ErrDamaged) {
+			c, err = b.waitsWhole(ctx, g)
+		}
+		if unreadable(err) {
+			b.leftOut(g, err)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		b.mu.RLock()
+		yes[at[g]] = c.target.Contains(o) && waits1(c, o)
+		b.mu.RUnlock()
 	}
 	cells, err := b.readable(ctx, slab, wide)
 	if err != nil {
@@ -140,7 +146,7 @@ func (b *book) readable(ctx context.Context, slab sets.Slab, list []*group) (map
 		return cells, err
 	}
 	if len(list) == 1 {
-		b.ledger.log.Error("receipt: a message is left out, because what is stored of it is damaged", "app", b.app, "message", list[0].id, "error", err)
+		b.leftOut(list[0], err)
 		return nil, nil
 	}
 	out := map[herald.MessageID]*cell{}
@@ -154,6 +160,28 @@ func (b *book) readable(ctx context.Context, slab sets.Slab, list []*group) (map
 		}
 	}
 	return out, nil
+}
+
+// waitsWhole reads who waits in a small message of which something is damaged:
+// what the record can still give.
+func (b *book) waitsWhole(ctx context.Context, g *group) (*cell, error) {
+	m, err := b.ledger.source.Message(ctx, b.app, g.id)
+	if err != nil {
+		return nil, err
+	}
+	c := &cell{}
+	c.target, _ = m.Group.Whole()
+	err = b.ledger.store.Cells(ctx, b.app, 0, []herald.MessageID{g.id}, true, func(chunk record.Chunk) error {
+		c.put(chunk.State, chunk.Bits)
+		return nil
+	})
+	return c, err
+}
+
+func (b *book) leftOut(g *group, err error) {
+	if errors.Is(err, record.ErrDamaged) {
+		b.ledger.log.Error("receipt: a message is left out, because what is stored of it is damaged", "app", b.app, "message", g.id, "error", err)
+	}
 }
 
 // waits1 reports whether one device is neither received nor ended.

@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"context"
+	"errors"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -13,7 +14,7 @@ const endedAtOnce = 16
 
 // PendingIn walks the devices for which a message still waits (released, and
 // neither received nor ended), part by part, each of one slab or of a message
-// to few devices. With among it asks only for devices of that set, and reads
+// to few devices. What is damaged is left out, and said in the end. With among it asks only for devices of that set, and reads
 // nothing of slabs where it has none.
 func (l *Ledger) PendingIn(ctx context.Context, m *record.Message, among *sets.Set, each func(*sets.Set) error) error {
 	dead := l.deadAt(m.App, m.EvalPos)
@@ -75,11 +76,17 @@ func (l *Ledger) walk(ctx context.Context, m *record.Message, among *sets.Set, a
 	if err != nil {
 		return err
 	}
+	// A cell that is damaged must not keep the message from the others.
+	var damaged error
 	for _, slab := range slabs {
 		if among != nil && !g.whole && !among.Reaches(slab) {
 			continue
 		}
 		c, err := b.cellOf(ctx, g, slab)
+		if errors.Is(err, record.ErrDamaged) {
+			damaged = errors.Join(damaged, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -87,7 +94,7 @@ func (l *Ledger) walk(ctx context.Context, m *record.Message, among *sets.Set, a
 			return err
 		}
 	}
-	return nil
+	return damaged
 }
 
 // End ends the deliveries of a whole message, some slabs at a time. Those that
@@ -114,8 +121,5 @@ func (l *Ledger) End(ctx context.Context, app herald.AppKey, m *record.Message, 
 		}
 		return flush()
 	})
-	if err != nil {
-		return err
-	}
-	return flush()
+	return errors.Join(err, flush())
 }

@@ -62,7 +62,7 @@ func (b *book) write(events []record.Event) error {
 			err = b.news(ctx, &r, n, e, gone, &errs)
 		}
 		if err != nil && herald.CodeOf(err) != herald.CodeNotFound {
-			b.ledger.log.Error("receipt: an event is dropped, because its message could not be read", "app", b.app, "message", e.Msg, "error", err)
+			b.ledger.log.Error("receipt: an event is dropped, at least in part, because its message could not be read", "app", b.app, "message", e.Msg, "error", err)
 			errs = append(errs, err)
 		}
 	}
@@ -84,10 +84,15 @@ func (b *book) news(ctx context.Context, r *run, n int, e record.Event, gone *se
 		// A session may live a moment longer than its device.
 		e.Set = sets.Minus(e.Set, b.ledger.deadAt(b.app, g.evalPos))
 	}
+	var damaged error
 	for slab, part := range g.parts(e.Set) {
 		at, err := b.pin(ctx, g, slab)
+		if errors.Is(err, record.ErrDamaged) {
+			damaged = errors.Join(damaged, err)
+			continue // the other cells take it
+		}
 		if err != nil {
-			return err
+			return errors.Join(damaged, err)
 		}
 		p := piece{e: e, group: g, at: at, n: n}
 		p.e.Set = part
@@ -106,7 +111,7 @@ func (b *book) news(ctx context.Context, r *run, n int, e record.Event, gone *se
 			*errs = append(*errs, b.commit(ctx, r))
 		}
 	}
-	return nil
+	return damaged
 }
 
 // message gives the message of a group as it is now.
@@ -275,12 +280,14 @@ func unreadable(err error) bool {
 // applyVolatile takes an event of a message with TTL 0 into the states, and
 // reports whether it is one.
 func (b *book) applyVolatile(e record.Event) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.mu.RLock()
 	g := b.volatile[e.Msg]
+	b.mu.RUnlock()
 	if g == nil {
 		return false
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	e.Set = sets.Intersect(e.Set, g.cell.target)
 	b.applyTo(g, nil, e)
 	return true
@@ -327,7 +334,7 @@ func (b *book) applyTo(g *group, at *entry, e record.Event) {
 	if changed == 0 || at == nil {
 		return
 	}
-	g.forget(at.key.slab)
+	b.ledger.tallied.forget(g, at.key.slab)
 	if c.dirty == 0 {
 		b.ledger.cache.pinAgain(at)
 		b.dirty[at.key] = at

@@ -139,32 +139,40 @@ func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.Mes
 		q = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ? ORDER BY slab, state"
 		args = append(args, int64(msg), string(record.TargetState))
 	}
-	return db.chunks(ctx, app, q, args, each)
+	return db.chunks(ctx, app, nil, q, args, each)
 }
 
 // Cells walks what some group messages have in one slab, message by message:
 // their chunks, and those of targets that are kept in chunks. With waiting it
-// leaves out what does not decide who still waits. each must not call the
-// database.
+// leaves out what does not decide who still waits, and states that are damaged.
+// each must not call the database.
 func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
 	const q = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
-	end := ")"
+	end, spare := ")", func(_ herald.DeliveryState, err error) error { return err }
 	if waiting {
+		spare = func(s herald.DeliveryState, err error) error {
+			if s == record.TargetState {
+				return err
+			}
+			return db.spareDamaged(err)
+		}
 		end = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
 	}
 	for part := range slices.Chunk(ids, inSlice) {
-		if err := db.chunks(ctx, app, q+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), each); err != nil {
+		if err := db.chunks(ctx, app, spare, q+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), each); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (db *DB) chunks(ctx context.Context, app herald.AppKey, q string, args []any, each func(record.Chunk) error) error {
+// chunks walks what a query gives, but for chunks whose error spare takes for
+// its own.
+func (db *DB) chunks(ctx context.Context, app herald.AppKey, spare func(herald.DeliveryState, error) error, q string, args []any, each func(record.Chunk) error) error {
 	return scan(ctx, &db.readers, q, args, func(r *sql.Rows) error {
 		var c record.Chunk
 		var b sql.RawBytes
@@ -176,7 +184,10 @@ func (db *DB) chunks(ctx context.Context, app herald.AppKey, q string, args []an
 		if c.Bits, err = parseSet(b, crc, func() string {
 			return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, c.Msg, c.State, c.Index)
 		}); err != nil {
-			return err
+			if spare == nil {
+				return err
+			}
+			return spare(c.State, err)
 		}
 		return each(c)
 	})
