@@ -133,11 +133,12 @@ func BenchmarkReceipts(b *testing.B) {
 			list := w.accept(b, n, func(i int, m *record.Message) {
 				m.Target = int64(kind.perMsg)
 				if kind.perMsg > herald.MaxDirect {
-					m.Group = sets.New()
+					image := sets.New()
 					for o := range herald.Ordinal(devices) {
-						m.Group.Add(first + o)
+						image.Add(first + o)
 					}
-					m.Group.Optimize()
+					image.Optimize()
+					m.Group = record.WholeImage(image)
 					return
 				}
 				for o := range kind.perMsg {

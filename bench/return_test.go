@@ -182,7 +182,7 @@ func BenchmarkReturn(b *testing.B) {
 	})
 	all := sets.New(ords...)
 	for range waitingEach {
-		must(b, n.send(&record.Message{Target: int64(b.N), Group: all}))
+		must(b, n.send(&record.Message{Target: int64(b.N), Group: record.WholeImage(all)}))
 	}
 	each(b, b.N*waitingEach, func(i int) error {
 		return n.send(&record.Message{Target: 1, Direct: []herald.Ordinal{ords[i%b.N]}})

@@ -64,7 +64,7 @@ func (s *seeder) message(ctx context.Context, i int) error {
 		m.Direct = living.Ordinals()
 		return s.bulk.Message(ctx, &m, nil)
 	}
-	m.Group = image
+	m.Group = record.WholeImage(image)
 	return s.bulk.Message(ctx, &m, s.states(m.ID, i, living))
 }
 

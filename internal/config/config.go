@@ -17,6 +17,7 @@ type Config struct {
 	TLS    TLS    `koanf:"tls"`
 	Live   Live   `koanf:"live"`
 	Limits Limits `koanf:"limits"`
+	Memory Memory `koanf:"memory"`
 	Log    Log    `koanf:"log"`
 }
 
@@ -115,6 +116,13 @@ type Limits struct {
 	GroupMessages int `koanf:"group_messages"`
 }
 
+// Memory bounds what is held in memory so that it need not be read.
+type Memory struct {
+	// Sets is the bytes that targets and states of messages to many devices
+	// may take. Default 512 MiB.
+	Sets int64 `koanf:"sets"`
+}
+
 // Log says what to log.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
@@ -130,6 +138,7 @@ func Default() Config {
 		Server: Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
 		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true},
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
+		Memory: Memory{Sets: 512 << 20},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

@@ -297,6 +297,7 @@ func TestValidate(t *testing.T) {
 		{"negative rate", func(c *Config) { c.Limits.KeyRate = -1 }, "limits.key_rate"},
 		{"negative device rate", func(c *Config) { c.Limits.DeviceRate = -1 }, "limits.device_rate"},
 		{"no publish rate", func(c *Config) { c.Limits.PublishRate = 0 }, "limits.publish_rate"},
+		{"little memory for sets", func(c *Config) { c.Memory.Sets = 1 << 20 }, "memory.sets"},
 		{"large publish rate", func(c *Config) { c.Limits.PublishRate = 1_000_001 }, "limits.publish_rate"},
 		{"negative address rate", func(c *Config) { c.Limits.AddressRate = -1 }, "limits.address_rate"},
 		{"no group messages", func(c *Config) { c.Limits.GroupMessages = 0 }, "limits.group_messages"},

@@ -20,6 +20,7 @@ var sections = []struct{ name, doc string }{
 	{"tls", "Certificates for server.https and server.tcp_tls: from files, or by ACME."},
 	{"live", "Bounds for connected clients."},
 	{"limits", "Bounds for what callers may ask."},
+	{"memory", "What is held in memory so that it need not be read from the record."},
 	{"log", "What to log."},
 }
 
@@ -60,6 +61,8 @@ var keys = []key{
 	{"limits.address_rate", "Requests per second without valid credentials, among them registrations, from one IP address. 0: no limit.", "20"},
 	{"limits.address_connections", "Live connections from one IP address (an IPv6 /64 counts as one) that have not authenticated yet. 0: no limit.", "200"},
 	{"limits.group_messages", "How many live messages to more than 1,000 devices an app may have.", "10000"},
+
+	{"memory.sets", "Bytes that targets and states of messages to more than 1,000 devices may take, at least 16777216. What does not fit is read from the record when it is needed.", "536870912"},
 
 	{"log.level", "debug, info, warn or error.", "info"},
 	{"log.format", "json or text.", "json"},

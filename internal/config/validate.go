@@ -17,6 +17,10 @@ import (
 // a queue of this size can make progress.
 const minSessionQueue = 64 << 10
 
+// minSets holds some hundred slabs with all their states, so that a message to
+// everybody is not read again for each device that connects.
+const minSets = 16 << 20
+
 // Validate checks every value and the relations between them. It answers all
 // mistakes, each as a *herald.Error with the key and the remedy.
 func (c Config) Validate() error {
@@ -34,6 +38,9 @@ func (c Config) Validate() error {
 	c.validateEdge(bad)
 	c.Live.validate(bad)
 	c.Limits.validate(bad)
+	if c.Memory.Sets < minSets {
+		bad("memory.sets", "Use 536870912 unless memory is very short.", "%d is less than %d bytes", c.Memory.Sets, minSets)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level", "Use debug, info, warn or error.", "%q is not a level", c.Log.Level)
 	}

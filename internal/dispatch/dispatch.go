@@ -214,7 +214,10 @@ func (d *Dispatcher) Answered(ctx context.Context, app herald.AppKey, i record.I
 
 // aim gives a message its target.
 func aim(m *record.Message, t Target) {
-	m.Direct, m.Group, m.Target, m.Unknown, m.EvalPos = t.Direct, t.Group, t.Devices, t.Unknown, t.Pos
+	m.Direct, m.Target, m.Unknown, m.EvalPos = t.Direct, t.Devices, t.Unknown, t.Pos
+	if t.Group != nil {
+		m.Group = record.WholeImage(t.Group)
+	}
 	m.ByAlias = m.Audience.ByAlias()
 }
 
@@ -223,15 +226,27 @@ func (d *Dispatcher) now(ctx context.Context, m *record.Message) error {
 	// Volatile messages are held as groups, because their few devices have no
 	// delivery numbers.
 	if m.Group == nil {
-		m.Group = sets.New(m.Direct...)
+		m.Group = record.WholeImage(sets.New(m.Direct...))
 		m.Direct = nil
 	}
 	d.c.Ledger.TrackVolatile(m)
-	target, err := d.c.Ledger.Pending(ctx, m)
-	if err != nil {
-		return err
+	return d.c.Ledger.PendingIn(ctx, m, d.here(m.App), func(to *sets.Set) error {
+		return d.deliver(ctx, record.ReleaseMessage, m, 0, to)
+	})
+}
+
+// here gives the devices that outlets could reach now; nil if one of them does
+// not know.
+func (d *Dispatcher) here(app herald.AppKey) *sets.Set {
+	out := sets.New()
+	for _, o := range d.c.Outlets {
+		p, ok := o.(Presence)
+		if !ok {
+			return nil
+		}
+		out.Or(p.Online(app))
 	}
-	return d.deliver(ctx, record.ReleaseMessage, m, 0, target)
+	return out
 }
 
 // deliver hands a message to the outlets, slab by slab. Each outlet is asked for

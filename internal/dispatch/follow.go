@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -116,11 +117,9 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 	if !d.c.Now().Before(m.Expires()) {
 		return nil // the clock will end it
 	}
-	to, err := d.c.Ledger.Pending(ctx, m)
-	if err != nil {
-		return err
-	}
-	return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
+	return d.c.Ledger.PendingIn(ctx, m, d.here(m.App), func(to *sets.Set) error {
+		return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
+	})
 }
 
 // gone ends a message for devices that were removed between the evaluation of
@@ -153,21 +152,15 @@ func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error 
 	if err := d.c.Ledger.End(ctx, r.Msg.App, r.Msg, herald.StateWithdrawn); err != nil {
 		return err
 	}
-	to, err := d.c.Ledger.Sent(ctx, r.Msg)
-	if err != nil {
-		return err
-	}
-	return d.deliver(ctx, record.ReleaseWithdraw, r.Msg, r.Pos, to)
+	return d.c.Ledger.SentIn(ctx, r.Msg, d.here(r.Msg.App), func(to *sets.Set) error {
+		return d.deliver(ctx, record.ReleaseWithdraw, r.Msg, r.Pos, to)
+	})
 }
 
 // collapse replaces older messages with the same collapse key, on the devices
 // that the new one is for.
 func (d *Dispatcher) collapse(ctx context.Context, m *record.Message) error {
 	ids, err := d.c.Store.ByCollapseKey(ctx, m.App, m.CollapseKey)
-	if err != nil {
-		return err
-	}
-	target, err := d.c.Ledger.Pending(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -179,23 +172,54 @@ func (d *Dispatcher) collapse(ctx context.Context, m *record.Message) error {
 		if id == m.ID || old.Pos == 0 || old.Pos > m.Pos {
 			continue
 		}
-		waiting, err := d.c.Ledger.Pending(ctx, old)
+		left, err := d.replace(ctx, old, m)
 		if err != nil {
 			return err
 		}
-		left := sets.Minus(waiting, target)
-		waiting.And(target)
-		e := record.Event{Msg: id, State: herald.StateReplaced, Set: waiting, Time: d.c.Now(), Via: "server", Detail: m.ID.String()}
-		if err := d.c.Ledger.Apply(ctx, m.App, e); err != nil {
-			return err
-		}
-		if left.Empty() {
+		if !left {
 			if err := d.end(ctx, old, herald.MessageReplaced); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// replacedAtOnce is how many parts of an older message are replaced in one
+// event.
+const replacedAtOnce = 16
+
+// replace ends an older message on the devices that the new one is for, part
+// by part, and reports whether it waits for others.
+func (d *Dispatcher) replace(ctx context.Context, old, m *record.Message) (left bool, err error) {
+	e := record.Event{Msg: old.ID, State: herald.StateReplaced, Set: sets.New(), Via: "server", Detail: m.ID.String()}
+	parts := 0
+	apply := func() error {
+		now := e
+		e.Set, parts = sets.New(), 0
+		if now.Set.Empty() {
+			return nil
+		}
+		now.Time = d.c.Now()
+		return d.c.Ledger.Apply(ctx, m.App, now)
+	}
+	err = d.c.Ledger.PendingIn(ctx, old, nil, func(waiting *sets.Set) error {
+		n := int64(0)
+		err := d.c.Ledger.PendingIn(ctx, m, waiting, func(both *sets.Set) error {
+			n += both.Len()
+			e.Set.Or(both)
+			return nil
+		})
+		left = left || n < waiting.Len()
+		if parts++; err == nil && parts == replacedAtOnce {
+			err = apply()
+		}
+		return err
+	})
+	if err := errors.Join(err, apply()); err != nil {
+		return false, err
+	}
+	return left, nil
 }
 
 // end moves a message to an end state, in the record and then in its

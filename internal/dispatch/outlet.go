@@ -31,3 +31,12 @@ type Outlet interface {
 type Recaller interface {
 	Recall(app herald.AppKey, id herald.MessageID)
 }
+
+// Presence is an add-on of an outlet that takes a message only for devices that
+// are here at the moment.
+//
+// Online gives them, as a set of the caller's own. Whoever is here after a
+// release was shown to the backlog, and not in the set, finds it there.
+type Presence interface {
+	Online(app herald.AppKey) *sets.Set
+}

@@ -7,6 +7,7 @@ package offline
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -66,7 +67,7 @@ func (b *Backlog) Waiting(ctx context.Context, d Device, after herald.Pos, limit
 	// The head is read first: what is released while we look has a higher
 	// position, and is in the next page or comes live.
 	head := b.ledger.Released(d.App)
-	all, err := b.refs(ctx, d, after, head)
+	all, err := b.refs(ctx, d, after, head, limit+1)
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -103,7 +104,7 @@ type ref struct {
 	pos  herald.Pos
 	kind record.ReleaseKind
 	id   herald.MessageID
-	msg  *record.Message // nil for an entry that was not read yet
+	msg  *record.Message // nil if it was not read yet
 }
 
 // read fills in the messages of refs. What was purged meanwhile is left out.
@@ -144,7 +145,7 @@ func (b *Backlog) waiting(ctx context.Context, d Device, upto herald.Pos) (*regi
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := b.refs(ctx, d, 0, upto)
+	all, err := b.refs(ctx, d, 0, upto, math.MaxInt)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,7 +153,9 @@ func (b *Backlog) waiting(ctx context.Context, d Device, upto herald.Pos) (*regi
 	return app, all, err
 }
 
-func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos) ([]ref, error) {
+// refs lists what waits for a device, in log order: enough of it for the first
+// so many.
+func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, limit int) ([]ref, error) {
 	entries, err := b.entries(ctx, d)
 	if err != nil {
 		return nil, err
@@ -165,10 +168,18 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos) ([
 	for _, e := range entries {
 		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
 	}
-	for _, m := range b.ledger.WaitingGroups(d.App, d.Ord, after) {
-		all = append(all, ref{pos: m.Pos, kind: record.ReleaseMessage, id: m.ID, msg: m})
+	groups, err := b.ledger.WaitingGroups(ctx, d.App, d.Ord, after, head, limit)
+	if err != nil {
+		return nil, err
 	}
-	for _, m := range b.ledger.Notices(d.App, d.Ord, after) {
+	for _, e := range groups {
+		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
+	}
+	notices, err := b.ledger.Notices(ctx, d.App, d.Ord, after)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range notices {
 		all = append(all, ref{pos: m.EndPos, kind: record.ReleaseWithdraw, id: m.ID, msg: m})
 	}
 	all = slices.DeleteFunc(all, func(r ref) bool { return r.pos <= after || r.pos > head })

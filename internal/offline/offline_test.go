@@ -145,7 +145,7 @@ func (b *bench) sendMany(n int, d offline.Device) []*record.Message {
 	return out
 }
 
-func asGroup(m *record.Message) { m.Group, m.Direct = sets.New(m.Direct...), nil }
+func asGroup(m *record.Message) { m.Group, m.Direct = record.WholeImage(sets.New(m.Direct...)), nil }
 
 func byAlias(m *record.Message) { m.ByAlias = true }
 

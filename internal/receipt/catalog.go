@@ -13,9 +13,10 @@ import (
 // most it stays under 128 MiB; usual bodies make it two or three.
 const catalogSize = 4096
 
-// Catalog is a bounded cache of messages. What it gives is shared and must not
-// be changed. Of a message that has ended it may still give an older State;
-// who needs to be sure asks the record.
+// Catalog is a bounded cache of messages. Group messages are in it without the
+// image of their audience. What it gives is shared and must not be changed. Of a
+// message that has ended it may still give an older State; who needs to be sure
+// asks the record.
 type Catalog struct {
 	source MessageSource
 
@@ -41,7 +42,7 @@ func NewCatalog(source MessageSource) *Catalog {
 	}
 }
 
-// Message finds a message with body and target.
+// Message finds a message with body, and the devices of a direct one.
 func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
 	k := catalogKey{app, id}
 	c.mu.Lock()
@@ -53,14 +54,18 @@ func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.Mess
 	}
 	c.mu.Unlock()
 	m, err := c.source.Message(ctx, app, id)
-	if err == nil && m.State != herald.MessageScheduled {
+	if err != nil {
+		return nil, err
+	}
+	m = slim(m)
+	if m.State != herald.MessageScheduled {
 		c.Put(m)
 	}
-	return m, err
+	return m, nil
 }
 
-// Messages finds messages with bodies and targets, and reads those that it
-// does not have together. Those that there are not are left out.
+// Messages finds messages as Message does, and reads those that it does not
+// have together. Those that there are not are left out.
 func (c *Catalog) Messages(ctx context.Context, app herald.AppKey, ids []herald.MessageID) (map[herald.MessageID]*record.Message, error) {
 	out := make(map[herald.MessageID]*record.Message, len(ids))
 	var missing []herald.MessageID
@@ -79,6 +84,7 @@ func (c *Catalog) Messages(ctx context.Context, app herald.AppKey, ids []herald.
 	}
 	list, err := c.source.MessagesByID(ctx, app, missing)
 	for _, m := range list {
+		m = slim(m)
 		out[m.ID] = m
 		if m.State != herald.MessageScheduled {
 			c.Put(m)
@@ -91,6 +97,7 @@ func (c *Catalog) Messages(ctx context.Context, app herald.AppKey, ids []herald.
 // (never in that of one that has ended since).
 func (c *Catalog) Put(m *record.Message) {
 	k := catalogKey{m.App, m.ID}
+	m = slim(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.note(k, m)
@@ -109,6 +116,18 @@ func (c *Catalog) Put(m *record.Message) {
 		old := c.order.Remove(last).(*record.Message)
 		delete(c.byKey, catalogKey{old.App, old.ID})
 	}
+}
+
+// ended gives a message that is known to have ended; else nil.
+func (c *Catalog) ended(app herald.AppKey, id herald.MessageID) *record.Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byKey[catalogKey{app, id}]; e != nil {
+		if m := e.Value.(*record.Message); !m.Ended.IsZero() {
+			return m
+		}
+	}
+	return nil
 }
 
 // Forget drops a message, because it has changed or is gone.

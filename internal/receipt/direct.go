@@ -167,7 +167,7 @@ func (s directStates) has(state herald.DeliveryState) *sets.Set {
 
 // newsOf leaves of an event of a direct message what changes something: as the
 // same state, or as unconfirmed. b.mu is held for reading.
-func (b *book) newsOf(f *facts, e record.Event, out []record.Event) []record.Event {
+func (b *book) newsOf(f *facts, e record.Event, out []piece) []piece {
 	event, late := bit(e.State), f.late(e)
 	var same, unsure *sets.Set
 	all := true
@@ -190,13 +190,13 @@ func (b *book) newsOf(f *facts, e record.Event, out []record.Event) []record.Eve
 	if unsure != nil {
 		u := e
 		u.State, u.Detail, u.Set = herald.StateUnconfirmed, string(e.State), unsure
-		out = append(out, u)
+		out = append(out, piece{e: u, facts: f})
 	}
 	if same != nil {
 		if !all {
 			e.Set = same
 		}
-		out = append(out, e)
+		out = append(out, piece{e: e, facts: f})
 	}
 	return out
 }

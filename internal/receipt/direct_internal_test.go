@@ -19,7 +19,7 @@ func TestMaskLikeSets(t *testing.T) {
 	l := New(Config{DeadAt: func(herald.AppKey, herald.Pos) *sets.Set { return sets.New() }})
 	b := l.book("aaaaaaaaaaaaaaaaaaaaaaaa")
 	rapid.Check(t, func(t *rapid.T) {
-		g := newGroup(&record.Message{Message: herald.Message{ID: 1}, Ended: ended, Group: sets.New(5)})
+		g := &group{id: 1, msg: &record.Message{Message: herald.Message{ID: 1}, Ended: ended}, cell: &cell{target: sets.New(5)}}
 		m := mask(0)
 		for range rapid.IntRange(1, 8).Draw(t, "events") {
 			state := rapid.SampledFrom(known).Draw(t, "state")
@@ -32,10 +32,10 @@ func TestMaskLikeSets(t *testing.T) {
 				m = m.with(after)
 			}
 			b.mu.Lock()
-			b.applyTo(g, e)
+			b.applyTo(g, nil, e)
 			b.mu.Unlock()
 			for _, s := range known {
-				if got, want := m&bit(s) != 0, g.has(s).Contains(5); got != want {
+				if got, want := m&bit(s) != 0, g.cell.has(s).Contains(5); got != want {
 					t.Fatalf("after %s (late %v) the bit of %s is %v, the set says %v", state, late, s, got, want)
 				}
 			}

@@ -42,22 +42,23 @@ func (l *Ledger) Fold(ctx context.Context, always bool) error {
 }
 
 func (b *book) fold(ctx context.Context, always bool) error {
+	b.folding.Lock()
+	defer b.folding.Unlock()
+	b.applying.Lock() // a batch is folded when all of it is applied
 	b.mu.Lock()
 	b.forget(b.ledger.now())
 	n := len(b.tail)
-	if n == 0 || !always && n < foldAfter && b.unfolded < foldAfterEvents {
+	if n == 0 || !always && n < foldAfter && b.unfolded < foldAfterEvents && !b.ledger.cache.crowded() {
 		b.mu.Unlock()
+		b.applying.Unlock()
 		return nil
 	}
 	f := record.Fold{App: b.app, Upto: b.tail[n-1].N}
-	for k := range b.dirty {
-		f.Chunks = append(f.Chunks, record.Chunk{Msg: k.msg, State: k.state, Index: k.index, Bits: b.chunk(k)})
-	}
-	dirty := b.dirty
-	b.dirty = map[chunkKey]struct{}{}
+	cells := b.takeCells(&f)
 	stretches := b.direct.take(&f)
 	batches, events := b.tail[:n:n], b.unfolded
 	b.mu.Unlock()
+	b.applying.Unlock()
 
 	err := b.segments(ctx, &f, batches)
 	if err == nil {
@@ -67,10 +68,8 @@ func (b *book) fold(ctx context.Context, always bool) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.giveBack(cells, err == nil)
 	if err != nil {
-		for k := range dirty {
-			b.dirty[k] = struct{}{}
-		}
 		for index, states := range stretches {
 			b.direct.stretch(index).dirty |= states
 		}
@@ -99,12 +98,42 @@ func (d numbers) take(f *record.Fold) map[uint64]mask {
 	return taken
 }
 
-// chunk copies one stored part of a group message's state set; b.mu is held.
-func (b *book) chunk(k chunkKey) *sets.Set {
-	if g := b.byID[k.msg]; g != nil {
-		return g.states[k.state].Slab(sets.Slab(k.index))
+// takeCells puts copies of the chunks of cells that have changed into a fold,
+// and gives what it took. The cells stay pinned; b.mu is held.
+func (b *book) takeCells(f *record.Fold) map[*entry]mask {
+	taken := make(map[*entry]mask, len(b.dirty))
+	for k, e := range b.dirty {
+		c := e.cell
+		for i, state := range known {
+			if c.dirty&(1<<i) != 0 {
+				f.Chunks = append(f.Chunks, record.Chunk{Msg: k.msg, State: state, Index: uint64(k.slab), Bits: c.bits[i].Clone()})
+			}
+		}
+		taken[e], c.dirty = c.dirty, 0
 	}
-	return sets.New()
+	clear(b.dirty)
+	return taken
+}
+
+// giveBack lets go of cells that were folded, or marks them as changed again;
+// b.mu is held.
+func (b *book) giveBack(cells map[*entry]mask, folded bool) {
+	list := make([]*entry, 0, len(cells))
+	for e, states := range cells {
+		if !folded && e.cell.dirty == 0 {
+			b.dirty[e.key] = e // it keeps its pin
+		} else {
+			list = append(list, e)
+		}
+		if !folded {
+			e.cell.dirty |= states
+		}
+	}
+	if folded {
+		b.ledger.cache.folded(b, list)
+	} else {
+		b.ledger.cache.unpin(list...)
+	}
 }
 
 // place is where the history of a delivery is kept: with its message and slab,
@@ -169,18 +198,16 @@ func (f *facts) split(e record.Event, into map[place][]record.Event) {
 
 // forget drops what no receipt can change any more; b.mu is held.
 func (b *book) forget(now time.Time) {
-	oldest := now.Add(-herald.LateReceipts)
-	past := func(m *record.Message) bool { return !m.Ended.IsZero() && m.Ended.Before(oldest) }
-	b.notices = slices.DeleteFunc(b.notices, past)
+	b.notices = slices.DeleteFunc(b.notices, func(m *record.Message) bool { return past(m, now) })
 	unfolded := map[herald.MessageID]bool{}
 	for k := range b.dirty {
 		unfolded[k.msg] = true
 	}
 	b.groups = slices.DeleteFunc(b.groups, func(g *group) bool {
-		drop := past(g.msg) && !unfolded[g.msg.ID]
-		if drop {
-			delete(b.byID, g.msg.ID)
+		if !past(g.msg, now) || unfolded[g.id] {
+			return false
 		}
-		return drop
+		b.drop(g)
+		return true
 	})
 }

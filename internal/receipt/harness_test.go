@@ -54,9 +54,17 @@ type world struct {
 	dead   map[herald.Ordinal]herald.Pos // removed at which position
 	ids    herald.IDs
 	faulty *faulty
+	memory limits
 
 	mu  sync.Mutex // guards now
 	now time.Time
+}
+
+// limits are bounds that are far lower than those of a server.
+type limits struct {
+	bytes  int64 // of memory for cells
+	small  int64 // devices of a message that is one cell
+	inline int   // bytes of a target that is read with its message
 }
 
 // faulty is a record that can be told to refuse receipts.
@@ -64,7 +72,7 @@ type faulty struct {
 	*sqlite.DB
 	mu      sync.Mutex // guards what follows
 	failing bool
-	unread  bool // messages cannot be read either
+	unread  bool // messages and cells cannot be read either
 	calls   int
 	appends int // batches that were written
 	tried   chan struct{}
@@ -98,13 +106,37 @@ func (f *faulty) AppendReceipts(ctx context.Context, app herald.AppKey, events [
 }
 
 func (f *faulty) Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
-	f.mu.Lock()
-	unread := f.unread
-	f.mu.Unlock()
-	if unread {
+	if f.away() {
 		return nil, errDisk
 	}
 	return f.DB.Message(ctx, app, id)
+}
+
+func (f *faulty) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error {
+	if f.away() {
+		return errDisk
+	}
+	return f.DB.Cells(ctx, app, slab, ids, waiting, each)
+}
+
+func (f *faulty) StateChunks(ctx context.Context, app herald.AppKey, id herald.MessageID, each func(record.Chunk) error) error {
+	if f.away() {
+		return errDisk
+	}
+	return f.DB.StateChunks(ctx, app, id, each)
+}
+
+func (f *faulty) TargetSlabs(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]sets.Slab, error) {
+	if f.away() {
+		return nil, errDisk
+	}
+	return f.DB.TargetSlabs(ctx, app, id)
+}
+
+func (f *faulty) away() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unread
 }
 
 func (f *faulty) batches() int {
@@ -113,9 +145,11 @@ func (f *faulty) batches() int {
 	return f.appends
 }
 
-func newWorld(t testing.TB, dir string) *world {
+func newWorld(t testing.TB, dir string) *world { return newWorldWith(t, dir, limits{}) }
+
+func newWorldWith(t testing.TB, dir string, memory limits) *world {
 	t.Helper()
-	w := &world{t: t, dir: dir, now: start, dead: map[herald.Ordinal]herald.Pos{}}
+	w := &world{t: t, dir: dir, now: start, dead: map[herald.Ordinal]herald.Pos{}, memory: memory}
 	w.open()
 	w.must(w.db.CreateApp(context.Background(), record.App{Key: app, Name: "a", SecretHash: []byte("h"), Created: start}))
 	w.load()
@@ -137,10 +171,11 @@ func (w *world) pass(d time.Duration) time.Time {
 
 func (w *world) open() {
 	w.t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(w.dir, "herald.db"), Now: w.clock})
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(w.dir, "herald.db"), Now: w.clock, Inline: w.memory.inline})
 	w.must(err)
 	w.db, w.faulty = db, &faulty{DB: db, tried: make(chan struct{}, 1)}
-	w.ledger = receipt.New(receipt.Config{Store: w.faulty, Messages: w.faulty, Now: w.clock, DeadAt: w.deadAt})
+	w.ledger = receipt.New(receipt.Config{Store: w.faulty, Messages: w.faulty, Now: w.clock, DeadAt: w.deadAt,
+		Memory: w.memory.bytes, Small: w.memory.small})
 }
 
 func (w *world) load() { w.t.Helper(); w.must(w.ledger.Load(context.Background(), app)) }
@@ -207,17 +242,21 @@ func (w *world) message(k kind, evalPos herald.Pos, ords ...herald.Ordinal) *rec
 	}
 	switch k {
 	case volatile:
-		m.TTL, m.Group = 0, sets.New(ords...)
+		m.TTL, m.Group = 0, record.WholeImage(sets.New(ords...))
 		w.ledger.TrackVolatile(m)
 		return m
 	case group:
-		m.Group = sets.New(ords...)
+		m.Group = record.WholeImage(sets.New(ords...))
 	case direct:
 		m.Direct = ords
 	}
 	done, err := w.db.Accept(context.Background(), record.Acceptance{Message: *m})
 	w.must(err)
-	m.Pos, m.FirstN = done.Pos, done.FirstN
+	m, err = w.db.Message(context.Background(), app, m.ID)
+	w.must(err)
+	if m.Pos != done.Pos || m.FirstN != done.FirstN {
+		w.t.Fatalf("the message is at %d, and was accepted at %d", m.Pos, done.Pos)
+	}
 	w.ledger.Track(m)
 	w.ledger.Advance(app, m.Pos)
 	return m

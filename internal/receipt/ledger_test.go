@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -133,7 +134,9 @@ func TestNotices(t *testing.T) {
 			want := func(when string, after herald.Pos, told map[herald.Ordinal]int) {
 				t.Helper()
 				for o, n := range told {
-					if got := w.ledger.Notices(app, o, after); len(got) != n || n == 1 && got[0].ID != m.ID {
+					got, err := w.ledger.Notices(t.Context(), app, o, after)
+					w.must(err)
+					if len(got) != n || n == 1 && got[0].ID != m.ID {
 						t.Errorf("%s: device %d has %d notices, want %d", when, o, len(got), n)
 					}
 				}
@@ -188,8 +191,10 @@ func TestWaiting(t *testing.T) {
 	a, b, c := w.message(group, 0, 1, 2), w.message(group, 0, 1), w.message(group, 0, 2)
 	w.apply(a, herald.StateSent, 1)
 	ids := func(after herald.Pos) (out []herald.MessageID) {
-		for _, m := range w.ledger.WaitingGroups(app, 1, after) {
-			out = append(out, m.ID)
+		list, err := w.ledger.WaitingGroups(t.Context(), app, 1, after, math.MaxInt64, 10)
+		w.must(err)
+		for _, e := range list {
+			out = append(out, e.Msg)
 		}
 		return out
 	}

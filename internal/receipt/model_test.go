@@ -3,6 +3,7 @@ package receipt_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -137,20 +138,71 @@ func (m *model) check(t *rapid.T) {
 				}
 			}
 		}
+		pending, err := m.w.ledger.Pending(context.Background(), x.msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for o, d := range x.of {
+			if got := pending.Contains(o); got != (d.end == "" && d.level < 2) {
+				t.Fatalf("message %s waits for %d: %v, and that is %s", x.msg.ID, o, got, d.state())
+			}
+		}
 		if got := m.w.counts(x.msg); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("message %s counts %v, want %v", x.msg.ID, got, want)
 		}
 	}
 }
 
+// waiting checks what each device would be sent when it connects.
+func (m *model) waiting(t *rapid.T) {
+	after := herald.Pos(0)
+	if len(m.list) > 0 && rapid.Bool().Draw(t, "not from the start") {
+		after = rapid.SampledFrom(m.list).Draw(t, "seen").msg.Pos
+	}
+	limit := rapid.IntRange(1, 5).Draw(t, "limit")
+	for _, o := range devices {
+		var want []herald.MessageID
+		for _, x := range m.list {
+			d := x.of[o]
+			if d != nil && !x.msg.IsDirect() && x.ended.IsZero() && d.end == "" && d.level < 2 && x.msg.Pos > after && len(want) < limit {
+				want = append(want, x.msg.ID)
+			}
+		}
+		list, err := m.w.ledger.WaitingGroups(context.Background(), app, o, after, math.MaxInt64, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []herald.MessageID
+		for _, e := range list {
+			got = append(got, e.Msg)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("for device %d wait %v, want %v", o, got, want)
+		}
+	}
+}
+
 // Random events, folds and restarts leave what a plain map would hold.
 func TestModel(t *testing.T) {
+	for name, memory := range map[string]limits{
+		"one cell a message":   {},
+		"a cell a slab":        {small: -1},
+		"targets in chunks":    {small: -1, inline: 1},
+		"evicted all the time": {small: -1, inline: 1, bytes: 1},
+		"evicted at times":     {small: -1, inline: 1, bytes: 12_000},
+		"small and evicted":    {bytes: 6_000},
+	} {
+		t.Run(name, func(t *testing.T) { checkModel(t, memory) })
+	}
+}
+
+func checkModel(t *testing.T, memory limits) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		if err != nil {
 			rt.Fatal(err)
 		}
-		m := &model{w: newWorld(t, dir)}
+		m := &model{w: newWorldWith(t, dir, memory)}
 		defer m.w.end(true)
 		rt.Repeat(map[string]func(*rapid.T){
 			"message": m.add,
@@ -169,7 +221,8 @@ func TestModel(t *testing.T) {
 					m.w.ledger.Track(rapid.SampledFrom(m.list).Draw(t, "tracked").msg)
 				}
 			},
-			"": m.check,
+			"connect": m.waiting,
+			"":        m.check,
 		})
 	})
 }
@@ -177,7 +230,12 @@ func TestModel(t *testing.T) {
 // What is in the record once must be in the sets once: two ledgers that read
 // the same record agree.
 func TestFoldIsIdempotent(t *testing.T) {
-	w := newWorld(t, t.TempDir())
+	t.Run("one cell a message", func(t *testing.T) { checkFold(t, limits{}, "map[0:[1 70000]]") })
+	t.Run("a cell a slab", func(t *testing.T) { checkFold(t, limits{small: -1}, "map[0:[1] 1:[70000]]") })
+}
+
+func checkFold(t *testing.T, memory limits, chunks string) {
+	w := newWorldWith(t, t.TempDir(), memory)
 	defer w.end(false)
 	m := w.message(group, 0, 1, 70_000)
 	w.apply(m, herald.StateSent, 1, 70_000)
@@ -195,7 +253,7 @@ func TestFoldIsIdempotent(t *testing.T) {
 		got[c.Index] = append(got[c.Index], c.Bits.Ordinals()...)
 		return nil
 	}))
-	if fmt.Sprint(got) != "map[0:[1] 1:[70000]]" {
+	if fmt.Sprint(got) != chunks {
 		t.Errorf("chunks %v", got)
 	}
 	for o, slab := range map[herald.Ordinal]uint64{1: 0, 70_000: 1} {

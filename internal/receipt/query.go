@@ -9,8 +9,9 @@ import (
 	"github.com/herald-push/herald/internal/sets"
 )
 
-// maxVolatile is how many messages with TTL 0 an app can ask for afterwards;
-// older ones are forgotten before herald.VolatileTTL.
+// maxVolatile is how many messages with TTL 0 an app can ask for afterwards, if
+// their devices do not take too much memory; older ones are forgotten before
+// herald.VolatileTTL.
 const maxVolatile = 10_000
 
 // Track takes a message that was released now into the states that are held
@@ -22,10 +23,11 @@ func (l *Ledger) Track(m *record.Message) {
 	if m.IsDirect() || !m.Ended.IsZero() {
 		return
 	}
+	g := l.newGroup(m)
 	b := l.book(m.App)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(newGroup(m))
+	b.take(g, m)
 }
 
 // Advance says that every release up to a position is tracked.
@@ -48,13 +50,19 @@ func (l *Ledger) Released(app herald.AppKey) herald.Pos {
 // TrackVolatile takes a message with TTL 0. Its states are held for
 // herald.VolatileTTL in memory and are never written.
 func (l *Ledger) TrackVolatile(m *record.Message) {
+	image, _ := m.Group.Whole()
+	target := sets.Minus(image, l.deadAt(m.App, m.EvalPos))
+	g := &group{id: m.ID, msg: m, whole: true, cell: &cell{target: target}}
+	size := g.cell.size()
 	b := l.book(m.App)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.volatile[m.ID] = newGroup(m)
+	b.volatile[m.ID] = g
 	b.recent = append(b.recent, m.ID)
+	b.kept += size
 	oldest := l.now().Add(-herald.VolatileTTL)
-	for len(b.recent) > maxVolatile || len(b.recent) > 1 && b.recent[0].Time().Before(oldest) {
+	for len(b.recent) > maxVolatile || len(b.recent) > 1 && (b.recent[0].Time().Before(oldest) || b.kept > l.cache.budget/4) {
+		b.kept -= cellOverhead + b.volatile[b.recent[0]].cell.target.Size()
 		delete(b.volatile, b.recent[0])
 		b.recent = b.recent[1:]
 	}
@@ -77,7 +85,7 @@ func (l *Ledger) Groups(app herald.AppKey) (n int) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, g := range b.groups {
-		if g.ended.IsZero() {
+		if !g.ended.Load() {
 			n++
 		}
 	}
@@ -92,121 +100,61 @@ func (l *Ledger) Ended(m *record.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if g := b.byID[m.ID]; g != nil {
-		g.msg, g.ended = m, m.Ended
+		g.msg = light(m)
+		b.over(g)
 	}
+	m = slim(m)
 	known := slices.ContainsFunc(b.notices, func(n *record.Message) bool { return n.ID == m.ID })
 	if m.EndPos > 0 && !known {
 		b.notices = append(b.notices, m)
 	}
 }
 
-// view gives the states of a message to f, reading those of an old group
-// message from the record.
-func (l *Ledger) view(ctx context.Context, m *record.Message, f func(states)) error {
-	b := l.book(m.App)
-	b.mu.RLock()
-	s := b.statesOf(m)
-	if s != nil {
-		f(s)
-	}
-	b.mu.RUnlock()
-	if s != nil {
-		return nil
-	}
-	g, err := l.loadGroup(ctx, m.App, m)
-	if err == nil {
-		f(g)
-	}
-	return err
-}
-
 // Counts counts a message.
-func (l *Ledger) Counts(ctx context.Context, m *record.Message) (c herald.Counts, err error) {
-	err = l.view(ctx, m, func(s states) { c = count(s, m.Target) })
-	return c, err
+func (l *Ledger) Counts(ctx context.Context, m *record.Message) (herald.Counts, error) {
+	b := l.book(m.App)
+	if m.IsDirect() {
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		return tallyOf(directStates{b.direct, m}).counts(m.Target), nil
+	}
+	g, err := b.look(ctx, m)
+	if err != nil {
+		return herald.Counts{}, err
+	}
+	t, err := b.tally(ctx, g)
+	if err != nil {
+		return herald.Counts{}, err
+	}
+	return t.counts(m.Target), nil
 }
 
 // State is where one device of a message's target stands; "" if the device is
 // not in the target.
-func (l *Ledger) State(ctx context.Context, m *record.Message, o herald.Ordinal) (state herald.DeliveryState, err error) {
-	if !l.book(m.App).target(m).Contains(o) {
+func (l *Ledger) State(ctx context.Context, m *record.Message, o herald.Ordinal) (herald.DeliveryState, error) {
+	b := l.book(m.App)
+	if m.IsDirect() {
+		if _, ok := number(m, o); !ok {
+			return "", nil
+		}
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		return stateOf(directStates{b.direct, m}, o), nil
+	}
+	g, err := b.look(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	c, err := b.cellOf(ctx, g, g.slabOf(o))
+	if err != nil {
+		return "", err
+	}
+	if !c.target.Contains(o) || l.deadAt(m.App, m.EvalPos).Contains(o) {
 		return "", nil
 	}
-	err = l.view(ctx, m, func(s states) { state = stateOf(s, o) })
-	return state, err
-}
-
-// Sent gives the devices that a message was sent to.
-func (l *Ledger) Sent(ctx context.Context, m *record.Message) (out *sets.Set, err error) {
-	err = l.view(ctx, m, func(s states) { out = s.has(herald.StateSent).Clone() })
-	return out, err
-}
-
-// Pending gives the devices for which a message still waits: released, and
-// neither received nor ended.
-func (l *Ledger) Pending(ctx context.Context, m *record.Message) (out *sets.Set, err error) {
-	out = l.book(m.App).target(m)
-	err = l.view(ctx, m, func(s states) { out.AndNot(over(s)) })
-	return out, err
-}
-
-// WaitingEntries leaves of a device's entries those that are neither received
-// nor ended.
-func (l *Ledger) WaitingEntries(app herald.AppKey, entries []record.Entry) []record.Entry {
-	b := l.book(app)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return slices.DeleteFunc(entries, func(e record.Entry) bool { return b.direct.mask(e.N).done() })
-}
-
-// WaitingGroups lists, in log order, the group messages released after a
-// position that wait for a device.
-func (l *Ledger) WaitingGroups(app herald.AppKey, o herald.Ordinal, after herald.Pos) (out []*record.Message) {
-	b := l.book(app)
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, g := range b.groups {
-		if g.msg.Pos > after && g.ended.IsZero() && g.msg.Group.Contains(o) && waits(g, o) {
-			out = append(out, g.msg)
-		}
-	}
-	return out
-}
-
-func waits(s states, o herald.Ordinal) bool {
-	if s.has(herald.StateReceived).Contains(o) {
-		return false
-	}
-	for _, end := range herald.Ends {
-		if s.has(end).Contains(o) {
-			return false
-		}
-	}
-	return true
-}
-
-// Notices lists, in log order, the withdrawn messages whose notice has a
-// position after the given one and concerns a device: it was sent the message
-// and has not acknowledged the notice.
-func (l *Ledger) Notices(app herald.AppKey, o herald.Ordinal, after herald.Pos) (out []*record.Message) {
-	b := l.book(app)
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	oldest := l.now().Add(-herald.LateReceipts)
-	for _, m := range b.notices {
-		if m.EndPos <= after || m.Ended.Before(oldest) {
-			continue
-		}
-		if m.IsDirect() {
-			n, ok := number(m, o)
-			if ok && b.direct.mask(n)&(bitSent|bitTold) == bitSent {
-				out = append(out, m)
-			}
-		} else if g := b.byID[m.ID]; g != nil && g.states[herald.StateSent].Contains(o) && !g.states[record.ToldState].Contains(o) {
-			out = append(out, m)
-		}
-	}
-	return out
+	return stateOf(c, o), nil
 }
 
 // History lists what happened to a message on one device, oldest first.

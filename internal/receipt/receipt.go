@@ -29,11 +29,21 @@ type Config struct {
 	// position: they are in the images of group messages evaluated there, and
 	// count for nothing. The set is the ledger's own.
 	DeadAt func(app herald.AppKey, pos herald.Pos) *sets.Set
+	// Memory is how many bytes the targets and states of group messages may
+	// take, of all apps together; the rest is read from the record. 0 means
+	// 512 MiB.
+	Memory int64
+	// Small is how many devices a group message may have whose states are held
+	// and stored in one piece; it must not change. 0 means 8,192, which is also
+	// the most, -1 none.
+	Small int64
 	// Observe, if set, is told how many deliveries came to a state.
 	Observe func(state herald.DeliveryState, n int64)
 	Log     *slog.Logger
 	Now     func() time.Time // default time.Now
 }
+
+const defaultMemory = 512 << 20
 
 // Ledger holds the delivery states of all apps. It is safe for use by several
 // goroutines.
@@ -45,6 +55,9 @@ type Ledger struct {
 	observe  func(herald.DeliveryState, int64)
 	log      *slog.Logger
 	now      func() time.Time
+	cache    *cache
+	tallied  *tallied
+	small    int64
 
 	ctx  context.Context // ends when Close has given up on the store
 	stop context.CancelFunc
@@ -65,75 +78,86 @@ func New(c Config) *Ledger {
 	if c.Observe == nil {
 		c.Observe = func(herald.DeliveryState, int64) {}
 	}
+	if c.Memory == 0 {
+		c.Memory = defaultMemory
+	}
+	if c.Small == 0 || c.Small > smallGroup {
+		c.Small = smallGroup
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &Ledger{
 		store: c.Store, messages: NewCatalog(c.Messages), source: c.Messages, deadAt: c.DeadAt, observe: c.Observe,
 		log: c.Log, now: c.Now, ctx: ctx, stop: stop, books: map[herald.AppKey]*book{},
+		cache: newCache(c.Memory), tallied: &tallied{most: int(c.Memory / 16 / tallySize)}, small: c.Small,
 	}
 }
+
+// Cache tells what the cache of group messages has done.
+func (l *Ledger) Cache() CacheStats { return l.cache.now() }
 
 // Catalog is the ledger's cache of messages, which other stages share.
 func (l *Ledger) Catalog() *Catalog { return l.messages }
 
-// Load reads the states of an app from the record. Call it before anything is
-// reported of the app.
+// Load reads the states of an app from the record: those of direct messages,
+// and of group messages that there are. Call it before anything is reported of
+// the app.
 func (l *Ledger) Load(ctx context.Context, app herald.AppKey) error {
 	b := l.book(app)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	err := l.store.StateChunks(ctx, app, 0, func(c record.Chunk) error {
-		b.direct.load(c)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
 	groups, err := l.source.LiveGroups(ctx, app)
 	if err != nil {
 		return err
-	}
-	for _, m := range groups {
-		g, err := l.loadGroup(ctx, app, m)
-		if err != nil {
-			return err
-		}
-		b.groups = append(b.groups, g)
-		b.byID[m.ID] = g
 	}
 	withdrawn, err := l.source.Withdrawn(ctx, app, l.now().Add(-herald.LateReceipts))
 	if err != nil {
 		return err
 	}
-	b.notices = withdrawn
+	for i, m := range withdrawn {
+		withdrawn[i] = slim(m)
+	}
 	// The log is read to its end first: applying reads messages, and who walks
 	// the log must not call the store.
+	var log []record.Batch
 	if err := l.store.ReceiptLog(ctx, app, func(batch record.Batch) error {
-		b.tail = append(b.tail, batch)
+		log = append(log, batch)
 		return nil
 	}); err != nil {
 		return err
 	}
-	b.loading = true
-	defer func() { b.loading = false }()
-	for _, batch := range b.tail {
+	b.mu.Lock()
+	err = l.store.StateChunks(ctx, app, 0, func(c record.Chunk) error {
+		b.direct.load(c)
+		return nil
+	})
+	for _, m := range groups {
+		b.take(l.newGroup(m), m)
+	}
+	b.notices, b.loading = withdrawn, true
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		b.loading = false
+		b.mu.Unlock()
+	}()
+	if err != nil {
+		return err
+	}
+	for _, batch := range log {
 		for _, e := range batch.Events {
-			if err := b.apply(ctx, e); err != nil {
+			if err := b.replay(ctx, e); err != nil {
+				return err
+			}
+		}
+		b.mu.Lock()
+		b.tail = append(b.tail, batch)
+		b.unfolded += len(batch.Events)
+		b.mu.Unlock()
+		if l.cache.crowded() {
+			if err := b.fold(ctx, true); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func (l *Ledger) loadGroup(ctx context.Context, app herald.AppKey, m *record.Message) (*group, error) {
-	g := newGroup(m)
-	err := l.store.StateChunks(ctx, app, m.ID, func(c record.Chunk) error {
-		if c.State != record.TargetState {
-			g.set(c.State).Or(c.Bits)
-		}
-		return nil
-	})
-	return g, err
 }
 
 func (l *Ledger) book(app herald.AppKey) *book {
@@ -143,8 +167,9 @@ func (l *Ledger) book(app herald.AppKey) *book {
 	if b == nil {
 		b = &book{
 			ledger: l, app: app, direct: numbers{}, byID: map[herald.MessageID]*group{},
-			volatile: map[herald.MessageID]*group{}, dirty: map[chunkKey]struct{}{},
+			volatile: map[herald.MessageID]*group{}, dirty: map[cellKey]*entry{},
 		}
+		b.small.reserve = l.cache.reserve
 		l.books[app] = b
 	}
 	return b
@@ -178,13 +203,6 @@ func (l *Ledger) apply(ctx context.Context, app herald.AppKey, events []record.E
 	case <-l.ctx.Done():
 		return herald.Errorf(herald.CodeDraining, "Repeat the call.", "the server is stopping")
 	}
-}
-
-// End ends the deliveries of a whole message. Those that were never sent get
-// the state; those that were sent and not acknowledged become unconfirmed.
-func (l *Ledger) End(ctx context.Context, app herald.AppKey, m *record.Message, state herald.DeliveryState) error {
-	b := l.book(app)
-	return l.Apply(ctx, app, record.Event{Msg: m.ID, State: state, Set: b.target(m), Time: l.now(), Via: "server"})
 }
 
 // Close writes what is queued, folds the log, and stops. Until ctx ends it

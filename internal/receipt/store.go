@@ -6,6 +6,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // Store keeps delivery states: a log of events, folded into chunks (what the
@@ -20,26 +21,41 @@ type Store interface {
 	// a batch, in one commit. If the log is folded up to there already it
 	// answers conflict and changes nothing.
 	FoldReceipts(ctx context.Context, f record.Fold) error
-	// StateChunks walks the chunks of one message, or (0) of all direct
-	// messages of the app.
-	StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error
+	CellStore
 	// Segments lists a piece of history, ascending: of a group message within
 	// a slab, or (message 0) of direct deliveries; see record.Segment.
 	Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, index uint64) ([]record.Segment, error)
 }
 
+// CellStore reads what group messages have by slab, and direct ones by number.
+type CellStore interface {
+	// StateChunks walks the chunks of one message, those of a slab together,
+	// or (0) of all direct messages of the app.
+	StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error
+	// Cells walks the chunks that some group messages have in one slab; those
+	// of a target that was not read with its message have TargetState. With
+	// waiting it may leave out states that do not decide who still waits, and
+	// leaves out states that are damaged: who may have a message or not is sent
+	// it once more. A damaged target is an error.
+	Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error
+	// TargetSlabs lists the slabs of a target that was not read with its
+	// message, and makes sure that they are all there.
+	TargetSlabs(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]sets.Slab, error)
+}
+
 // MessageSource finds the messages whose states are asked for.
 type MessageSource interface {
-	// Message finds a message with its target; not_found if there is none.
+	// Message finds a message with its target, unless that is kept apart;
+	// not_found if there is none.
 	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
-	// MessagesByID finds messages with bodies and targets, in any order. Those
-	// that there are not are left out.
+	// MessagesByID finds messages as Message does, in any order. Those that
+	// there are not are left out.
 	MessagesByID(ctx context.Context, app herald.AppKey, ids []herald.MessageID) ([]*record.Message, error)
 	// LiveGroups lists the group messages of an app that have been released,
-	// have not ended, or ended less than herald.LateReceipts ago, with their
-	// targets, oldest release first.
+	// have not ended, or ended less than herald.LateReceipts ago, as Message
+	// gives them, oldest release first.
 	LiveGroups(ctx context.Context, app herald.AppKey) ([]*record.Message, error)
 	// Withdrawn lists the messages of an app that were withdrawn after a time,
-	// with their targets, in the order of their notices (EndPos).
+	// as Message gives them, in the order of their notices (EndPos).
 	Withdrawn(ctx context.Context, app herald.AppKey, since time.Time) ([]*record.Message, error)
 }

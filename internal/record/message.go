@@ -30,7 +30,26 @@ type Message struct {
 	FirstN uint64
 	// Group messages have the image of their audience here. It may contain
 	// devices that were dead at acceptance; Target does not count those.
-	Group *sets.Set
+	Group *Image
+}
+
+// Image is what the audience of a group message was evaluated to. A large one
+// is not read with its message: it is read slab by slab (see Chunk), and a
+// message that has it elsewhere must not be taken for one that has nobody.
+type Image struct{ whole *sets.Set }
+
+// WholeImage is an image that is at hand.
+func WholeImage(s *sets.Set) *Image { return &Image{whole: s} }
+
+// ImageApart is an image that is read slab by slab.
+func ImageApart() *Image { return &Image{} }
+
+// Whole gives the image if it is at hand. It is shared and must not be changed.
+func (i *Image) Whole() (s *sets.Set, ok bool) {
+	if i == nil || i.whole == nil {
+		return nil, false
+	}
+	return i.whole, true
 }
 
 // IsDirect reports whether the message is kept as entries. A message with no

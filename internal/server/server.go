@@ -106,7 +106,7 @@ func (s *Server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.ledger = receipt.New(receipt.Config{
-		Store: s.store, Messages: s.store, DeadAt: s.registry.DeadAt, Log: s.log, Now: faults.Now,
+		Store: s.store, Messages: s.store, DeadAt: s.registry.DeadAt, Memory: s.cfg.Memory.Sets, Log: s.log, Now: faults.Now,
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
 	})
 	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry, Now: faults.Now})
@@ -119,6 +119,10 @@ func (s *Server) build(ctx context.Context) (err error) {
 		PublishRate: s.cfg.Limits.PublishRate,
 	})
 	s.metrics = telemetry.New(version.Version(), s.hub.Sessions)
+	s.metrics.Sets(func() telemetry.Cache {
+		c := s.ledger.Cache()
+		return telemetry.Cache{Bytes: c.Bytes, Hits: c.Hits, Misses: c.Misses, Evictions: c.Evictions}
+	})
 	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online, Subscribers: s.hub.Subscribers, Now: faults.Now})
 	d, err := dispatch.New(ctx, dispatch.Config{
 		Store: s.store, Ledger: s.ledger, Registry: s.registry, Outlets: []dispatch.Outlet{s.hub},

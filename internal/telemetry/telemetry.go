@@ -72,6 +72,13 @@ func (m *Metrics) Ready(ok bool) {
 	m.ready.Set(v)
 }
 
+// Cache is what a cache holds now, and what it has done since the start.
+type Cache struct{ Bytes, Hits, Misses, Evictions int64 }
+
+// Sets shows the cache of targets and states of messages to many devices; it is
+// asked when the metrics are scraped. Call it once, before they are served.
+func (m *Metrics) Sets(now func() Cache) { m.registry.MustRegister(cacheCollector{now}) }
+
 // Handler serves the metrics in the Prometheus text format.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

@@ -37,6 +37,7 @@ func used() *telemetry.Metrics {
 	m.Delivered(herald.StateReceived, 2)
 	m.Delivered(herald.StateExpired, 0)
 	m.Ready(true)
+	m.Sets(func() telemetry.Cache { return telemetry.Cache{Bytes: 4096, Hits: 3, Misses: 2, Evictions: 1} })
 	return m
 }
 
@@ -56,6 +57,10 @@ func TestText(t *testing.T) {
 		`herald_sessions{transport="websocket"} 3`,
 		`herald_sessions{transport="sse"} 0`,
 		`herald_ready 1`,
+		`herald_sets_cache_bytes 4096`,
+		`herald_sets_cache_hits_total 3`,
+		`herald_sets_cache_misses_total 2`,
+		`herald_sets_cache_evictions_total 1`,
 		`herald_build_info{version="v1.2.3"} 1`,
 		`# TYPE herald_http_requests_total counter`,
 		`# TYPE herald_http_request_duration_seconds histogram`,
@@ -78,6 +83,7 @@ func TestNames(t *testing.T) {
 	want := []string{
 		"herald_build_info", "herald_deliveries_total", "herald_http_request_duration_seconds",
 		"herald_http_requests_total", "herald_ready", "herald_sessions",
+		"herald_sets_cache_bytes", "herald_sets_cache_evictions_total", "herald_sets_cache_hits_total", "herald_sets_cache_misses_total",
 	}
 	var got []string
 	for _, m := range regexp.MustCompile(`(?m)^# HELP (herald_[a-z_]+) (.+)$`).FindAllStringSubmatch(scrape(t, used()), -1) {

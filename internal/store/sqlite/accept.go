@@ -26,7 +26,7 @@ func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted,
 	m := &a.Message
 	tg := target{form: formNone}
 	if !a.Volatile && !scheduled(m) {
-		if tg, err = newTarget(m); err != nil {
+		if tg, err = newTarget(m, db.cfg.Inline); err != nil {
 			return record.Accepted{}, err
 		}
 	}

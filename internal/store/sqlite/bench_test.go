@@ -25,7 +25,7 @@ func BenchmarkAccept(b *testing.B) {
 		}},
 		{"broadcast", func(i int64) record.Acceptance {
 			a := message(herald.MessageID(i))
-			a.Group, a.Target = everybody, 1_000_000
+			a.Group, a.Target = record.WholeImage(everybody), 1_000_000
 			return a
 		}},
 	} {

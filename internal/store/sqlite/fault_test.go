@@ -44,7 +44,7 @@ func child(dir string) {
 				_, err := db.Accept(ctx, message(herald.MessageID(id), 1))
 				if err == nil && i%10 == 0 {
 					a := message(herald.MessageID(id + 500_000))
-					a.Group = dense(3)
+					a.Group = record.WholeImage(dense(3))
 					_, err = db.Accept(ctx, a)
 				}
 				if err == nil {
@@ -103,9 +103,7 @@ func TestKill(t *testing.T) {
 		if (id-1)%10 == 0 {
 			m, err = db.Message(t.Context(), app, want.ID+500_000)
 			must(t, err)
-			if !sets.Equal(m.Group, dense(3)) {
-				t.Errorf("the target of message %d is another", m.ID)
-			}
+			wantTarget(t, db, m.ID, dense(3))
 		}
 		_, err = db.Device(t.Context(), app, deviceID(id))
 		must(t, err)
@@ -116,6 +114,25 @@ func TestKill(t *testing.T) {
 	must(t, db.readers.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&check))
 	if check != "ok" {
 		t.Errorf("integrity_check: %s", check)
+	}
+}
+
+// wantTarget checks a target that is kept in chunks.
+func wantTarget(t *testing.T, db *DB, id herald.MessageID, want *sets.Set) {
+	t.Helper()
+	slabs, err := db.TargetSlabs(t.Context(), app, id)
+	must(t, err)
+	got := sets.New()
+	for _, slab := range slabs {
+		must(t, db.Cells(t.Context(), app, slab, []herald.MessageID{id}, true, func(c record.Chunk) error {
+			if c.State == record.TargetState {
+				got.Or(c.Bits)
+			}
+			return nil
+		}))
+	}
+	if !sets.Equal(got, want) {
+		t.Errorf("the target of message %d is another", id)
 	}
 }
 
@@ -168,7 +185,9 @@ func TestDamagedRows(t *testing.T) {
 			_, err := db.EndMessage(ctx, app, 1, herald.MessageExpired, time.Now())
 			return err
 		}},
-		{"msg_chunk", "bits", func(db *DB) error { _, err := db.Message(ctx, app, 2); return err }},
+		{"msg_chunk", "bits", func(db *DB) error {
+			return db.Cells(ctx, app, 1, []herald.MessageID{2}, true, func(record.Chunk) error { return nil })
+		}},
 		{"msg_chunk", "bits", func(db *DB) error {
 			return db.StateChunks(ctx, app, 2, func(record.Chunk) error { return nil })
 		}},
@@ -194,15 +213,26 @@ func TestDamagedRows(t *testing.T) {
 			}
 		})
 	}
-	t.Run("missing chunk", func(t *testing.T) {
-		db := filled(t)
-		must(t, db.write(ctx, func(tx *tx) error {
-			_, err := tx.exec("DELETE FROM msg_chunk WHERE slab = 1")
-			return err
-		}))
-		_, err := db.Message(ctx, app, 2)
-		wantCode(t, err, herald.CodeStorageUnavailable)
-	})
+	for name, q := range map[string]string{
+		"missing chunk": "DELETE FROM msg_chunk WHERE slab = 1",
+		"exchanged chunk": `UPDATE msg_chunk SET (bits, crc) = (SELECT bits, crc FROM msg_chunk WHERE slab = 0 AND state = 'target')
+			WHERE slab = 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := filled(t)
+			_, err := db.TargetSlabs(ctx, app, 2)
+			must(t, err)
+			must(t, db.write(ctx, func(tx *tx) error {
+				_, err := tx.exec(q)
+				return err
+			}))
+			_, err = db.TargetSlabs(ctx, app, 2)
+			wantCode(t, err, herald.CodeStorageUnavailable)
+			if !errors.Is(err, record.ErrDamaged) {
+				t.Errorf("the error does not say that a row is damaged: %v", err)
+			}
+		})
+	}
 }
 
 // filled gives a database with something in each table that has checksums.
@@ -212,7 +242,7 @@ func filled(t *testing.T) *DB {
 	_, err := db.Accept(ctx, message(1, 7))
 	must(t, err)
 	a := message(2)
-	a.Group = dense(3)
+	a.Group = record.WholeImage(dense(3))
 	_, err = db.Accept(ctx, a)
 	must(t, err)
 	pos, err := db.ChangeSets(ctx, app, []record.SetChange{{Set: "tag:a", Ords: sets.New(1)}})
@@ -248,7 +278,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	// A dense target that does not fit leaves nothing.
 	a := message(id)
-	a.Group = dense(40)
+	a.Group = record.WholeImage(dense(40))
 	_, err = db.Accept(ctx, a)
 	wantCode(t, err, herald.CodeStorageUnavailable)
 	must(t, db.w.control("PRAGMA max_page_count = 100000"))

@@ -69,7 +69,7 @@ func (db *DB) ReleaseDue(ctx context.Context, job record.Job, m record.Message) 
 		return record.Accepted{}, err
 	}
 	m.ID = job.Msg
-	tg, err := newTarget(&m)
+	tg, err := newTarget(&m, db.cfg.Inline)
 	if err != nil {
 		return record.Accepted{}, err
 	}

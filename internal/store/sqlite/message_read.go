@@ -11,7 +11,6 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/sets"
 )
 
 // msgColumns are what scanMessage reads; targetColumns what comes with a
@@ -59,7 +58,7 @@ func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, err
 		m.Ended = fromMillis(ends)
 	}
 	if !withTarget && (r.form == formGroup || r.form == formChunks) {
-		m.Group = sets.New() // so that IsDirect tells the truth
+		m.Group = record.ImageApart()
 	}
 	return r, nil
 }
@@ -86,7 +85,7 @@ func (db *DB) messagesBut(ctx context.Context, from queryer, spare func(error) e
 	}
 	out := make([]*record.Message, 0, len(rows))
 	for _, r := range rows {
-		if err := readTarget(ctx, from, r.app, r.m, r.form, r.target, r.targetCRC); err != nil {
+		if err := readTarget(r.m, r.form, r.target, r.targetCRC); err != nil {
 			if err := spare(err); err != nil {
 				return nil, err
 			}
@@ -104,7 +103,7 @@ func (db *DB) spareDamaged(err error) error {
 		return err
 	}
 	if _, said := db.damage.LoadOrStore(err.Error(), true); !said {
-		db.cfg.Log.Error("sqlite: a message cannot be read and is left out; restore the data folder from a backup", "error", err)
+		db.cfg.Log.Error("sqlite: a row cannot be read and is left out; restore the data folder from a backup", "error", err)
 	}
 	return nil
 }
@@ -132,17 +131,7 @@ func (db *DB) Message(ctx context.Context, app herald.AppKey, id herald.MessageI
 	} else if !ok {
 		return nil, noMessage()
 	}
-	if r.form != formChunks {
-		return r.m, readTarget(ctx, &db.readers, a, r.m, r.form, r.target, r.targetCRC)
-	}
-	list, err := db.messagesAtOnce(ctx, "msg m WHERE m.app = ? AND m.id = ?", a, int64(id))
-	if err == nil && len(list) == 0 {
-		err = noMessage()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return list[0], nil
+	return r.m, readTarget(r.m, r.form, r.target, r.targetCRC)
 }
 
 // MessagesByID finds messages with bodies and targets; those that there are
@@ -154,22 +143,32 @@ func (db *DB) MessagesByID(ctx context.Context, app herald.AppKey, ids []herald.
 	}
 	var out []*record.Message
 	for part := range slices.Chunk(ids, inSlice) {
-		// Few lengths of the list make few statements.
-		n := 1
-		for n < len(part) {
-			n *= 4
-		}
-		args := []any{a}
-		for i := range n {
-			args = append(args, int64(part[min(i, len(part)-1)]))
-		}
-		list, err := db.readableMessages(ctx, "msg m WHERE m.app = ? AND m.id IN ("+in(n)+")", args...)
+		list, err := db.readableMessages(ctx, "msg m WHERE m.app = ? AND m.id IN ("+in(padded(len(part)))+")", idArgs(part, a)...)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, list...)
 	}
 	return out, nil
+}
+
+// padded gives the length to which a list of IDs is filled up: few lengths make
+// few statements.
+func padded(n int) int {
+	to := 1
+	for to < n {
+		to *= 4
+	}
+	return to
+}
+
+// idArgs gives arguments, and after them IDs, of which the last is repeated.
+func idArgs(ids []herald.MessageID, first ...any) []any {
+	args := first
+	for i := range padded(len(ids)) {
+		args = append(args, int64(ids[min(i, len(ids)-1)]))
+	}
+	return args
 }
 
 func noMessage() error {

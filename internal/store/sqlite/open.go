@@ -39,6 +39,9 @@ type Config struct {
 	Now func() time.Time
 	// Log gets what no caller can be told; nil means slog.Default().
 	Log *slog.Logger
+	// Inline is how many bytes of a group target the row of its message takes;
+	// what is larger is kept slab by slab. 0 means 16 KiB.
+	Inline int
 
 	// OnSets is told of each log position that changed named sets or made a
 	// device; OnRelease of each one that a release took. Both are called in
@@ -111,6 +114,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.Inline == 0 {
+		cfg.Inline = maxInline
 	}
 	abs, err := filepath.Abs(cfg.Path)
 	if err != nil {

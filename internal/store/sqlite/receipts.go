@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // AppendReceipts writes events as the next batch of an app's receipt log.
@@ -118,37 +120,74 @@ func (t *tx) putStateChunk(app int64, c record.Chunk, bits []byte) error {
 		_, err = t.exec("DELETE FROM msg_chunk WHERE app = ? AND msg = ? AND state = ? AND slab = ?", app, int64(c.Msg), string(c.State), int64(c.Index))
 	default:
 		_, err = t.exec(`INSERT INTO msg_chunk (app, msg, state, slab, bits, crc) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (app, msg, state, slab) DO UPDATE SET bits = excluded.bits, crc = excluded.crc`,
+			ON CONFLICT (app, msg, slab, state) DO UPDATE SET bits = excluded.bits, crc = excluded.crc`,
 			app, int64(c.Msg), string(c.State), int64(c.Index), bits, checksum(bits))
 	}
 	return err
 }
 
-// StateChunks walks the chunks of one message, or (0) of all direct messages
-// of the app. The target's own chunks are not among them. each must not call
-// the database.
+// StateChunks walks the chunks of one message, by slab, or (0) of all direct
+// messages of the app. The target's own chunks are not among them. each must
+// not call the database.
 func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
-	q, args := "SELECT state, slice, bits, crc FROM direct_chunk WHERE app = ?", []any{a}
+	q, args := "SELECT 0, state, slice, bits, crc FROM direct_chunk WHERE app = ?", []any{a}
 	if msg != 0 {
-		q = "SELECT state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ?"
+		q = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ? ORDER BY slab, state"
 		args = append(args, int64(msg), string(record.TargetState))
 	}
+	return db.chunks(ctx, app, nil, q, args, each)
+}
+
+// Cells walks what some group messages have in one slab, message by message:
+// their chunks, and those of targets that are kept in chunks. With waiting it
+// leaves out what does not decide who still waits, and states that are damaged.
+// each must not call the database.
+func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	const q = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
+	end, spare := ")", func(_ herald.DeliveryState, err error) error { return err }
+	if waiting {
+		spare = func(s herald.DeliveryState, err error) error {
+			if s == record.TargetState {
+				return err
+			}
+			return db.spareDamaged(err)
+		}
+		end = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
+	}
+	for part := range slices.Chunk(ids, inSlice) {
+		if err := db.chunks(ctx, app, spare, q+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunks walks what a query gives, but for chunks whose error spare takes for
+// its own.
+func (db *DB) chunks(ctx context.Context, app herald.AppKey, spare func(herald.DeliveryState, error) error, q string, args []any, each func(record.Chunk) error) error {
 	return scan(ctx, &db.readers, q, args, func(r *sql.Rows) error {
-		c := record.Chunk{Msg: msg}
+		var c record.Chunk
 		var b sql.RawBytes
 		var crc int64
-		if err := r.Scan(&c.State, &c.Index, &b, &crc); err != nil {
+		if err := r.Scan(&c.Msg, &c.State, &c.Index, &b, &crc); err != nil {
 			return wrap(err)
 		}
 		var err error
 		if c.Bits, err = parseSet(b, crc, func() string {
-			return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, msg, c.State, c.Index)
+			return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, c.Msg, c.State, c.Index)
 		}); err != nil {
-			return err
+			if spare == nil {
+				return err
+			}
+			return spare(c.State, err)
 		}
 		return each(c)
 	})

@@ -34,16 +34,21 @@ type target struct {
 
 // newTarget encodes the target of a message, outside the commit. The bytes of
 // a target in chunks are known once its chunks are written.
-func newTarget(m *record.Message) (target, error) {
+func newTarget(m *record.Message, inline int) (target, error) {
 	if !m.IsDirect() {
-		b, err := record.AppendSet(nil, m.Group)
+		image, ok := m.Group.Whole()
+		if !ok {
+			return target{}, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.",
+				"sqlite: message %d comes without the image of its audience", m.ID)
+		}
+		b, err := record.AppendSet(nil, image)
 		if err != nil {
 			return target{}, fmt.Errorf("sqlite: writing a target: %w", err)
 		}
-		if len(b) <= maxInline {
+		if len(b) <= inline {
 			return target{form: formGroup, bytes: b}, nil
 		}
-		return target{form: formChunks, group: m.Group}, nil
+		return target{form: formChunks, group: image}, nil
 	}
 	for i := 1; i < len(m.Direct); i++ {
 		if m.Direct[i-1] >= m.Direct[i] {
@@ -176,8 +181,9 @@ func (db *DB) removeDrafts(ctx context.Context) error {
 	return nil
 }
 
-// readTarget puts the target into a message that was read with its form.
-func readTarget(ctx context.Context, from queryer, app int64, m *record.Message, form int, b []byte, crc int64) error {
+// readTarget puts the target into a message that was read with its form. One
+// that is kept in chunks stays there.
+func readTarget(m *record.Message, form int, b []byte, crc int64) error {
 	row := func() string { return fmt.Sprintf("msg %s %d (target)", m.App, m.ID) }
 	if err := verify(b, crc, row); err != nil {
 		return err
@@ -186,45 +192,101 @@ func readTarget(ctx context.Context, from queryer, app int64, m *record.Message,
 	case formNone:
 		return nil
 	case formChunks:
-		return readChunks(ctx, from, app, m, b)
+		m.Group = record.ImageApart()
+		return nil
 	}
 	s, err := record.ParseSet(b)
 	if err != nil {
 		return damaged(row(), err)
 	}
 	if form == formGroup {
-		m.Group = s
+		m.Group = record.WholeImage(s)
 	} else if !s.Empty() {
 		m.Direct = s.Ordinals()
 	}
 	return nil
 }
 
-func readChunks(ctx context.Context, from queryer, app int64, m *record.Message, want []byte) error {
-	var s seal
-	m.Group = sets.New()
-	err := scan(ctx, from, "SELECT slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state = ? ORDER BY slab",
-		[]any{app, int64(m.ID), string(record.TargetState)}, func(r *sql.Rows) error {
-			var slab, crc int64
-			var b sql.RawBytes
-			if err := r.Scan(&slab, &b, &crc); err != nil {
-				return wrap(err)
-			}
-			part, err := parseSet(b, crc, func() string {
-				return fmt.Sprintf("msg_chunk %s, message %d, state target, slab %d", m.App, m.ID, slab)
-			})
-			if err != nil {
-				return err
-			}
-			s.add(b)
-			m.Group.Or(part)
-			return nil
-		})
+// TargetSlabs lists the slabs in which a target that is kept in chunks has
+// devices. The chunks are held against the seal by their checksums alone, so
+// that none of them is read.
+func (db *DB) TargetSlabs(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]sets.Slab, error) {
+	a, err := db.apps.id(app)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	var out []sets.Slab
+	var want []byte
+	var s seal
+	err = db.readers.view(ctx, func(tx *snapshot) error {
+		var known bool
+		err := scan(ctx, tx, "SELECT target FROM msg WHERE app = ? AND id = ? AND form = ?", []any{a, int64(id), formChunks}, func(r *sql.Rows) error {
+			known = true
+			return wrap(r.Scan(&want))
+		})
+		if err != nil {
+			return err
+		}
+		if !known {
+			return noMessage()
+		}
+		return scan(ctx, tx, "SELECT slab, length(bits), crc FROM msg_chunk WHERE app = ? AND msg = ? AND state = ? ORDER BY slab",
+			[]any{a, int64(id), string(record.TargetState)}, func(r *sql.Rows) error {
+				var slab sets.Slab
+				var n, crc int64
+				err := r.Scan(&slab, &n, &crc)
+				out = append(out, slab)
+				s.n, s.crc = s.n+1, combine(s.crc, uint32(crc), n)
+				return wrap(err)
+			})
+	})
+	if err != nil {
+		return nil, err
 	}
 	if string(s.bytes()) != string(want) {
-		return damaged(fmt.Sprintf("the target of message %d of app %s (chunks are missing or exchanged)", m.ID, m.App), nil)
+		return nil, damaged(fmt.Sprintf("the target of message %d of app %s (chunks are missing or exchanged)", id, app), nil)
 	}
-	return nil
+	return out, nil
+}
+
+// combine gives the CRC-32C of two pieces of bytes from those of each, by
+// linear algebra over GF(2): n zero bytes behind the first are a matrix.
+func combine(first, second uint32, n int64) uint32 {
+	var even, odd [32]uint32
+	odd[0] = crc32.Castagnoli
+	for i := 1; i < 32; i++ {
+		odd[i] = 1 << (i - 1)
+	}
+	square(&even, &odd) // 2 zero bits
+	square(&odd, &even) // 4 zero bits
+	for n > 0 {
+		square(&even, &odd)
+		if n&1 != 0 {
+			first = times(&even, first)
+		}
+		if n >>= 1; n == 0 {
+			break
+		}
+		square(&odd, &even)
+		if n&1 != 0 {
+			first = times(&odd, first)
+		}
+		n >>= 1
+	}
+	return first ^ second
+}
+
+func times(m *[32]uint32, v uint32) (sum uint32) {
+	for i := 0; v != 0; i, v = i+1, v>>1 {
+		if v&1 != 0 {
+			sum ^= m[i]
+		}
+	}
+	return sum
+}
+
+func square(to, m *[32]uint32) {
+	for i := range m {
+		to[i] = times(m, m[i])
+	}
 }

@@ -91,8 +91,8 @@ func testScheduledDense(t *testing.T, f *fixture) {
 	late := f.lease(start.Add(time.Hour), 1)[0]
 	now := f.lease(start.Add(2*time.Hour), 1)[0]
 	old, current := m.Message, m.Message
-	old.Group, old.Target = dense(20), dense(20).Len()
-	current.Group, current.Target = dense(3), dense(3).Len()
+	old.Group, old.Target = record.WholeImage(dense(20)), dense(20).Len()
+	current.Group, current.Target = record.WholeImage(dense(3)), dense(3).Len()
 	// The late owner and the present one write at once; only one may win, and
 	// the target must be wholly its own.
 	errs := make([]error, 2)
@@ -105,8 +105,9 @@ func testScheduledDense(t *testing.T, f *fixture) {
 	})
 	refused(t, errs[0], herald.CodeConflict)
 	f.must(errs[1])
-	current.State, current.Pos = herald.MessageSending, 1
+	current.State, current.Pos, current.Group = herald.MessageSending, 1, record.ImageApart()
 	f.restart()
+	f.wantTarget(m.ID, dense(3))
 	same(t, "released message", f.find(m.ID), &current)
 	live, err := f.LiveGroups(f.ctx, appA)
 	f.must(err)

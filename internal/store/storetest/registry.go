@@ -17,7 +17,7 @@ import (
 
 const none herald.AppKey = "nnnnnnnnnnnnnnnnnnnnnnnn"
 
-var options = cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(sets.Equal)}
+var options = cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(sets.Equal), cmp.AllowUnexported(record.Image{})}
 
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()

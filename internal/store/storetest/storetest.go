@@ -66,6 +66,7 @@ func Run(t *testing.T, open Open) {
 		{"accept direct", testAcceptDirect},
 		{"accept group", testAcceptGroup},
 		{"accept dense group", testAcceptDense},
+		{"cells", testCells},
 		{"accept concurrently", testAcceptConcurrently},
 		{"accept refuses", testAcceptRefuses},
 		{"volatile", testVolatile},
@@ -263,7 +264,7 @@ func (f *fixture) message(ords ...herald.Ordinal) record.Acceptance {
 // group makes a group message.
 func (f *fixture) group(s *sets.Set) record.Acceptance {
 	a := f.message()
-	a.Group, a.Target, a.Audience = s, s.Len(), herald.Audience{All: true}
+	a.Group, a.Target, a.Audience = record.WholeImage(s), s.Len(), herald.Audience{All: true}
 	return a
 }
 
