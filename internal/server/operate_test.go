@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,7 +121,7 @@ func TestLoopbackUntilAnAppExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.CreateApp(t.Context(), "first"); err != nil {
+	if _, err := admin.CreateApp(t.Context(), api.NewApp{Name: "first"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := done(); err != nil {
@@ -189,12 +190,18 @@ func TestAdministration(t *testing.T) {
 		}
 		admin.(remoteAdmin).http.CloseIdleConnections()
 	}()
-	made, err := admin.CreateApp(t.Context(), "second")
+	made, err := admin.CreateApp(t.Context(), api.NewApp{Name: "second"})
 	if err != nil || made.MasterSecret == "" {
 		t.Fatalf("%+v, %v", made, err)
 	}
+	talking, err := admin.CreateApp(t.Context(), api.NewApp{Name: "talking", Topics: herald.TopicRules{Publish: []herald.TopicFilter{"demo/#"}}})
+	if app, found := n.srv.registry.App(talking.AppKey); err != nil || found != nil || !slices.Equal(app.Row().Settings.Topics.Publish, []herald.TopicFilter{"demo/#"}) {
+		t.Errorf("%+v, %v, %v", talking, err, found)
+	}
+	_, err = admin.CreateApp(t.Context(), api.NewApp{Name: "bad", Topics: herald.TopicRules{Publish: []herald.TopicFilter{"#/x"}}})
+	wantError(t, err, herald.CodeInvalidRequest, "levels after #")
 	list, err := admin.ListApps(t.Context())
-	if err != nil || len(list) != 2 || list[1].AppKey != made.AppKey {
+	if err != nil || len(list) != 3 || list[1].AppKey != made.AppKey {
 		t.Errorf("%+v, %v", list, err)
 	}
 	rotated, err := admin.RotateApp(t.Context(), made.AppKey)
@@ -210,7 +217,7 @@ func TestAdministration(t *testing.T) {
 	if err != nil || !strings.HasPrefix(token, "hp1.") {
 		t.Errorf("page token %q, %v", token, err)
 	}
-	_, err = admin.CreateApp(t.Context(), "")
+	_, err = admin.CreateApp(t.Context(), api.NewApp{Name: ""})
 	wantError(t, err, herald.CodeInvalidRequest, "is empty")
 	_, err = admin.RotateApp(t.Context(), "../../x")
 	wantError(t, err, herald.CodeNotFound, "no app")
@@ -223,7 +230,7 @@ func TestAdministration(t *testing.T) {
 	wrong.run.Token = "wrong"
 	for name, err := range map[string]error{
 		"list": func() error { _, err := wrong.ListApps(t.Context()); return err }(),
-		"make": func() error { _, err := wrong.CreateApp(t.Context(), "x"); return err }(),
+		"make": func() error { _, err := wrong.CreateApp(t.Context(), api.NewApp{Name: "x"}); return err }(),
 		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey); return err }(),
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, herald.CodeUnauthorized, "administration token") })

@@ -71,11 +71,11 @@ func (s *Server) opsRoutes() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /admin/apps", s.admin(func(r *http.Request) (any, error) { return s.Admin().ListApps(r.Context()) }))
 	mux.HandleFunc("POST /admin/apps", s.admin(func(r *http.Request) (any, error) {
-		var in adminRequest
+		var in api.NewApp
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			return nil, herald.Invalid("", "Send a JSON object.", "the body is not JSON")
 		}
-		return s.Admin().CreateApp(r.Context(), in.Name)
+		return s.Admin().CreateApp(r.Context(), in)
 	}))
 	mux.HandleFunc("POST /admin/apps/{key}/rotate", s.admin(func(r *http.Request) (any, error) {
 		return s.Admin().RotateApp(r.Context(), herald.AppKey(r.PathValue("key")))
@@ -92,7 +92,6 @@ func (s *Server) opsRoutes() http.Handler {
 }
 
 type adminRequest struct {
-	Name         string `json:"name,omitempty"`
 	Installation string `json:"installation,omitempty"`
 }
 
