@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -234,6 +235,16 @@ func TestAdministration(t *testing.T) {
 		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey); return err }(),
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, herald.CodeUnauthorized, "administration token") })
+	}
+	// The operations port has what the hub counts.
+	resp, err := n.client.Get("http://" + n.srv.ops.Addr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || !strings.Contains(string(text), "\nherald_publications_dropped_total 0\n") {
+		t.Errorf("the metrics: %v\n%s", err, text)
 	}
 	// The public port knows nothing of administration, metrics and profiles.
 	for _, path := range []string{"/admin/apps", "/metrics", "/debug/pprof/"} {

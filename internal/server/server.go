@@ -118,7 +118,7 @@ func (s *Server) build(ctx context.Context) (err error) {
 		Address: s.proxies.Client, AddressConnections: s.cfg.Limits.AddressConnections, PollRate: s.cfg.Limits.DeviceRate,
 		PublishRate: s.cfg.Limits.PublishRate,
 	})
-	s.metrics = telemetry.New(version.Version(), s.hub.Sessions)
+	s.metrics = telemetry.New(version.Version(), s.hub.Sessions, s.hub.Dropped)
 	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online, Subscribers: s.hub.Subscribers, Now: faults.Now})
 	d, err := dispatch.New(ctx, dispatch.Config{
 		Store: s.store, Ledger: s.ledger, Registry: s.registry, Outlets: []dispatch.Outlet{s.hub},
