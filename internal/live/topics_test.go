@@ -242,7 +242,7 @@ func TestTopicsOfTheRequest(t *testing.T) {
 		for names, want := range map[string]string{
 			"chat/7,secret": `{"type":"error","code":"forbidden","detail":"no device may subscribe to the topic \"secret\"","remedy":"Ask for it.","field":"topic"}`,
 			"chat/7,":       `{"type":"error","code":"invalid_request","detail":"topic \"\": is empty","remedy":"Give it a name, such as chat/7.","field":"topic"}`,
-			"chat/7" + strings.Repeat(",chat/8", herald.MaxTopics): `{"type":"error","code":"invalid_request","detail":"101 topics...`,
+			"chat/7" + strings.Repeat(",chat/8", herald.MaxTopics): `{"type":"error","code":"invalid_request","detail":"101 topics are not between 1 and 100","remedy":"Name 1 to 100 topics.","field":"topic"}`,
 		} {
 			p := r.enter(live.Hello{Token: token, Topics: topicsOf(names)})
 			p.expect(want)
