@@ -28,8 +28,8 @@ func (s *Server) routes() http.Handler {
 	s.healthRoutes(mux)
 	v1.New(v1.Config{
 		Service: s.service, Version: version.Version(), Log: s.log, Draining: s.draining.Load, Observe: s.metrics.Request,
-		Limits:  v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
-		Address: s.proxies.Client,
+		Limits:   v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
+		Failures: s.failures, Address: s.proxies.Client,
 	}).Mount(mux)
 	live.Mount(mux, s.hub, transports(s.cfg.Live)...)
 	mux.Handle(jssdk.Path, jssdk.Handler())
