@@ -12,7 +12,7 @@ import (
 // runs already.
 type Admin interface {
 	// CreateApp makes an app with random keys.
-	CreateApp(ctx context.Context, name string) (AppSecrets, error)
+	CreateApp(ctx context.Context, app NewApp) (AppSecrets, error)
 	// ListApps lists the apps, oldest first.
 	ListApps(ctx context.Context) ([]AppSummary, error)
 	// RotateApp gives an app a new master secret; the old one is refused from
@@ -21,6 +21,13 @@ type Admin interface {
 	// PageToken makes a token for one installation of an app, which may
 	// register it and push to it, and nothing else. It is good for 30 days.
 	PageToken(ctx context.Context, key herald.AppKey, installation string) (string, error)
+}
+
+// NewApp is an app to be made.
+type NewApp struct {
+	Name string `json:"name"`
+	// Topics say which topics its devices may use; the zero value is the default.
+	Topics herald.TopicRules `json:"topics,omitzero"`
 }
 
 // AppSecrets is an app with its secrets, which are shown this once.

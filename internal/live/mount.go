@@ -46,7 +46,12 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err, 0)
 		return
 	}
-	if err := p.arrive(m.hub.opts.Address(r)); err != nil {
+	err = p.arrive(m.hub.opts.Address(r))
+	token := requestToken(r)
+	if err == nil && token != "" {
+		err = p.mayTry()
+	}
+	if err != nil {
 		p.leave()
 		writeProblem(w, err, 0)
 		return
@@ -56,13 +61,14 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch t := m.end.(type) {
 	case Upgrader:
-		if !m.upgrade(w, r, t, p) {
+		if !m.upgrade(w, r, t, p, token) {
 			p.leave()
 		}
 	case Poller:
 		defer p.leave()
 		w.Header().Set("X-Accel-Buffering", "no") // nginx passes it on as it comes
 		if err := m.hub.poll(w, r, t, p); err != nil {
+			p.tried(token, err)
 			writeProblem(w, err, 0)
 		}
 	}
@@ -100,7 +106,7 @@ func preflight(w http.ResponseWriter) {
 
 // upgrade reports whether the request became a connection, which then
 // leaves its place in the hub itself.
-func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p *place) bool {
+func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p *place, token string) bool {
 	resp, handler, err := up.Upgrade(m.hub, r)
 	for name, values := range resp.Header {
 		// HTTP/2 has no such fields (RFC 9113 section 8.2.2).
@@ -109,6 +115,7 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p
 		}
 	}
 	if err != nil {
+		p.tried(token, err)
 		writeProblem(w, err, resp.Status)
 		return false
 	}

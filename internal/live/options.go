@@ -54,9 +54,21 @@ type Options struct {
 	// AddressConnections is how many connections from one address may be open
 	// whose clients have not authenticated; default no limit.
 	AddressConnections int
+	// Failures bounds how often tokens from one address are refused; default
+	// no limit.
+	Failures Failures
 	// PollRate is how many polls of a device in a second may bring nothing new,
 	// with bursts of twice as many; default no limit.
 	PollRate float64
+}
+
+// Failures counts refused tokens by address. Any goroutine may call it.
+type Failures interface {
+	// Allow tells whether a token from an address may be checked now. The error
+	// is a *herald.Error with the code rate_limited and a RetryAfter.
+	Allow(from netip.Addr) error
+	// Wrong counts a token that was refused.
+	Wrong(from netip.Addr)
 }
 
 func (o Options) withDefaults() Options {

@@ -15,6 +15,8 @@ type place struct {
 	hub    *Hub
 	origin string // of the page that opened it, to be judged by its app; "" for none
 
+	client netip.Addr // set before it is served; zero: not known
+
 	mu   sync.Mutex // guards from
 	from netip.Addr // where it counts as a stranger; zero: nowhere
 }
@@ -57,6 +59,7 @@ func (p *place) leave() {
 // arrive counts the connection at the address of its client, or says that it
 // has too many already. An unknown address is not counted.
 func (p *place) arrive(client netip.Addr) error {
+	p.client = client
 	most := p.hub.opts.AddressConnections
 	if most <= 0 || !client.IsValid() {
 		return nil
@@ -98,9 +101,43 @@ func (p *place) known() {
 	}
 }
 
-// guest is a Conn that a listener has admitted. A session tells it whose it is,
-// and is refused if the page may not use that app.
-type guest interface{ entered(herald.AppKey) error }
+// mayTry tells whether a token of this client may be checked now: not while
+// its address has had too many refused, whether it is good or not.
+func (p *place) mayTry() error {
+	if f := p.hub.opts.Failures; f != nil && p.client.IsValid() {
+		return f.Allow(p.client)
+	}
+	return nil
+}
+
+// tried counts the token of this client if it was refused.
+func (p *place) tried(token string, err error) {
+	if f := p.hub.opts.Failures; f != nil && p.client.IsValid() && token != "" && herald.CodeOf(err) == herald.CodeUnauthorized {
+		f.Wrong(p.client)
+	}
+}
+
+// guest is a Conn that a listener has admitted. A session asks it before it
+// checks a token and tells it what came of it and whose it is, and is refused
+// if the page may not use that app.
+type guest interface {
+	mayTry() error
+	tried(token string, err error)
+	entered(herald.AppKey) error
+}
+
+func (c *conn) mayTry() error {
+	if c.place == nil {
+		return nil
+	}
+	return c.place.mayTry()
+}
+
+func (c *conn) tried(token string, err error) {
+	if c.place != nil {
+		c.place.tried(token, err)
+	}
+}
 
 func (c *conn) entered(app herald.AppKey) error {
 	if c.place == nil {

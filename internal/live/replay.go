@@ -51,10 +51,7 @@ func (s *Session) open(ctx context.Context) state {
 	if hello == nil {
 		return stateClosed
 	}
-	d, fresh, err := h.authenticate(ctx, hello.Token)
-	if g, ok := s.conn.(guest); ok && err == nil {
-		err = g.entered(d.App)
-	}
+	d, fresh, err := s.identify(ctx, hello.Token)
 	if err != nil {
 		s.Close(reasonOf(err))
 		return stateClosed
@@ -74,6 +71,24 @@ func (s *Session) open(ctx context.Context) state {
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
 	s.sendPage(list, upto, more, err)
 	return s.takeEarly()
+}
+
+// identify finds out whose token it is, and whether its page may use the app.
+func (s *Session) identify(ctx context.Context, token string) (Device, string, error) {
+	g, guarded := s.conn.(guest)
+	if guarded && !s.oneWay { // the request of a one-way transport was checked
+		if err := g.mayTry(); err != nil {
+			return Device{}, "", err
+		}
+	}
+	d, fresh, err := s.hub.authenticate(ctx, token)
+	if guarded {
+		g.tried(token, err)
+		if err == nil {
+			err = g.entered(d.App)
+		}
+	}
+	return d, fresh, err
 }
 
 func (h *Hub) authenticate(ctx context.Context, token string) (Device, string, error) {
@@ -98,6 +113,8 @@ func reasonOf(err error) Reason {
 		return Reason{CloseForbidden, text}
 	case herald.CodeDraining:
 		return Reason{CloseDraining, text}
+	case herald.CodeRateLimited:
+		return Reason{CloseTooMany, text}
 	}
 	return Reason{CloseTooMany, "the token could not be checked now"}
 }

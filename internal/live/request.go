@@ -13,10 +13,7 @@ import (
 // topics are not checked here.
 func RequestHello(r *http.Request) (Hello, error) {
 	q := r.URL.Query()
-	h := Hello{Token: q.Get("access_token"), Ack: AckMode(q.Get("ack"))}
-	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		h.Token = strings.TrimSpace(token)
-	}
+	h := Hello{Token: requestToken(r), Ack: AckMode(q.Get("ack"))}
 	// A browser that comes back sends the header beside the address it was
 	// first given, so the header is the newer one.
 	for _, c := range []string{r.Header.Get("Last-Event-ID"), q.Get("last_event_id"), q.Get("cursor")} {
@@ -41,4 +38,12 @@ func RequestHello(r *http.Request) (Hello, error) {
 		return h, herald.Invalid("presence", "Write 1 or 0.", "%.40q is neither yes nor no", p)
 	}
 	return h, nil
+}
+
+// requestToken gives the token of a request; "" for none.
+func requestToken(r *http.Request) string {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return r.URL.Query().Get("access_token")
 }

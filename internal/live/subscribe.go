@@ -12,16 +12,21 @@ import (
 // subscribed, now and whenever that changes; without, not any more. ref is the
 // client's own name for what it asked, or "". The error is for the client.
 func (s *Session) Subscribe(names []herald.Topic, presence bool, ref string) *herald.Error {
+	return s.subscribe("topics", names, presence, ref)
+}
+
+// subscribe does it; the field is where the client has written the names.
+func (s *Session) subscribe(field string, names []herald.Topic, presence bool, ref string) *herald.Error {
 	a, d, open := s.joinedApp()
 	if !open {
 		return errNotOpen()
 	}
 	for {
 		rules := a.topics.generation()
-		if err := s.hub.maySubscribe(d, "topics", names); err != nil {
+		if err := s.hub.maySubscribe(d, field, names); err != nil {
 			return err
 		}
-		done, err := s.enter(&a.topics, rules, names, presence)
+		done, err := s.enter(&a.topics, rules, field, names, presence)
 		if err != nil {
 			return err
 		}
@@ -86,7 +91,7 @@ func (a *topics) generation() uint64 {
 
 // enter subscribes. It does nothing, and is to be called again, if the rules
 // have changed since they were asked.
-func (s *Session) enter(a *topics, rules uint64, names []herald.Topic, presence bool) (done bool, _ *herald.Error) {
+func (s *Session) enter(a *topics, rules uint64, field string, names []herald.Topic, presence bool) (done bool, _ *herald.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.isOpen() {
@@ -103,7 +108,7 @@ func (s *Session) enter(a *topics, rules uint64, names []herald.Topic, presence 
 		if have++; have > herald.MaxTopics {
 			e := herald.Errorf(herald.CodeLimitReached, "Unsubscribe from topics that are not needed.",
 				"with %.60q the session would have more than %d topics", string(name), herald.MaxTopics)
-			e.Field = "topics"
+			e.Field = field
 			return false, e
 		}
 	}
@@ -182,10 +187,7 @@ func (s *Session) subscribeFirst(hello *Hello) {
 	}
 	c, collects := s.conn.(*collector)
 	// Who collects adds the presence of the moment to its answer.
-	if err := s.Subscribe(hello.Topics, hello.Presence && !collects, ""); err != nil {
-		if err.Field != "" {
-			err.Field = "topic"
-		}
+	if err := s.subscribe("topic", hello.Topics, hello.Presence && !collects, ""); err != nil {
 		s.Refuse(err, "")
 	}
 	if collects {

@@ -184,6 +184,42 @@ func TestTopicsList(t *testing.T) {
 	})
 }
 
+// TestTopicsPages: whatever the order in which the names are met and the size of
+// a page, all pages together are all topics in order.
+func TestTopicsPages(t *testing.T) {
+	topical(t, live.Options{}, func(r *room) {
+		token := r.Join(herald.PlatformWeb).Token
+		var want []string
+		for i := range 3 {
+			var names []herald.Topic
+			for j := range herald.MaxTopics {
+				name := fmt.Sprintf("p/%d", (i*herald.MaxTopics+j)*7919%1000)
+				names, want = append(names, herald.Topic(name)), append(want, name)
+			}
+			r.enter(live.Hello{Token: token, Topics: names})
+		}
+		slices.Sort(want)
+		for _, limit := range []int{1, 2, 7, 100, 299, 300, 301, 1000} {
+			var got []string
+			for after := herald.Topic(""); ; {
+				page := r.hub.Topics(livetest.App, "p/", after, limit)
+				if len(page) > limit {
+					r.Fatalf("%d topics on a page of %d", len(page), limit)
+				}
+				if len(page) == 0 {
+					break
+				}
+				for _, c := range page {
+					got, after = append(got, string(c.Topic)), c.Topic
+				}
+			}
+			if !slices.Equal(got, want) {
+				r.Errorf("pages of %d give %d topics, want %d", limit, len(got), len(want))
+			}
+		}
+	})
+}
+
 // TestSubscriptionsEndWithTheSession, however that ends.
 func TestSubscriptionsEndWithTheSession(t *testing.T) {
 	for name, end := range map[string]func(*room, *peer){
@@ -242,7 +278,7 @@ func TestTopicsOfTheRequest(t *testing.T) {
 		for names, want := range map[string]string{
 			"chat/7,secret": `{"type":"error","code":"forbidden","detail":"no device may subscribe to the topic \"secret\"","remedy":"Ask for it.","field":"topic"}`,
 			"chat/7,":       `{"type":"error","code":"invalid_request","detail":"topic \"\": is empty","remedy":"Give it a name, such as chat/7.","field":"topic"}`,
-			"chat/7" + strings.Repeat(",chat/8", herald.MaxTopics): `{"type":"error","code":"invalid_request","detail":"101 topics...`,
+			"chat/7" + strings.Repeat(",chat/8", herald.MaxTopics): `{"type":"error","code":"invalid_request","detail":"101 topics are not between 1 and 100","remedy":"Name 1 to 100 topics.","field":"topic"}`,
 		} {
 			p := r.enter(live.Hello{Token: token, Topics: topicsOf(names)})
 			p.expect(want)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 )
 
@@ -15,8 +16,15 @@ type admin struct {
 	follow func(ctx context.Context, key herald.AppKey) error
 }
 
-func (a admin) CreateApp(ctx context.Context, name string) (api.AppSecrets, error) {
-	row, secret, err := a.registry.CreateApp(ctx, name)
+func (a admin) CreateApp(ctx context.Context, app api.NewApp) (api.AppSecrets, error) {
+	if err := app.Topics.Validate("topics"); err != nil {
+		return api.AppSecrets{}, err
+	}
+	row, secret, err := a.registry.CreateApp(ctx, app.Name)
+	if err == nil && (app.Topics.Subscribe != nil || app.Topics.Publish != nil) {
+		// Nobody knows the app yet, so nobody meets it between the two.
+		row, err = a.registry.UpdateApp(ctx, row.Key, func(row *record.App) { row.Settings.Topics = app.Topics })
+	}
 	if err == nil && a.follow != nil {
 		err = a.follow(ctx, row.Key)
 	}

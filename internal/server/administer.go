@@ -55,8 +55,8 @@ type remoteAdmin struct {
 	http *http.Client
 }
 
-func (a remoteAdmin) CreateApp(ctx context.Context, name string) (out api.AppSecrets, err error) {
-	err = a.call(ctx, http.MethodPost, "/admin/apps", adminRequest{Name: name}, &out)
+func (a remoteAdmin) CreateApp(ctx context.Context, app api.NewApp) (out api.AppSecrets, err error) {
+	err = a.call(ctx, http.MethodPost, "/admin/apps", app, &out)
 	return out, err
 }
 

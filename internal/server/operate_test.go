@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,7 +122,7 @@ func TestLoopbackUntilAnAppExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.CreateApp(t.Context(), "first"); err != nil {
+	if _, err := admin.CreateApp(t.Context(), api.NewApp{Name: "first"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := done(); err != nil {
@@ -189,12 +191,18 @@ func TestAdministration(t *testing.T) {
 		}
 		admin.(remoteAdmin).http.CloseIdleConnections()
 	}()
-	made, err := admin.CreateApp(t.Context(), "second")
+	made, err := admin.CreateApp(t.Context(), api.NewApp{Name: "second"})
 	if err != nil || made.MasterSecret == "" {
 		t.Fatalf("%+v, %v", made, err)
 	}
+	talking, err := admin.CreateApp(t.Context(), api.NewApp{Name: "talking", Topics: herald.TopicRules{Publish: []herald.TopicFilter{"demo/#"}}})
+	if app, found := n.srv.registry.App(talking.AppKey); err != nil || found != nil || !slices.Equal(app.Row().Settings.Topics.Publish, []herald.TopicFilter{"demo/#"}) {
+		t.Errorf("%+v, %v, %v", talking, err, found)
+	}
+	_, err = admin.CreateApp(t.Context(), api.NewApp{Name: "bad", Topics: herald.TopicRules{Publish: []herald.TopicFilter{"#/x"}}})
+	wantError(t, err, herald.CodeInvalidRequest, "levels after #")
 	list, err := admin.ListApps(t.Context())
-	if err != nil || len(list) != 2 || list[1].AppKey != made.AppKey {
+	if err != nil || len(list) != 3 || list[1].AppKey != made.AppKey {
 		t.Errorf("%+v, %v", list, err)
 	}
 	rotated, err := admin.RotateApp(t.Context(), made.AppKey)
@@ -210,7 +218,7 @@ func TestAdministration(t *testing.T) {
 	if err != nil || !strings.HasPrefix(token, "hp1.") {
 		t.Errorf("page token %q, %v", token, err)
 	}
-	_, err = admin.CreateApp(t.Context(), "")
+	_, err = admin.CreateApp(t.Context(), api.NewApp{Name: ""})
 	wantError(t, err, herald.CodeInvalidRequest, "is empty")
 	_, err = admin.RotateApp(t.Context(), "../../x")
 	wantError(t, err, herald.CodeNotFound, "no app")
@@ -223,10 +231,20 @@ func TestAdministration(t *testing.T) {
 	wrong.run.Token = "wrong"
 	for name, err := range map[string]error{
 		"list": func() error { _, err := wrong.ListApps(t.Context()); return err }(),
-		"make": func() error { _, err := wrong.CreateApp(t.Context(), "x"); return err }(),
+		"make": func() error { _, err := wrong.CreateApp(t.Context(), api.NewApp{Name: "x"}); return err }(),
 		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey); return err }(),
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, herald.CodeUnauthorized, "administration token") })
+	}
+	// The operations port has what the hub counts.
+	resp, err := n.client.Get("http://" + n.srv.ops.Addr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil || !strings.Contains(string(text), "\nherald_publications_dropped_total 0\n") {
+		t.Errorf("the metrics: %v\n%s", err, text)
 	}
 	// The public port knows nothing of administration, metrics and profiles.
 	for _, path := range []string{"/admin/apps", "/metrics", "/debug/pprof/"} {

@@ -28,8 +28,8 @@ func (s *Server) routes() http.Handler {
 	s.healthRoutes(mux)
 	v1.New(v1.Config{
 		Service: s.service, Version: version.Version(), Log: s.log, Draining: s.draining.Load, Observe: s.metrics.Request,
-		Limits:  v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
-		Address: s.proxies.Client,
+		Limits:   v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
+		Failures: s.failures, Address: s.proxies.Client,
 	}).Mount(mux)
 	live.Mount(mux, s.hub, transports(s.cfg.Live)...)
 	mux.Handle(jssdk.Path, jssdk.Handler())
@@ -71,11 +71,11 @@ func (s *Server) opsRoutes() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /admin/apps", s.admin(func(r *http.Request) (any, error) { return s.Admin().ListApps(r.Context()) }))
 	mux.HandleFunc("POST /admin/apps", s.admin(func(r *http.Request) (any, error) {
-		var in adminRequest
+		var in api.NewApp
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			return nil, herald.Invalid("", "Send a JSON object.", "the body is not JSON")
 		}
-		return s.Admin().CreateApp(r.Context(), in.Name)
+		return s.Admin().CreateApp(r.Context(), in)
 	}))
 	mux.HandleFunc("POST /admin/apps/{key}/rotate", s.admin(func(r *http.Request) (any, error) {
 		return s.Admin().RotateApp(r.Context(), herald.AppKey(r.PathValue("key")))
@@ -92,7 +92,6 @@ func (s *Server) opsRoutes() http.Handler {
 }
 
 type adminRequest struct {
-	Name         string `json:"name,omitempty"`
 	Installation string `json:"installation,omitempty"`
 }
 

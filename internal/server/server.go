@@ -11,6 +11,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	v1 "github.com/herald-push/herald/internal/api/v1"
 	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/dispatch"
@@ -42,6 +43,7 @@ type Server struct {
 	dispatcher atomic.Pointer[dispatch.Dispatcher] // nil until it is built
 	service    *api.Service
 	metrics    *telemetry.Metrics
+	failures   *v1.Failures // wrong credentials, by address
 	health     *health
 
 	proxies   edge.Proxies
@@ -110,15 +112,16 @@ func (s *Server) build(ctx context.Context) (err error) {
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
 	})
 	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry, Now: faults.Now})
+	s.failures = v1.NewFailures(s.cfg.Limits.AddressRate)
 	s.hub = live.NewHub(live.Options{
 		Directory: directory{s.registry}, Backlog: backlog{s.backlog}, Receipts: s.ledger, Log: s.log,
 		Heartbeat: s.cfg.Live.Heartbeat, Timeout: s.cfg.Live.Timeout, SessionQueue: s.cfg.Live.SessionQueue,
 		QueueMemory: s.cfg.Live.QueueMemory, MaxConnections: connections(s.cfg.Live.Connections),
 		AllowOrigin: s.allowOrigin, AllowApp: s.allowApp,
-		Address: s.proxies.Client, AddressConnections: s.cfg.Limits.AddressConnections, PollRate: s.cfg.Limits.DeviceRate,
+		Address: s.proxies.Client, AddressConnections: s.cfg.Limits.AddressConnections, Failures: s.failures, PollRate: s.cfg.Limits.DeviceRate,
 		PublishRate: s.cfg.Limits.PublishRate,
 	})
-	s.metrics = telemetry.New(version.Version(), s.hub.Sessions)
+	s.metrics = telemetry.New(version.Version(), s.hub.Sessions, s.hub.Dropped)
 	s.metrics.Sets(func() telemetry.Cache {
 		c := s.ledger.Cache()
 		return telemetry.Cache{Bytes: c.Bytes, Hits: c.Hits, Misses: c.Misses, Evictions: c.Evictions}

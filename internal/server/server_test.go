@@ -50,7 +50,7 @@ func (n *node) start() {
 	ctx, stop := context.WithCancel(context.WithoutCancel(n.t.Context()))
 	n.srv, n.stop = srv, stop
 	if n.app.AppKey == "" {
-		if n.app, err = srv.Admin().CreateApp(ctx, "test"); err != nil {
+		if n.app, err = srv.Admin().CreateApp(ctx, api.NewApp{Name: "test"}); err != nil {
 			n.t.Fatal(err)
 		}
 	}

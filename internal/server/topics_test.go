@@ -177,7 +177,7 @@ func TestTopicsEndToEnd(t *testing.T) {
 	n.counts(sent.ID.String(), `sending 3 {"received":1,"sent":2}`)
 
 	// Another app has a topic of the same name.
-	other, err := n.srv.Admin().CreateApp(t.Context(), "other")
+	other, err := n.srv.Admin().CreateApp(t.Context(), api.NewApp{Name: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}

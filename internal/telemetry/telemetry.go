@@ -25,8 +25,9 @@ type Metrics struct {
 }
 
 // New makes the metrics of a node. sessions gives the sessions that are open
-// now, by transport.
-func New(version string, sessions func() map[string]int) *Metrics {
+// now, by transport; dropped the publications that did not reach a session, which
+// only grow in number. Both are asked when the metrics are scraped.
+func New(version string, sessions func() map[string]int, dropped func() int64) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -47,7 +48,10 @@ func New(version string, sessions func() map[string]int) *Metrics {
 		Name: "herald_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.took, m.deliveries, m.ready, build, sessionCollector{sessions},
+	missed := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "herald_publications_dropped_total", Help: "Publications to a topic that did not reach a session, because its queue was full.",
+	}, func() float64 { return float64(dropped()) })
+	m.registry.MustRegister(m.requests, m.took, m.deliveries, m.ready, build, missed, sessionCollector{sessions},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

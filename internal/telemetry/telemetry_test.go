@@ -26,9 +26,11 @@ func scrape(t *testing.T, m *telemetry.Metrics) string {
 	return string(b)
 }
 
+func none() int64 { return 0 }
+
 // used gives metrics in which each counter has counted.
 func used() *telemetry.Metrics {
-	m := telemetry.New("v1.2.3", func() map[string]int { return map[string]int{"websocket": 3, "sse": 0} })
+	m := telemetry.New("v1.2.3", func() map[string]int { return map[string]int{"websocket": 3, "sse": 0} }, func() int64 { return 4 })
 	m.Request("send-message", 202, 3*time.Millisecond)
 	m.Request("send-message", 202, 200*time.Millisecond)
 	m.Request("send-message", 413, time.Millisecond)
@@ -56,6 +58,7 @@ func TestText(t *testing.T) {
 		`herald_deliveries_total{state="expired"} 0`,
 		`herald_sessions{transport="websocket"} 3`,
 		`herald_sessions{transport="sse"} 0`,
+		`herald_publications_dropped_total 4`,
 		`herald_ready 1`,
 		`herald_sets_cache_bytes 4096`,
 		`herald_sets_cache_hits_total 3`,
@@ -82,7 +85,7 @@ func TestText(t *testing.T) {
 func TestNames(t *testing.T) {
 	want := []string{
 		"herald_build_info", "herald_deliveries_total", "herald_http_request_duration_seconds",
-		"herald_http_requests_total", "herald_ready", "herald_sessions",
+		"herald_http_requests_total", "herald_publications_dropped_total", "herald_ready", "herald_sessions",
 		"herald_sets_cache_bytes", "herald_sets_cache_evictions_total", "herald_sets_cache_hits_total", "herald_sets_cache_misses_total",
 	}
 	var got []string
@@ -117,7 +120,7 @@ func TestLabels(t *testing.T) {
 }
 
 func TestNoSessions(t *testing.T) {
-	text := scrape(t, telemetry.New("dev", func() map[string]int { return nil }))
+	text := scrape(t, telemetry.New("dev", func() map[string]int { return nil }, none))
 	if strings.Contains(text, "herald_sessions{") || !strings.Contains(text, "herald_ready 0") || !strings.Contains(text, "go_goroutines") {
 		t.Errorf("a node that has just begun says:\n%s", text)
 	}
@@ -125,14 +128,14 @@ func TestNoSessions(t *testing.T) {
 
 // TestTwoNodes in one process do not share metrics.
 func TestTwoNodes(t *testing.T) {
-	a, b := used(), telemetry.New("b", func() map[string]int { return nil })
+	a, b := used(), telemetry.New("b", func() map[string]int { return nil }, none)
 	if strings.Contains(scrape(t, b), "send-message") || !strings.Contains(scrape(t, a), "send-message") {
 		t.Error("two nodes share metrics")
 	}
 }
 
 func TestConcurrently(t *testing.T) {
-	m := telemetry.New("dev", func() map[string]int { return map[string]int{"sse": 1} })
+	m := telemetry.New("dev", func() map[string]int { return map[string]int{"sse": 1} }, none)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

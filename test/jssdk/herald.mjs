@@ -30,27 +30,32 @@ export async function exactly(tab, titles) {
   assert.deepEqual(tab.problems, [])
 }
 
-// Herald is a server under test.
+// Herald is a server under test; more goes to its command line.
 export class Herald {
   #process
+  printed = ""
   data = mkdtempSync(path.join(os.tmpdir(), "herald-jssdk-"))
   address = "127.0.0.1:0"
 
+  constructor(...more) {
+    this.more = more
+  }
+
   async start() {
-    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0", ...this.more], { stdio: ["ignore", "pipe", "pipe"] })
     this.#process = child
-    let printed = ""
+    this.printed = ""
     const listening = new Promise((resolve, reject) => {
       child.stdout.on("data", (text) => {
-        printed += text
-        if (printed.includes("listening on")) resolve()
+        this.printed += text
+        if (this.printed.includes("listening on")) resolve()
       })
-      child.stderr.on("data", (text) => (printed += text))
-      child.on("exit", () => reject(new Error(`herald ended: ${printed}`)))
-      setTimeout(() => reject(new Error(`herald does not start: ${printed}`)), patience).unref()
+      child.stderr.on("data", (text) => (this.printed += text))
+      child.on("exit", () => reject(new Error(`herald ended: ${this.printed}`)))
+      setTimeout(() => reject(new Error(`herald does not start: ${this.printed}`)), patience).unref()
     })
     await listening
-    this.url = printed.match(/address +(http\S+)/)[1]
+    this.url = this.printed.match(/address +(http\S+)/)[1]
     this.address = new URL(this.url).host
     const context = JSON.parse(readFileSync(path.join(this.data, "context.json")))
     this.credentials = [context.app_key, context.master_secret]

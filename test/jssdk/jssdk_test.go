@@ -1,6 +1,6 @@
 // Package jssdk_test runs the tests of the JavaScript SDK in sdk/js: those of
 // its parts with fakes, those in Node and in Chromium against the real binary
-// (what it does, what faults do to it, topics), and whether what the server
+// (what it does, what faults do to it, topics, HTTP/2), and whether what the server
 // embeds is what the sources build.
 package jssdk_test
 
@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/herald-push/herald/internal/edge/certstest"
 )
 
 const (
@@ -108,11 +110,12 @@ func TestBrowser(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for _, file := range []string{"browser", "faults", "topics"} {
+		cert, key := certstest.Valid(t).Write(t, t.TempDir())
+		for _, file := range []string{"browser", "faults", "topics", "http2"} {
 			t.Run(file, func(t *testing.T) {
 				t.Parallel()
 				cmd := node(t, ".", interop, "--test", "--test-timeout=180000", file+".test.mjs")
-				cmd.Env = append(cmd.Env, "CHROMIUM="+path)
+				cmd.Env = append(cmd.Env, "CHROMIUM="+path, "CERT="+cert, "KEY="+key)
 				mustPass(t, cmd)
 			})
 		}

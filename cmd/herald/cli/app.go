@@ -42,7 +42,7 @@ func (c *command) appCreate() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: does(func(ctx context.Context, args []string) error {
 			return c.administer(ctx, f, func(cfg config.Config, admin api.Admin) error {
-				app, err := admin.CreateApp(ctx, args[0])
+				app, err := admin.CreateApp(ctx, api.NewApp{Name: args[0]})
 				if err != nil {
 					return err
 				}

@@ -18,8 +18,11 @@ import (
 	"github.com/herald-push/herald/internal/version"
 )
 
-// devApp is the name of the app that dev makes.
-const devApp = "dev"
+// newDevApp is the app that dev makes. Its devices may talk in the topics of the
+// page, whose room is then of use without a setting.
+func newDevApp() api.NewApp {
+	return api.NewApp{Name: "dev", Topics: herald.TopicRules{Publish: []herald.TopicFilter{"demo/#"}}}
+}
 
 func (c *command) devCommand() *cobra.Command {
 	var f serverFlags
@@ -107,7 +110,7 @@ func (c *command) prepare(ctx context.Context, node Node, cfg config.Config, lan
 	if !known || x.MasterSecret == "" {
 		// No context, or one of another record: an app that others may use
 		// keeps its secret, so a new one is made.
-		app, err := admin.CreateApp(ctx, devApp)
+		app, err := admin.CreateApp(ctx, newDevApp())
 		if err != nil {
 			return banner{}, err
 		}

@@ -77,6 +77,11 @@ func TestDevTwice(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(w.folder, contextFile)); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
+	// The room of the page is of use at once.
+	if len(n.admin.made) != 1 || !n.admin.made[0].Topics.Allow(herald.TopicPublish, "demo/room", "") || !n.admin.made[0].Topics.Allow(herald.TopicSubscribe, "any", "") ||
+		n.admin.made[0].Topics.Allow(herald.TopicPublish, "other", "") {
+		t.Errorf("made %+v", n.admin.made)
+	}
 	link := "http://127.0.0.1:7700/demo/#hp1." + string(testKey) + "." + x.PageInstallation
 	if !strings.Contains(first, testSecret) || !strings.Contains(first, link+"\n") || !strings.HasSuffix(first, "listening on http://127.0.0.1:7700\n") {
 		t.Errorf("first start prints\n%s", first)

@@ -135,15 +135,17 @@ func (n *fakeNode) Admin() api.Admin { return &n.admin }
 // fakeAdmin keeps apps in memory.
 type fakeAdmin struct {
 	apps []api.AppSummary
+	made []api.NewApp
 	err  error
 }
 
-func (a *fakeAdmin) CreateApp(_ context.Context, name string) (api.AppSecrets, error) {
+func (a *fakeAdmin) CreateApp(_ context.Context, app api.NewApp) (api.AppSecrets, error) {
 	if a.err != nil {
 		return api.AppSecrets{}, a.err
 	}
-	a.apps = append(a.apps, api.AppSummary{AppKey: testKey, Name: name, CreatedAt: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Devices: 2})
-	return api.AppSecrets{AppKey: testKey, Name: name, MasterSecret: testSecret, JWTSecret: "jwt-secret"}, nil
+	a.made = append(a.made, app)
+	a.apps = append(a.apps, api.AppSummary{AppKey: testKey, Name: app.Name, CreatedAt: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC), Devices: 2})
+	return api.AppSecrets{AppKey: testKey, Name: app.Name, MasterSecret: testSecret, JWTSecret: "jwt-secret"}, nil
 }
 
 func (a *fakeAdmin) ListApps(context.Context) ([]api.AppSummary, error) { return a.apps, a.err }

@@ -21,6 +21,9 @@ type Config struct {
 	// Service does the work. Needed.
 	Service *api.Service
 	Limits  Limits
+	// Failures counts wrong credentials, where the API is not alone in that.
+	// Default: its own, by Limits.AddressRate.
+	Failures *Failures
 	// Version of the server, for the OpenAPI document. Default "development".
 	Version string
 	// Log gets one line per request (debug) and the causes of internal
@@ -89,7 +92,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		cfg: cfg, service: cfg.Service, mux: http.NewServeMux(), ops: map[string]*operation{},
-		limits: newLimits(cfg.Limits),
+		limits: newLimits(cfg.Limits, cfg.Failures),
 		basic:  cfg.Service.Apps.Basic, bearer: cfg.Service.Apps.Bearer, origin: cfg.Service.Apps.AllowedOrigin,
 	}
 	a.huma = humago.New(a.mux, humaConfig(cfg.Version))

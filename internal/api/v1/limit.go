@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/edge"
 )
 
 // limits are the families of token buckets that requests are counted in.
@@ -19,9 +20,12 @@ type limits struct {
 	strangers, failures *buckets // by address: without credentials, with wrong ones
 }
 
-func newLimits(l Limits) limits {
+func newLimits(l Limits, f *Failures) limits {
+	if f == nil {
+		f = NewFailures(l.AddressRate)
+	}
 	return limits{keys: newBuckets(l.KeyRate), devices: newBuckets(l.DeviceRate),
-		strangers: newBuckets(l.AddressRate), failures: newBuckets(l.AddressRate)}
+		strangers: newBuckets(l.AddressRate), failures: f.buckets}
 }
 
 // take counts one request, tells the caller what is left, and refuses it if
@@ -112,16 +116,9 @@ func (b *buckets) until(tokens float64) time.Duration {
 	return time.Duration(min(tokens/b.rate, 1e9) * float64(time.Second))
 }
 
-// address names the bucket of the place that a request came from. An IPv6
-// site has as many addresses as it likes, so its /64 counts as one.
+// address names the bucket of the place that a request came from.
 func (a *API) address(x *exchange) string {
-	ip := a.cfg.Address(x.r).Unmap().WithZone("")
-	if ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			ip = p.Addr()
-		}
-	}
-	return addressKey(ip)
+	return addressKey(edge.Site(a.cfg.Address(x.r)))
 }
 
 func addressKey(ip netip.Addr) string {

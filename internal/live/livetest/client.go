@@ -113,6 +113,7 @@ type Refused struct {
 	Status     int
 	RetryAfter int    // seconds; 0 for none
 	Code       string // of the document
+	Field      string // of the document
 }
 
 // Error gives the status.

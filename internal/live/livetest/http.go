@@ -46,9 +46,9 @@ func Get(d Dial, contentType string, query url.Values, header http.Header) (*htt
 // *Refused, beside what may be wrong with it.
 func ReadRefusal(resp *http.Response) error {
 	refused := &Refused{Status: resp.StatusCode}
-	var document struct{ Code string }
+	var document struct{ Code, Field string }
 	err := json.NewDecoder(resp.Body).Decode(&document)
-	refused.Code = document.Code
+	refused.Code, refused.Field = document.Code, document.Field
 	if after := resp.Header.Get("Retry-After"); after != "" && err == nil {
 		refused.RetryAfter, err = strconv.Atoi(after)
 	}
