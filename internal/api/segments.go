@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 )
@@ -116,11 +115,7 @@ func (s *Messages) expanded(ctx context.Context, m *record.Message) (map[string]
 	if m.Target < 0 || len(registry.SegmentsOf(&m.Audience)) == 0 {
 		return nil, nil
 	}
-	at := m.EvalPos
-	if m.ByAlias && m.Pos > 0 && len(audience.FilesOf(&m.Audience)) > 0 {
-		at = m.Pos - 1 // EvalPos is that of the file, see audience.Target.Pos
-	}
-	found, err := s.c.Registry.Expand(ctx, m.App, &m.Audience, at)
+	found, err := s.c.Registry.Expand(ctx, m.App, &m.Audience, m.EvalPos)
 	out := make(map[string]herald.Audience, len(found))
 	for name, a := range found {
 		out[name] = *a

@@ -54,8 +54,7 @@ type Target struct {
 	Devices int64
 	// Unknown counts registration IDs and aliases that nobody has.
 	Unknown int64
-	// Pos is the log position at which it was evaluated; with a file of
-	// aliases, that at which the file was.
+	// Pos is the log position at which it was evaluated.
 	Pos herald.Pos
 	// ByAlias tells that the expression chooses devices by alias, itself, in a
 	// segment or in a file: see record.Device.BoundPos.
@@ -95,7 +94,10 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 			return Target{}, err
 		}
 		found.any = found.any || len(segments) > 0
-		found.segments, found.files = segments, lists
+		found.segments = segments
+		if err := e.current(ctx, key, lists, &found); err != nil {
+			return Target{}, err
+		}
 		t, current := e.evaluate(app, &a, found, e.present(key, names), before)
 		// Segments, and who is bound to an alias, are read from the record,
 		// the sets from memory. Both stand at one position if the log did not
@@ -145,9 +147,7 @@ func (e *Evaluator) evaluate(app *registry.App, a *herald.Audience, f found, her
 		// The earlier of the two is the safe one: see record.Device.BoundPos.
 		t.Pos = before
 	}
-	var listed herald.Pos
-	t.ByAlias, listed = f.byAlias(a)
-	t.Pos = min(t.Pos, listed)
+	t.ByAlias = f.byAlias(a)
 	if t.Pos < w.view.Pos && t.Direct == nil {
 		// Who reads the image later leaves out those that were dead at Pos,
 		// and must come to the same number.

@@ -2,7 +2,6 @@ package audience
 
 import (
 	"context"
-	"math"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -33,6 +32,24 @@ func (e *Evaluator) lists(ctx context.Context, key herald.AppKey, a *herald.Audi
 		return nil, herald.Invalid("audience.files", "Send several messages.", "%d files are more than %d", len(out), herald.MaxSaved)
 	}
 	return out, nil
+}
+
+// current puts the files into what was found. A device that changed its alias
+// after a file of aliases was resolved is not meant any more: it may be another
+// person's by now.
+func (e *Evaluator) current(ctx context.Context, key herald.AppKey, lists map[herald.FileID]list, f *found) error {
+	f.files = make(map[herald.FileID]list, len(lists))
+	for id, l := range lists {
+		if l.kind == record.FileOfAliases {
+			changed, err := e.registry.BoundAfter(ctx, key, l.pos)
+			if err != nil {
+				return err
+			}
+			f.any, l.set = true, sets.Minus(l.set, changed)
+		}
+		f.files[id] = l
+	}
+	return nil
 }
 
 // FilesOf lists the files that an expression names, each as often as it does.
@@ -67,10 +84,9 @@ func (w *walk) bySegment(names []string) operand {
 	return x
 }
 
-// byAlias reports whether an expression chooses devices by alias, and the
-// lowest position at which a file that it chooses by had its aliases resolved.
-func (f found) byAlias(a *herald.Audience) (chooses bool, listed herald.Pos) {
-	listed = math.MaxInt64
+// byAlias reports whether an expression chooses devices by alias: itself, in a
+// segment or by a file.
+func (f found) byAlias(a *herald.Audience) (chooses bool) {
 	type visit struct {
 		segment  string
 		positive bool
@@ -84,8 +100,8 @@ func (f found) byAlias(a *herald.Audience) (chooses bool, listed herald.Pos) {
 				chooses = true
 			}
 			for _, id := range x.Files {
-				if l := f.files[id]; positive && l.kind == record.FileOfAliases {
-					chooses, listed = true, min(listed, l.pos)
+				if positive && f.files[id].kind == record.FileOfAliases {
+					chooses = true
 				}
 			}
 			for _, name := range x.Segments {
@@ -97,5 +113,5 @@ func (f found) byAlias(a *herald.Audience) (chooses bool, listed herald.Pos) {
 		})
 	}
 	look(a, true)
-	return chooses, listed
+	return chooses
 }

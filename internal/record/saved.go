@@ -33,8 +33,8 @@ type File struct {
 	ID   herald.FileID
 	Name string // as the uploader calls it; may be empty
 	Kind FileKind
-	// Pos is a log position at or before which every line was resolved: a
-	// device that changed its alias later is not meant any more.
+	// Pos is a log position at or before which every line was resolved. With
+	// aliases, a device that changed its alias later is not meant any more.
 	Pos        herald.Pos
 	Lines      int64 // that were not empty
 	Devices    int64

@@ -34,6 +34,8 @@ type FileDropper interface {
 	// Resolve finds the devices of distinct values of one kind, and how many
 	// of the values somebody has.
 	Resolve(ctx context.Context, app herald.AppKey, kind record.FileKind, values []string) (*sets.Set, int64, error)
+	// BoundAfter gives the devices whose alias changed after a log position.
+	BoundAfter(ctx context.Context, app herald.AppKey, after herald.Pos) (*sets.Set, error)
 }
 
 // Limits of files.
@@ -143,6 +145,12 @@ func (r *Registry) File(ctx context.Context, key herald.AppKey, id herald.FileID
 
 func fileNotFound(id herald.FileID) error {
 	return herald.Errorf(herald.CodeNotFound, "Upload the list again with POST /v1/files; a file is deleted 30 days after its last use.", "there is no file %.24q", string(id))
+}
+
+// BoundAfter gives the devices whose alias changed after a log position: what a
+// file of aliases, resolved at it, does not mean any more.
+func (r *Registry) BoundAfter(ctx context.Context, key herald.AppKey, after herald.Pos) (*sets.Set, error) {
+	return r.store.BoundAfter(ctx, key, after)
 }
 
 // FileInfo finds a file without using it.

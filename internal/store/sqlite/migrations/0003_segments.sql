@@ -31,6 +31,9 @@ CREATE TABLE audience_file (
   PRIMARY KEY (app, id)
 ) STRICT, WITHOUT ROWID;
 
+-- Who changed the alias after a file was uploaded.
+CREATE INDEX device_bound ON device (app, bound_pos) WHERE bound_pos > 0;
+
 CREATE TABLE file_chunk (
   app  INTEGER NOT NULL,
   file TEXT NOT NULL,
