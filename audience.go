@@ -29,14 +29,12 @@ type Audience struct {
 	AppVersions      []string         `json:"app_versions,omitzero"`
 	ActiveWithinDays int              `json:"active_within_days,omitempty"` // 1, 7 or 30
 	Online           *bool            `json:"online,omitempty"`
-	Topic            Topic            `json:"topic,omitempty"` // subscribed to it now
+	Topic            Topic            `json:"topic,omitempty"`   // subscribed to it now
+	Segments         []string         `json:"segments,omitzero"` // any of these saved expressions
+	Files            []FileID         `json:"files,omitzero"`    // any of these uploaded lists
 	And              []Audience       `json:"and,omitzero"`
 	Or               []Audience       `json:"or,omitzero"`
 	Not              *Audience        `json:"not,omitempty"`
-
-	// Known by name, and refused until the parts behind them exist.
-	Segments []string `json:"segments,omitzero"`
-	Files    []string `json:"files,omitzero"`
 }
 
 // Limits of an audience expression.
@@ -101,9 +99,9 @@ func (a *Audience) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Validate checks the expression against the limits and refuses members that
-// this version does not serve, by name. The error is an [*Error] whose Field
-// leads to the member.
+// Validate checks the expression against the limits. Whether the segments and
+// files that it names exist is known only where it is evaluated. The error is
+// an [*Error] whose Field leads to the member.
 func (a *Audience) Validate() error {
 	nodes := 0
 	return a.validate("audience", 0, &nodes)
@@ -116,11 +114,6 @@ func (a *Audience) validate(at string, depth int, nodes *int) error {
 	}
 	if a.All {
 		return nil
-	}
-	for _, m := range []member{{"segments", a.Segments != nil}, {"files", a.Files != nil}} {
-		if m.is {
-			return Invalid(at+"."+m.name, "Use tags, aliases or registration_ids.", "%s is not served by this version", m.name)
-		}
 	}
 	if a.empty() {
 		return Invalid(at, `Name at least one member, or write "all" for everybody.`, "the audience is empty")
@@ -173,7 +166,7 @@ type member struct {
 func (a *Audience) empty() bool {
 	return a.RegistrationIDs == nil && a.Aliases == nil && a.Tags == nil && a.TagsAnd == nil && a.TagsNot == nil &&
 		a.Platforms == nil && a.Languages == nil && a.AppVersions == nil && a.ActiveWithinDays == 0 && a.Online == nil &&
-		a.Topic == "" && a.And == nil && a.Or == nil && a.Not == nil
+		a.Topic == "" && a.Segments == nil && a.Files == nil && a.And == nil && a.Or == nil && a.Not == nil
 }
 
 func (a *Audience) validateNames(at string) error {
@@ -193,6 +186,7 @@ func (a *Audience) validateNames(at string) error {
 	}{
 		{"aliases", asStrings(a.Aliases)}, {"tags", asStrings(a.Tags)}, {"tags_and", asStrings(a.TagsAnd)},
 		{"tags_not", asStrings(a.TagsNot)}, {"languages", a.Languages}, {"app_versions", a.AppVersions},
+		{"segments", a.Segments},
 	}
 	for _, l := range lists {
 		for i, v := range l.values {
@@ -209,7 +203,7 @@ func (a *Audience) validateNames(at string) error {
 			return Invalid(at+"."+l.name, "Send several messages, or tag the devices and name the tag.", "%d values are more than %d", len(l.values), MaxIDsPerCall)
 		}
 	}
-	return nil
+	return a.validateSaved(at)
 }
 
 // ByAlias reports whether the expression chooses devices by alias anywhere, and

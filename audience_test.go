@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestAudienceJSON(t *testing.T) {
 		{"empty lists are members", `{"tags":[],"aliases":[],"or":[],"platforms":["web"]}`,
 			herald.Audience{Tags: []herald.Tag{}, Aliases: []herald.Alias{}, Or: []herald.Audience{}, Platforms: []herald.Platform{"web"}}},
 		{"a topic", `{"topic":"chat/7","tags":["a"]}`, herald.Audience{Topic: "chat/7", Tags: []herald.Tag{"a"}}},
-		{"known by name", `{"segments":[],"files":["f"]}`, herald.Audience{Segments: []string{}, Files: []string{"f"}}},
+		{"known by name", `{"segments":[],"files":["f"]}`, herald.Audience{Segments: []string{}, Files: []herald.FileID{"f"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,8 +140,10 @@ func TestAudienceValidate(t *testing.T) {
 		{"no tags_and", herald.Audience{TagsAnd: []herald.Tag{}}, "audience.tags_and"},
 		{"no tags_not", herald.Audience{TagsNot: []herald.Tag{}}, "audience.tags_not"},
 		{"no and", herald.Audience{And: []herald.Audience{}}, "audience.and"},
-		{"segments", herald.Audience{Segments: []string{}}, "audience.segments"},
-		{"files", herald.Audience{Files: []string{"f"}, Tags: vip.Tags}, "audience.files"},
+		{"name of a segment", herald.Audience{Segments: []string{"s", ""}}, "audience.segments[1]"},
+		{"many segments", herald.Audience{Segments: slices.Repeat([]string{"s"}, herald.MaxSaved+1)}, "audience.segments"},
+		{"ID of a file", herald.Audience{Files: []herald.FileID{"f"}, Tags: vip.Tags}, "audience.files[0]"},
+		{"many files", herald.Audience{Files: slices.Repeat([]herald.FileID{"00000000000000000001"}, herald.MaxSaved+1)}, "audience.files"},
 		{"a topic", herald.Audience{Topic: "chat/7"}, ""},
 		{"a filter", herald.Audience{Topic: "chat/+"}, "audience.topic"},
 		{"a reserved topic below", herald.Audience{Not: &herald.Audience{Topic: "$SYS"}}, "audience.not.topic"},

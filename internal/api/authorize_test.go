@@ -172,7 +172,7 @@ func TestAuthorization(t *testing.T) {
 			return err
 		},
 		"change tag": func(ctx context.Context, p api.Principal) error {
-			_, err := w.s.Devices.ChangeTag(ctx, p, "t", members)
+			_, err := w.s.Devices.ChangeTag(ctx, p, "t", api.TagMembers{Members: members})
 			return err
 		},
 		"delete tag": func(ctx context.Context, p api.Principal) error { return w.s.Devices.DeleteTag(ctx, p, "t") },

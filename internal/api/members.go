@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -48,14 +49,14 @@ func (s *Devices) members(ctx context.Context, p Principal, m Members) (add, rem
 }
 
 // ChangeTag puts a tag on devices and takes it off others.
-func (s *Devices) ChangeTag(ctx context.Context, p Principal, t herald.Tag, m Members) (MembersAnswer, error) {
+func (s *Devices) ChangeTag(ctx context.Context, p Principal, t herald.Tag, m TagMembers) (MembersAnswer, error) {
 	if err := p.may(ScopeDevicesWrite); err != nil {
 		return MembersAnswer{}, err
 	}
 	if err := herald.ValidName("tag", string(t)); err != nil {
 		return MembersAnswer{}, err
 	}
-	add, remove, unknown, err := s.members(ctx, p, m)
+	add, remove, unknown, err := s.tagMembers(ctx, p, m)
 	if err != nil {
 		return MembersAnswer{}, err
 	}
@@ -70,6 +71,45 @@ func (s *Devices) ChangeTag(ctx context.Context, p Principal, t herald.Tag, m Me
 		a.Removed = sets.Common(remove, has)
 	})
 	return a, s.c.Registry.ChangeTag(ctx, p.App, t, add, remove)
+}
+
+// tagMembers is members with uploaded lists, whose devices may have been
+// removed since.
+func (s *Devices) tagMembers(ctx context.Context, p Principal, m TagMembers) (add, remove *sets.Set, unknown []herald.RegistrationID, err error) {
+	add, remove, unknown = sets.New(), sets.New(), []herald.RegistrationID{}
+	if len(m.AddFiles)+len(m.RemoveFiles) == 0 || len(m.Add)+len(m.Remove) > 0 {
+		if add, remove, unknown, err = s.members(ctx, p, m.Members); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	app, err := s.c.Registry.App(p.App)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, l := range []struct {
+		field string
+		ids   []herald.FileID
+		into  *sets.Set
+	}{{"add_files", m.AddFiles, add}, {"remove_files", m.RemoveFiles, remove}} {
+		if len(l.ids) > herald.MaxSaved {
+			return nil, nil, nil, herald.Invalid(l.field, "Make several calls.", "%d files are more than %d", len(l.ids), herald.MaxSaved)
+		}
+		for i, id := range l.ids {
+			_, set, err := s.c.Registry.File(ctx, p.App, id)
+			if herald.CodeOf(err) == herald.CodeNotFound {
+				err = herald.Invalid(fmt.Sprintf("%s[%d]", l.field, i), "Upload the list again with POST /v1/files; a file is deleted 30 days after its last use.", "there is no file %.24q", string(id))
+			}
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			l.into.Or(set)
+		}
+	}
+	app.Index.View(func(v sets.View) { add.AndNot(v.Set(record.DeadSet)) })
+	if sets.Common(add, remove) > 0 {
+		return nil, nil, nil, herald.Invalid("add", "Name each device on one of the two sides.", "a device is to be added and to be removed")
+	}
+	return add, remove, unknown, nil
 }
 
 // DeleteTag takes a tag off all devices.

@@ -38,7 +38,11 @@ func (s *Messages) Get(ctx context.Context, p Principal, id herald.MessageID) (M
 	if err != nil {
 		return MessageView{}, err
 	}
-	return s.view(ctx, m)
+	v, err := s.view(ctx, m)
+	if err == nil {
+		v.Segments, err = s.expanded(ctx, m)
+	}
+	return v, err
 }
 
 // view shows a message with its counts.

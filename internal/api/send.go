@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/strict"
@@ -62,6 +63,11 @@ func (s *Messages) send(ctx context.Context, p Principal, r SendRequest, i *reco
 	answer := SendAnswer{Target: &t.Devices, Unknown: t.Unknown, Stored: q.Message.TTL > 0}
 	if !q.Message.Due.IsZero() {
 		answer.Target, answer.Estimate = nil, &t.Devices
+		for _, id := range audience.FilesOf(&r.Audience) { // they are needed then
+			if err := s.c.Registry.KeepFile(ctx, p.App, id, q.Message.Due); err != nil {
+				return SendAnswer{}, err
+			}
+		}
 	}
 	q.Target, q.Idempotency = target(t), i
 	q.Answer = func(id herald.MessageID) []byte {

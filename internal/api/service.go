@@ -60,6 +60,8 @@ type Service struct {
 	Apps     *Apps
 	Receipts *Receipts
 	Topics   *Topics
+	Segments *Segments
+	Files    *Files
 }
 
 // New makes a service over the stages.
@@ -72,7 +74,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		Messages: &Messages{c}, Devices: &Devices{c}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
-		Topics: &Topics{c},
+		Topics: &Topics{c}, Segments: &Segments{c}, Files: &Files{c, make(chan struct{}, maxUploads)},
 	}
 }
 
@@ -99,11 +101,15 @@ func (s *Audience) Estimate(ctx context.Context, p Principal, a herald.Audience)
 	if err := a.Validate(); err != nil {
 		return Estimate{}, err
 	}
-	t, err := s.c.Audience.Evaluate(ctx, p.App, a)
+	return estimate(ctx, s.c, p.App, a)
+}
+
+func estimate(ctx context.Context, c Config, app herald.AppKey, a herald.Audience) (Estimate, error) {
+	t, err := c.Audience.Evaluate(ctx, app, a)
 	if err != nil {
 		return Estimate{}, err
 	}
-	online := sets.Common(t.Image, s.c.Presence.Online(p.App))
+	online := sets.Common(t.Image, c.Presence.Online(app))
 	return Estimate{Devices: t.Devices, Online: online, Unknown: t.Unknown}, nil
 }
 
@@ -116,7 +122,7 @@ func Evaluate(e *audience.Evaluator) func(context.Context, herald.AppKey, herald
 }
 
 func target(t audience.Target) dispatch.Target {
-	out := dispatch.Target{Direct: t.Direct, Devices: t.Devices, Unknown: t.Unknown, Pos: t.Pos}
+	out := dispatch.Target{Direct: t.Direct, Devices: t.Devices, Unknown: t.Unknown, Pos: t.Pos, ByAlias: t.ByAlias}
 	if t.Direct == nil {
 		out.Group = t.Image
 	}

@@ -116,11 +116,11 @@ func TestTagsAndAliasesInBulk(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	a, b, foreign := w.device(w.a, api.RegisterRequest{}), w.device(w.a, api.RegisterRequest{Alias: "ben"}), w.device(w.b, api.RegisterRequest{})
-	got, err := w.s.Devices.ChangeTag(ctx, w.masterA, "vip", api.Members{Add: []herald.RegistrationID{a.Device, b.Device, foreign.Device}})
+	got, err := w.s.Devices.ChangeTag(ctx, w.masterA, "vip", api.TagMembers{Members: api.Members{Add: []herald.RegistrationID{a.Device, b.Device, foreign.Device}}})
 	if err != nil || got.Added != 2 || got.Removed != 0 || len(got.Unknown) != 1 || got.Unknown[0] != foreign.Device {
 		t.Errorf("add: %+v, %v", got, err)
 	}
-	got, err = w.s.Devices.ChangeTag(ctx, w.masterA, "vip", api.Members{Add: []herald.RegistrationID{a.Device}, Remove: []herald.RegistrationID{b.Device}})
+	got, err = w.s.Devices.ChangeTag(ctx, w.masterA, "vip", api.TagMembers{Members: api.Members{Add: []herald.RegistrationID{a.Device}, Remove: []herald.RegistrationID{b.Device}}})
 	if err != nil || got.Added != 0 || got.Removed != 1 || len(got.Unknown) != 0 {
 		t.Errorf("again and remove: %+v, %v", got, err)
 	}
@@ -375,7 +375,7 @@ func TestIsolation(t *testing.T) {
 		if err != nil || *s.Target != 0 || s.Unknown != 1 {
 			t.Errorf("to a device of another app: %s, %v", asJSON(t, s), err)
 		}
-		got, err := w.s.Devices.ChangeTag(ctx, p, "mine", api.Members{Add: []herald.RegistrationID{theirs.Device}})
+		got, err := w.s.Devices.ChangeTag(ctx, p, "mine", api.TagMembers{Members: api.Members{Add: []herald.RegistrationID{theirs.Device}}})
 		if err != nil || got.Added != 0 || len(got.Unknown) != 1 {
 			t.Errorf("tagging it: %+v, %v", got, err)
 		}

@@ -46,6 +46,8 @@ type MessageView struct {
 	ExpiresAt    time.Time            `json:"expires_at"`
 	EndedAt      *time.Time           `json:"ended_at,omitempty"`
 	Unknown      int64                `json:"unknown"`
+	// Segments is absent in lists and while the message is scheduled.
+	Segments map[string]herald.Audience `json:"segments,omitempty" doc:"What the segments in the audience stood for when it was evaluated."`
 	// Counts is absent in lists and while the message is scheduled.
 	Counts *herald.Counts `json:"counts,omitempty"`
 }
@@ -155,6 +157,14 @@ type DeviceQuery struct {
 type Members struct {
 	Add    []herald.RegistrationID `json:"add,omitempty" maxItems:"1000"`
 	Remove []herald.RegistrationID `json:"remove,omitempty" maxItems:"1000"`
+}
+
+// TagMembers is the body of POST /v1/tags/{tag}. Beside devices by name it takes
+// uploaded lists, of up to a million devices each.
+type TagMembers struct {
+	Members
+	AddFiles    []herald.FileID `json:"add_files,omitempty" maxItems:"100" doc:"Lists from POST /v1/files; all their devices get the tag."`
+	RemoveFiles []herald.FileID `json:"remove_files,omitempty" maxItems:"100" doc:"Lists whose devices lose it."`
 }
 
 // MembersAnswer says what a change of members did.

@@ -56,6 +56,9 @@ type Target struct {
 	Unknown int64
 	// Pos is the log position at which it was evaluated.
 	Pos herald.Pos
+	// ByAlias tells that the expression chooses devices by alias, itself, in a
+	// segment or in a file: see record.Device.BoundPos.
+	ByAlias bool
 	// Direct lists the living members, if they are at most herald.MaxDirect;
 	// it is nil for a larger target.
 	Direct []herald.Ordinal
@@ -71,19 +74,35 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 	if err != nil {
 		return Target{}, err
 	}
-	names := collect(&a)
+	lists, err := e.lists(ctx, key, &a)
+	if err != nil {
+		return Target{}, err
+	}
 	for try := 1; ; try++ {
 		var before herald.Pos
 		app.Index.View(func(v sets.View) { before = v.Pos() })
+		segments, err := e.registry.Expand(ctx, key, &a, before)
+		if err != nil {
+			return Target{}, err
+		}
+		names := collect(&a)
+		for _, s := range segments {
+			names.add(s)
+		}
 		found, err := e.lookUp(ctx, key, names)
 		if err != nil {
 			return Target{}, err
 		}
+		found.any = found.any || len(segments) > 0
+		found.segments = segments
+		if err := e.current(ctx, key, lists, &found); err != nil {
+			return Target{}, err
+		}
 		t, current := e.evaluate(app, &a, found, e.present(key, names), before)
-		// Who is bound to an alias is read from the record, the sets from
-		// memory. Both stand at one position if the log did not move between
-		// them; with nothing looked up they always do.
-		if current || !names.any() || try == attempts {
+		// Segments, and who is bound to an alias, are read from the record,
+		// the sets from memory. Both stand at one position if the log did not
+		// move between them; with nothing looked up they always do.
+		if current || !found.any || try == attempts {
 			return t, nil
 		}
 	}
@@ -113,7 +132,7 @@ func (e *Evaluator) evaluate(app *registry.App, a *herald.Audience, f found, her
 	w := walk{found: f, present: here, recent: app.JustSeen(), today: e.now().UTC(), asked: []string{record.DeadSet}}
 	w.eval(a)
 	w.view = app.Index.Snapshot(w.asked)
-	w.asked = nil
+	w.asked, w.saved = nil, nil
 	t.Image = w.eval(a).set
 	dead := w.view.Set(record.DeadSet)
 	t.Devices = t.Image.Len() - sets.Common(t.Image, dead)
@@ -127,6 +146,12 @@ func (e *Evaluator) evaluate(app *registry.App, a *herald.Audience, f found, her
 	if f.any {
 		// The earlier of the two is the safe one: see record.Device.BoundPos.
 		t.Pos = before
+	}
+	t.ByAlias = f.byAlias(a)
+	if t.Pos < w.view.Pos && t.Direct == nil {
+		// Who reads the image later leaves out those that were dead at Pos,
+		// and must come to the same number.
+		t.Image = sets.Minus(t.Image, dead)
 	}
 	t.Unknown = f.unknown
 	return t, w.view.Pos == before
@@ -175,6 +200,9 @@ type found struct {
 	ids     map[herald.RegistrationID]herald.Ordinal
 	aliases map[herald.Alias][]herald.Ordinal
 	unknown int64
+	// segments are all that the expression uses, at one log position.
+	segments map[string]*herald.Audience
+	files    map[herald.FileID]list
 }
 
 func (e *Evaluator) lookUp(ctx context.Context, key herald.AppKey, n names) (f found, err error) {

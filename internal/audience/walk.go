@@ -16,6 +16,8 @@ type walk struct {
 	asked []string
 	found found
 	present
+	// saved is what segments came to; within one walk each is evaluated once.
+	saved  map[string]*sets.Set
 	recent *sets.Set // seen a moment ago, not in the sets of days yet
 	today  time.Time // in UTC, whose days all have 24 hours
 }
@@ -114,6 +116,12 @@ func (w *walk) eval(a *herald.Audience) operand {
 	anyOf(a.AppVersions != nil, mapped(a.AppVersions, record.VersionSet))
 	if a.ActiveWithinDays != 0 {
 		and(w.union(w.days(a.ActiveWithinDays)).or(operand{w.recent, false}))
+	}
+	if a.Files != nil {
+		and(w.byFile(a.Files))
+	}
+	if a.Segments != nil {
+		and(w.bySegment(a.Segments))
 	}
 	for i := range a.And {
 		and(w.eval(&a.And[i]))

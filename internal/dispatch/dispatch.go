@@ -29,6 +29,7 @@ type Target struct {
 	Devices int64            // alive
 	Unknown int64
 	Pos     herald.Pos // at which it was evaluated
+	ByAlias bool       // it chooses devices by alias, in a segment or a file
 }
 
 // Config is what a Dispatcher is made of.
@@ -218,7 +219,7 @@ func aim(m *record.Message, t Target) {
 	if t.Group != nil {
 		m.Group = record.WholeImage(t.Group)
 	}
-	m.ByAlias = m.Audience.ByAlias()
+	m.ByAlias = t.ByAlias || m.Audience.ByAlias()
 }
 
 // now hands over a message with TTL 0 to whoever is connected.

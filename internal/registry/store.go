@@ -84,8 +84,10 @@ type SetStore interface {
 	SetChunks(ctx context.Context, app herald.AppKey, each func(record.SetChunk) error) error
 	// SetLog walks the changes after a position, ascending.
 	SetLog(ctx context.Context, app herald.AppKey, after herald.Pos, each func(record.SetLogEntry) error) error
-	// FoldSets replaces chunks (an empty one is deleted) and drops the log up
-	// to a position, in one commit.
+	// FoldSets replaces chunks (an empty one is deleted) and then drops the log
+	// up to a position; 0 drops nothing. It may use several commits, in this
+	// order. The chunks are durable when a log that led to them is dropped, and
+	// need not be before.
 	FoldSets(ctx context.Context, app herald.AppKey, upto herald.Pos, chunks []record.SetChunk) error
 }
 
@@ -96,4 +98,6 @@ type Store interface {
 	DeviceStore
 	DeviceReader
 	SetStore
+	SegmentStore
+	FileStore
 }

@@ -99,6 +99,8 @@ func New(cfg Config) *API {
 	a.addMessages()
 	a.addDevices()
 	a.addNames()
+	a.addSegments()
+	a.addFiles()
 	a.addTopics()
 	a.addApp()
 	a.finishDocument()

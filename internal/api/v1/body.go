@@ -37,7 +37,7 @@ func (a *API) readBody(x *exchange) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &over):
-		return tooLarge()
+		return tooLarge(herald.MaxRequestBytes)
 	}
 	x.w.Header().Set("Connection", "close")
 	return &refused{&herald.Error{Code: herald.CodeInvalidRequest, Message: "the body did not arrive whole and in time",

@@ -75,8 +75,8 @@ func (a *API) serve(x *exchange) error {
 	case x.op.write && a.cfg.Draining():
 		return &herald.Error{Code: herald.CodeDraining, Message: "this node is going away",
 			Remedy: "Repeat the request; another node, or this one after its restart, will take it.", RetryAfter: drainPause}
-	case x.r.ContentLength > herald.MaxRequestBytes:
-		return tooLarge()
+	case x.r.ContentLength > x.op.maxBytes():
+		return tooLarge(x.op.maxBytes())
 	}
 	if err := acceptable(x.r.Header); err != nil {
 		return err

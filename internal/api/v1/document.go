@@ -26,6 +26,7 @@ func newDocument(version string) *huma.OpenAPI {
 			{Name: "Messages", Description: "Send, follow and withdraw messages."},
 			{Name: "Devices", Description: "Register devices, see and change them, report receipts."},
 			{Name: "Aliases and tags", Description: "Names by which messages find devices."},
+			{Name: "Segments and files", Description: "Saved expressions and uploaded lists, as parts of an audience."},
 			{Name: "Topics", Description: "Publish to who is subscribed now, and see how many that are."},
 			{Name: "App and keys", Description: "Settings and credentials of the app."},
 		},
@@ -61,8 +62,8 @@ var errorTexts = map[int]string{
 	http.StatusForbidden:             "The credentials do not allow this, or the web origin may not use the app.",
 	http.StatusNotFound:              "There is nothing by this name.",
 	http.StatusConflict:              "The state does not allow this, or the idempotency key was used with another body.",
-	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB, the message than 32 KiB, or what is published than 16 KiB.",
-	http.StatusUnsupportedMediaType:  "The body is not application/json in UTF-8.",
+	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB (an uploaded list: 64 MiB or 1,000,000 lines), the message than 32 KiB, or what is published than 16 KiB.",
+	http.StatusUnsupportedMediaType:  "The body is not application/json in UTF-8, or not what the operation takes in its place.",
 	http.StatusUnprocessableEntity:   "The request is well-formed and cannot be done as it is: an unknown member, a wrong type or value, or a limit.",
 	http.StatusTooManyRequests:       "Too many requests: wait for Retry-After.",
 	http.StatusServiceUnavailable:    "Storage does not take writes now, or the node is going away: repeat later.",
@@ -95,6 +96,18 @@ func (a *API) document(op *operation) {
 		o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: schema, Example: example(op.example)}}}
 	}
+	if op.upload != nil {
+		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		content := map[string]*huma.MediaType{}
+		for _, media := range op.upload {
+			content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: op.example}
+			if media == "multipart/form-data" {
+				content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"file"}, Properties: map[string]*huma.Schema{
+					"file": {Type: huma.TypeString, Description: "The list, as text/csv or text/plain."}}}}
+			}
+		}
+		o.RequestBody = &huma.RequestBody{Required: true, Content: content}
+	}
 	a.documentAnswers(op, o)
 	for _, s := range append(statuses, op.errors...) {
 		o.Responses[strconv.Itoa(s)] = &huma.Response{Ref: "#/components/responses/" + errorName(s)}
@@ -117,11 +130,16 @@ func (a *API) documentAnswers(op *operation, o *huma.Operation) {
 			m.Example = example(op.answer)
 		}
 	}
-	if op.id == "registerDevice" {
-		known := *o.Responses["201"]
-		known.Description = "The installation was known"
-		o.Responses["200"] = &known
-		o.Responses["201"].Description = "A new device"
+	for id, text := range map[string][2]string{
+		"registerDevice": {"The installation was known", "A new device"},
+		"putSegment":     {"The segment was there before", "A new segment"},
+	} {
+		if op.id == id {
+			known := *o.Responses["201"]
+			known.Description = text[0]
+			o.Responses["200"] = &known
+			o.Responses["201"].Description = text[1]
+		}
 	}
 }
 
@@ -155,6 +173,8 @@ func pathOperation(p *huma.PathItem, method string) *huma.Operation {
 		return p.Post
 	case http.MethodPatch:
 		return p.Patch
+	case http.MethodPut:
+		return p.Put
 	default:
 		return p.Delete
 	}

@@ -50,10 +50,10 @@ func (a *API) addNames() {
 	})
 	register(a, operation{
 		id: "changeTag", method: "POST", path: "/v1/tags/{tag}", tag: "Aliases and tags", summary: "Put a tag on devices, or take it off", write: true,
-		description: "Up to 1,000 registration IDs in `add` and in `remove`. Needs the scope `devices:write`.",
-		body:        api.Members{}, example: exampleMembers, answer: answerMembers,
+		description: "Up to 1,000 registration IDs in `add` and in `remove`, and uploaded lists of up to a million devices in `add_files` and `remove_files`. Needs the scope `devices:write`.",
+		body:        api.TagMembers{}, example: exampleMembers, answer: answerMembers,
 	}, func(ctx context.Context, x *exchange, in *tagInput) (*reply[api.MembersAnswer], error) {
-		m, err := decode[api.Members](x)
+		m, err := decode[api.TagMembers](x)
 		if err != nil {
 			return nil, err
 		}

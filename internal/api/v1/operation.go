@@ -23,12 +23,13 @@ type operation struct {
 	description string
 	status      int // of the good answer; 0 means 200, or 204 without a body
 
-	body      any    // a value of the body's type; nil: the operation reads none
-	example   string // of the body, JSON
-	answer    string // an example of the good answer, JSON
-	write     bool   // refused while the node drains
-	anonymous bool   // callers without credentials are let through
-	errors    []int  // statuses of its own, beyond those of every operation
+	body      any      // a value of the body's type; nil: the operation reads none
+	example   string   // of the body, JSON
+	answer    string   // an example of the good answer, JSON
+	write     bool     // refused while the node drains
+	anonymous bool     // callers without credentials are let through
+	upload    []string // media types of a body that is read as it comes, in the place of JSON
+	errors    []int    // statuses of its own, beyond those of every operation
 
 	query   []string // parameters in the address; filled by register
 	repeats []string // those of them that may occur more than once

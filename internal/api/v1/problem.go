@@ -56,8 +56,8 @@ func refusal(status int, code herald.Code, remedy, format string, args ...any) e
 	return &refused{herald.Errorf(code, remedy, format, args...), status}
 }
 
-func tooLarge() error {
-	return herald.Errorf(herald.CodeTooLarge, "Send less, in several requests.", "the body is larger than %d bytes", herald.MaxRequestBytes)
+func tooLarge(limit int64) error {
+	return herald.Errorf(herald.CodeTooLarge, "Send less, in several requests.", "the body is larger than %d bytes", limit)
 }
 
 // statusOf is the one place where a kind of error becomes an HTTP status.

@@ -28,6 +28,9 @@ type op struct {
 	taken atomic.Bool // by the writer, or by a caller that gave up
 	err   error       // to be read after done is closed
 	done  chan struct{}
+	// later tells that the operation need not be durable by itself: see
+	// DB.writeLater.
+	later bool
 }
 
 // writer is the one goroutine that writes. It gathers the operations that
@@ -45,6 +48,7 @@ type writer struct {
 	// operations the last group had.
 	stmts map[string]*sql.Stmt
 	last  int
+	lazy  bool // commits are not synced at the moment
 	// sync commits; tests put a failing disk here.
 	sync func() error
 }
@@ -66,6 +70,18 @@ func (w *writer) start(ctx context.Context, db *DB) error {
 // If ctx ends before the operation has started nothing is written; after that
 // the caller waits for the outcome, so that an error means "not done".
 func (db *DB) write(ctx context.Context, run func(*tx) error) error {
+	return db.do(ctx, &op{run: run, done: make(chan struct{})})
+}
+
+// writeLater is write for an operation that means nothing before another one,
+// which the caller makes after it, is durable: its commit is not synced unless
+// it shares the group of one that is. The log of SQLite is kept in order, so
+// that the later commit does not survive without the earlier one.
+func (db *DB) writeLater(ctx context.Context, run func(*tx) error) error {
+	return db.do(ctx, &op{run: run, done: make(chan struct{}), later: true})
+}
+
+func (db *DB) do(ctx context.Context, o *op) error {
 	w := &db.w
 	if err := ctx.Err(); err != nil {
 		return err
@@ -73,7 +89,6 @@ func (db *DB) write(ctx context.Context, run func(*tx) error) error {
 	if err := w.failed.err(); err != nil {
 		return err
 	}
-	o := &op{run: run, done: make(chan struct{})}
 	select {
 	case w.ops <- o:
 	case <-ctx.Done():
@@ -187,6 +202,9 @@ func (w *writer) attempt(group []*op) error {
 	if err := w.failed.err(); err != nil {
 		return err
 	}
+	if err := w.setSync(group); err != nil {
+		return w.abandon(err)
+	}
 	if err := w.control("BEGIN IMMEDIATE"); err != nil {
 		return w.abandon(err)
 	}
@@ -214,6 +232,27 @@ func (w *writer) attempt(group []*op) error {
 		o.answer(errs[i])
 	}
 	return nil
+}
+
+// setSync chooses whether the next commit is synced. It is not if the whole
+// group can wait; then the log is synced before a checkpoint only.
+func (w *writer) setSync(group []*op) error {
+	lazy := !w.db.cfg.bulk
+	for _, o := range group {
+		lazy = lazy && o.later
+	}
+	if lazy == w.lazy {
+		return nil
+	}
+	mode := faults.Synchronous()
+	if lazy && mode == "FULL" {
+		mode = "NORMAL"
+	}
+	err := w.control("PRAGMA synchronous = " + mode)
+	if err == nil {
+		w.lazy = lazy
+	}
+	return err
 }
 
 // abandon rolls back after an error and gives it back. After an error of the

@@ -106,7 +106,8 @@ func (db *DB) FoldSets(ctx context.Context, app herald.AppKey, upto herald.Pos, 
 			to++
 		}
 		part, b := chunks[from:to], bits[from:to]
-		if err := db.write(ctx, func(t *tx) error { return t.putSetChunks(a, part, b) }); err != nil {
+		// The log that led to them is dropped later, by a commit that is synced.
+		if err := db.writeLater(ctx, func(t *tx) error { return t.putSetChunks(a, part, b) }); err != nil {
 			return err
 		}
 		from = to

@@ -89,7 +89,8 @@ func (db *DB) draft(ctx context.Context, app int64, id herald.MessageID, tg *tar
 	var bits [][]byte
 	first := true
 	flush := func() error {
-		err := db.write(ctx, func(t *tx) error {
+		// A slice means nothing before the row of the message is durable.
+		err := db.writeLater(ctx, func(t *tx) error {
 			if err := guard(t); err != nil {
 				return err
 			}

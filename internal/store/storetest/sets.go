@@ -53,9 +53,43 @@ func testSets(t *testing.T, f *fixture) {
 	same(t, "chunks after the second fold", load(appA),
 		[]record.SetChunk{{Set: "tag:a", Slab: 1, Upto: 3, Bits: sets.New(70001)}, chunks[2]})
 	same(t, "log after the second fold", log(0), []record.SetLogEntry{})
+	// A whole set is a chunk of its own beside those of slabs, and a fold up to
+	// 0 drops nothing.
+	_, err = f.ChangeSets(f.ctx, appA, remove)
+	f.must(err)
+	whole := record.SetChunk{Set: "tag:a", Whole: true, Upto: 4, Bits: sets.New(5, 70001)}
+	f.must(f.FoldSets(f.ctx, appA, 0, []record.SetChunk{whole, {Set: "tag:a", Slab: 0, Upto: 4, Bits: sets.New(5)}}))
+	f.must(f.FoldSets(f.ctx, appA, 0, []record.SetChunk{{Set: "tag:a", Slab: 0}, {Set: "tag:a", Slab: 1}}))
+	f.restart()
+	same(t, "chunks with a whole set", load(appA), []record.SetChunk{whole, chunks[2]})
+	same(t, "log after a fold up to 0", log(0), []record.SetLogEntry{{Pos: 4, Changes: remove}})
+	testManyChunks(f)
 	h, err := f.Head(f.ctx, appA)
 	f.must(err)
-	same(t, "Head", h, record.Head{Epoch: 1, Pos: 3})
+	same(t, "Head", h, record.Head{Epoch: 1, Pos: 4})
+}
+
+const manyChanges = 5000
+
+// testManyChunks folds more chunks, and drops a longer log, than one operation
+// of a store should write.
+func testManyChunks(f *fixture) {
+	many := make([]record.SetChunk, 2000)
+	for i := range many {
+		many[i] = record.SetChunk{Set: fmt.Sprintf("tag:%04d", i), Whole: true, Upto: 4, Bits: sets.New(herald.Ordinal(i))}
+	}
+	together(manyChanges, func(int) {
+		if _, err := f.ChangeSets(f.ctx, appB, nil); err != nil {
+			f.t.Error(err)
+		}
+	})
+	f.must(f.FoldSets(f.ctx, appB, manyChanges-1, many))
+	n, left := 0, 0
+	f.must(f.SetChunks(f.ctx, appB, func(record.SetChunk) error { n++; return nil }))
+	f.must(f.SetLog(f.ctx, appB, 0, func(e record.SetLogEntry) error { left += int(e.Pos); return nil }))
+	if n != len(many) || left != manyChanges {
+		f.t.Errorf("%d chunks are there, and the log adds up to %d; want %d and its last position", n, left, len(many))
+	}
 }
 
 func testHooks(t *testing.T, f *fixture) {
