@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -38,5 +39,33 @@ func BenchmarkPublish(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
 		})
+	}
+}
+
+// BenchmarkTopics lists a page of many topics, as GET /v1/topics does.
+func BenchmarkTopics(b *testing.B) {
+	const topics, limit = 100_000, 1000
+	w := livetest.NewWorld()
+	hub := live.NewHub(live.Options{Directory: w, Backlog: w, Receipts: forgets{}})
+	done := make(chan struct{})
+	go func() { defer close(done); _ = hub.Run(context.Background()) }()
+	defer func() { hub.Close(); <-done }()
+	const sessions = topics / herald.MaxTopics
+	tr, said := &lines{}, make(chan struct{}, 2*sessions)
+	for i := range sessions {
+		var names []herald.Topic
+		for j := range herald.MaxTopics {
+			names = append(names, herald.Topic(fmt.Sprintf("room/%06d", i+j*sessions)))
+		}
+		_ = hub.Attach(tr, nowhere{said}, true).Hello(live.Hello{Token: w.Join(herald.PlatformWeb).Token, Topics: names})
+	}
+	for range 2 * sessions { // welcome and subscribed
+		<-said
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := hub.Topics(livetest.App, "room/", "room/050000", limit); len(got) != limit || got[0].Topic != "room/050001" || got[limit-1].Topic != "room/051000" {
+			b.Fatalf("%d topics", len(got))
+		}
 	}
 }

@@ -206,22 +206,23 @@ type TopicCount struct {
 
 // Topics lists the topics of an app to which somebody is subscribed on this
 // node, and whose names begin with a prefix, sorted by name: at most limit of
-// those behind the name after.
+// those behind the name after. It looks at every name of the app and keeps no
+// more than a page of them.
 func (h *Hub) Topics(key herald.AppKey, prefix string, after herald.Topic, limit int) []TopicCount {
 	a := h.lookup(key)
 	if a == nil {
 		return nil
 	}
 	a.topics.mu.RLock()
-	var out []TopicCount
+	page := topicPage{most: limit}
 	for name, t := range a.topics.named {
 		if name > after && strings.HasPrefix(string(name), prefix) {
-			out = append(out, TopicCount{Topic: name, Devices: t.count, Sessions: t.sessions})
+			page.offer(TopicCount{Topic: name, Devices: t.count, Sessions: t.sessions})
 		}
 	}
 	a.topics.mu.RUnlock()
-	slices.SortFunc(out, func(x, y TopicCount) int { return strings.Compare(string(x.Topic), string(y.Topic)) })
-	return slices.Clip(out[:min(max(limit, 0), len(out))])
+	slices.SortFunc(page.list, byTopic)
+	return page.list
 }
 
 // Recheck ends the subscriptions of an app that its rules do not allow any

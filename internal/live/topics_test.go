@@ -184,6 +184,42 @@ func TestTopicsList(t *testing.T) {
 	})
 }
 
+// TestTopicsPages: whatever the order in which the names are met and the size of
+// a page, all pages together are all topics in order.
+func TestTopicsPages(t *testing.T) {
+	topical(t, live.Options{}, func(r *room) {
+		token := r.Join(herald.PlatformWeb).Token
+		var want []string
+		for i := range 3 {
+			var names []herald.Topic
+			for j := range herald.MaxTopics {
+				name := fmt.Sprintf("t/%d", (i*herald.MaxTopics+j)*7919%1000)
+				names, want = append(names, herald.Topic(name)), append(want, name)
+			}
+			r.enter(live.Hello{Token: token, Topics: names})
+		}
+		slices.Sort(want)
+		for _, limit := range []int{1, 2, 7, 100, 299, 300, 301, 1000} {
+			var got []string
+			for after := herald.Topic(""); ; {
+				page := r.hub.Topics(livetest.App, "t/", after, limit)
+				if len(page) > limit {
+					r.Fatalf("%d topics on a page of %d", len(page), limit)
+				}
+				if len(page) == 0 {
+					break
+				}
+				for _, c := range page {
+					got, after = append(got, string(c.Topic)), c.Topic
+				}
+			}
+			if !slices.Equal(got, want) {
+				r.Errorf("pages of %d give %d topics, want %d", limit, len(got), len(want))
+			}
+		}
+	})
+}
+
 // TestSubscriptionsEndWithTheSession, however that ends.
 func TestSubscriptionsEndWithTheSession(t *testing.T) {
 	for name, end := range map[string]func(*room, *peer){
