@@ -73,6 +73,10 @@ type session struct {
 func (l *listening) dial(ctx context.Context) (*session, time.Duration, error) {
 	s := &session{l: l, began: time.Now(), frames: make(chan serverFrame), ended: make(chan error, 1), gone: make(chan struct{}),
 		say: make(chan []byte, maxSaid), heartbeat: herald.Heartbeat, timeout: herald.HeartbeatTimeout}
+	compression := websocket.CompressionDisabled
+	if l.d.o.Compression {
+		compression = websocket.CompressionNoContextTakeover
+	}
 	dctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	conn, resp, err := websocket.Dial(dctx, l.d.base+"/v1/live/ws", &websocket.DialOptions{ //nolint:bodyclose // the library closes it, and keeps 1 KiB of it in memory
@@ -80,6 +84,8 @@ func (l *listening) dial(ctx context.Context) (*session, time.Duration, error) {
 		HTTPHeader:     http.Header{"Authorization": {"Bearer " + l.d.identity().Token}},
 		Subprotocols:   []string{"herald.v1"},
 		OnPingReceived: func(context.Context, []byte) bool { s.hear(); return true },
+
+		CompressionMode: compression,
 	})
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {

@@ -193,7 +193,7 @@ func TestTopicsPages(t *testing.T) {
 		for i := range 3 {
 			var names []herald.Topic
 			for j := range herald.MaxTopics {
-				name := fmt.Sprintf("p/%d", (i*herald.MaxTopics+j)*7919%1000)
+				name := fmt.Sprintf("t/%d", (i*herald.MaxTopics+j)*7919%1000)
 				names, want = append(names, herald.Topic(name)), append(want, name)
 			}
 			r.enter(live.Hello{Token: token, Topics: names})
@@ -202,7 +202,7 @@ func TestTopicsPages(t *testing.T) {
 		for _, limit := range []int{1, 2, 7, 100, 299, 300, 301, 1000} {
 			var got []string
 			for after := herald.Topic(""); ; {
-				page := r.hub.Topics(livetest.App, "p/", after, limit)
+				page := r.hub.Topics(livetest.App, "t/", after, limit)
 				if len(page) > limit {
 					r.Fatalf("%d topics on a page of %d", len(page), limit)
 				}

@@ -183,7 +183,7 @@ func TestOtherTransportsOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	_ = raw.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = raw.SetDeadline(time.Now().Add(30 * time.Second))
 	lines := bufio.NewScanner(raw)
 	_, _ = fmt.Fprintf(raw, `{"type":"hello","token":%q}`+"\n", d.Token)
 	expectLine(t, lines, `"type":"welcome"`)
@@ -202,7 +202,7 @@ func TestOtherTransportsOverTLS(t *testing.T) {
 		}
 		if c, err := net.Dial("tcp", addr); err == nil { // no TLS at all: it ends, and harms nobody
 			_, _ = io.WriteString(c, "{\"type\":\"ping\"}\n\n\n\n\n")
-			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s keeps a connection without TLS", addr)
 			}

@@ -35,7 +35,7 @@ func (n *node) leave(s *session, d api.RegisterAnswer) {
 
 func (n *node) until(what string, done func() bool, last ...*string) {
 	n.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	again := time.NewTicker(5 * time.Millisecond) // a server cannot be asked without end
 	defer again.Stop()
@@ -63,7 +63,7 @@ func (s *session) silent() {
 // closed waits until the server closes the connection, and checks the code.
 func (s *session) closed(want int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		_, _, err := s.c.Read(ctx)

@@ -22,7 +22,7 @@ func TestRawTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	lines := bufio.NewScanner(conn)
 	expect := func(text string) {
 		t.Helper()

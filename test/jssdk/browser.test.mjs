@@ -27,13 +27,25 @@ test("receives, acknowledges and reports", async (t) => {
 })
 
 test("a withdrawal is handled and said", async (t) => {
-  const a = await tab(await scene(t))
+  const a = await tab(await scene(t, () => {
+    const { send } = WebSocket.prototype
+    window.sent = []
+    WebSocket.prototype.send = function (frame) {
+      sent.push(frame)
+      send.call(this, frame)
+    }
+  }))
   const id = await herald.push(a.device, "wrong")
   await a.shows("wrong")
   await becomes(id, a.device, "received")
   await herald.call("DELETE", `messages/${id}`)
   await until("withdrawn", async () => (await a.page.evaluate(() => withdrawn)).includes(id))
-  await sleep(300) // the event is batched; then it must not be told again
+  // The event is batched, and the server reads in order: what it knows of the
+  // next message was said after that. Then it must not be told again.
+  await until("said", () => a.page.evaluate(() => sent.some((frame) => frame.includes('"withdrawn"'))))
+  const next = await herald.push(a.device, "next")
+  await a.shows("next")
+  await becomes(next, a.device, "received")
   await a.page.evaluate(() => client.close())
   await a.open()
   await herald.push(a.device, "right")
@@ -73,11 +85,15 @@ test("a lost acknowledgement does not show a message twice, even after a reload"
   const s = await scene(t)
   const a = await tab(s)
   // From here on what the client says is lost, and what the server says arrives.
-  await a.page.evaluate(() => (WebSocket.prototype.send = function () {}))
+  await a.page.evaluate(() => {
+    window.lost = []
+    WebSocket.prototype.send = (frame) => lost.push(frame)
+  })
   await a.page.route("**/v1/receipts", (route) => route.abort())
   const id = await herald.push(a.device, "once")
   await a.shows("once")
-  await sleep(300) // the ID is kept before the acknowledgement is sent
+  // The ID is kept before the acknowledgement is sent.
+  await until("acknowledged in vain", () => a.page.evaluate((id) => lost.some((frame) => frame.includes(id)), id))
   await a.page.unroute("**/v1/receipts")
   assert.notEqual(await herald.state(id, a.device), "received")
   await a.open()
@@ -174,9 +190,7 @@ test("sleep: a dead connection is noticed within seconds", async (t) => {
   await sleep(200)
   assert.deepEqual(await a.shown(), [])
   await a.page.evaluate(() => (window.jump = 40_000))
-  const began = Date.now()
-  await a.shows("asleep") // a tick of 5 s, and 3 s for the answer
-  assert.ok(Date.now() - began < 12_000, `${Date.now() - began} ms`)
+  await a.shows("asleep") // a tick of 5 s, and 3 s for the answer; by itself the timeout is 75 s
   await exactly(a, ["asleep"])
 })
 

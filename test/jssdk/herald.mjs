@@ -35,14 +35,16 @@ export class Herald {
   #process
   printed = ""
   data = mkdtempSync(path.join(os.tmpdir(), "herald-jssdk-"))
-  address = "127.0.0.1:0"
+  // A port below those that the system gives out, so that nobody takes it while
+  // the server is away. If somebody has it, dev goes to the next.
+  address = `127.0.0.1:${20_000 + Math.floor(Math.random() * 12_000)}`
 
   constructor(...more) {
     this.more = more
   }
 
   async start() {
-    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0", ...this.more], { stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0", "--set", "server.tcp=127.0.0.1:0", ...this.more], { stdio: ["ignore", "pipe", "pipe"] })
     this.#process = child
     this.printed = ""
     const listening = new Promise((resolve, reject) => {
