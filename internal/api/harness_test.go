@@ -87,6 +87,10 @@ func (h *hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
 	return took, nil
 }
 
+// everything is an outlet without dispatch.Presence: it is offered what is for
+// nobody here, too, so that tests see that a message had its turn.
+type everything struct{ dispatch.Outlet }
+
 // world is a service over real stages, with two apps.
 type world struct {
 	t        *testing.T
@@ -136,7 +140,7 @@ func newWorld(t *testing.T) *world {
 	backlog := offline.New(offline.Config{Store: w.db, Ledger: w.ledger, Registry: w.registry, Now: clock})
 	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Subscribers: w.topics.Subscribers, Now: clock})
 	w.d, err = dispatch.New(ctx, dispatch.Config{
-		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{w.hub}, Evaluate: api.Evaluate(evaluator), Now: clock,
+		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{everything{w.hub}}, Evaluate: api.Evaluate(evaluator), Now: clock,
 	})
 	w.must(err)
 	w.s = api.New(api.Config{

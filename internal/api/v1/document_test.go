@@ -80,8 +80,8 @@ func TestDocumentIsSound(t *testing.T) {
 			checkOperation(t, at, path, op)
 		}
 	}
-	if len(ids) != 26 {
-		t.Errorf("%d operations, want 26", len(ids))
+	if len(ids) != 29 {
+		t.Errorf("%d operations, want 29", len(ids))
 	}
 }
 

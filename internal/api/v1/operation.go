@@ -29,6 +29,7 @@ type operation struct {
 	write     bool   // refused while the node drains
 	anonymous bool   // callers without credentials are let through
 	errors    []int  // statuses of its own, beyond those of every operation
+	list      any    // a value of a page's type; the operation also exports, see export.go
 
 	query   []string // parameters in the address; filled by register
 	repeats []string // those of them that may occur more than once
