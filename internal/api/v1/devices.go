@@ -29,7 +29,7 @@ type deviceListInput struct {
 	Online   truth    `query:"online" doc:"Only devices that are connected now, or only those that are not."`
 	Cursor   string   `query:"cursor" doc:"next_cursor of the page before."`
 	Limit    pageSize `query:"limit" doc:"Devices on a page."`
-	formInput
+	FormInput
 }
 
 func (a *API) addDevices() {

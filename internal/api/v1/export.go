@@ -38,8 +38,9 @@ var mediaTypes = []struct {
 // much, and holds some megabytes.
 const maxHeavy = 8
 
-// formInput is the parameter of operations that also export.
-type formInput struct {
+// FormInput is the parameter of operations that also export. It is exported
+// because huma does not look into what is not.
+type FormInput struct {
 	Format string `query:"format" enum:"json,csv,ndjson" doc:"json answers a page; csv (RFC 4180, UTF-8, with a header) and ndjson (an object a line) stream the whole list from the cursor on. Left out, the Accept header decides. A stream that ends early ends with a broken connection. In CSV a text that begins with = + - @ or a control character has an apostrophe before it, so that no spreadsheet takes it for a formula."`
 }
 

@@ -34,7 +34,7 @@ type messageListInput struct {
 	State  string   `query:"state" enum:"scheduled,sending,done,withdrawn,expired,replaced" doc:"Only messages in this state."`
 	Cursor string   `query:"cursor" doc:"next_cursor of the page before."`
 	Limit  pageSize `query:"limit" doc:"Messages on a page."`
-	formInput
+	FormInput
 }
 
 type traceInput struct {

@@ -29,7 +29,7 @@ type deliveriesInput struct {
 	Platform string   `query:"platform" enum:"web,android,ios,hmos,quickapp,windows,macos,linux,embedded,other,unknown" doc:"Only devices on this platform, or on none that is known."`
 	Cursor   string   `query:"cursor" doc:"next_cursor of the page before."`
 	Limit    pageSize `query:"limit" doc:"Deliveries on a page."`
-	formInput
+	FormInput
 }
 
 type timelineInput struct {
