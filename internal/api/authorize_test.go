@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,13 @@ list messages     | u         y      f    y    f     f      f        y        f 
 withdraw          | u         y      y    f    f     f      f        f        f    f     f
 trace of self     | u         y      f    y    f     f      f        n        y    f     f
 trace of page     | u         y      f    y    f     f      f        n        f    f     y
+report            | u         y      f    y    f     f      f        n        f    f     f
+deliveries        | u         y      f    f    f     f      f        f        f    f     f
+deliveries, both  | u         y      y    y    y     y      y        n        f    f     f
+timeline of self  | u         y      f    f    f     f      f        f        y    f     f
+timeline of page  | u         y      f    f    f     f      f        f        f    f     y
+export messages   | u         y      f    y    f     f      f        y        f    f     f
+export devices    | u         y      f    f    y     f      f        f        f    f     f
 estimate          | u         y      y    f    f     f      f        f        f    f     f
 register          | y         y      f    f    f     y      f        f        f    f     y
 device of self    | u         y      f    f    y     f      f        f        y    f     f
@@ -138,6 +146,40 @@ func TestAuthorization(t *testing.T) {
 		},
 		"trace of page": func(ctx context.Context, p api.Principal) error {
 			_, err := w.s.Messages.Trace(ctx, p, target, page.Device)
+			return err
+		},
+		"report": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Messages.Report(ctx, p, target, "")
+			return err
+		},
+		"deliveries": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Messages.Deliveries(ctx, p, target, api.DeliveryQuery{})
+			_, each := w.s.Messages.EachDelivery(ctx, p, target, api.DeliveryQuery{})
+			if code(err) != code(each) {
+				t.Errorf("pages answer %v, a stream %v", err, each)
+			}
+			return err
+		},
+		// A key that has both scopes, whatever else it has.
+		"deliveries, both": func(ctx context.Context, p api.Principal) error {
+			p.Scopes = append(slices.Clone(p.Scopes), api.ScopeRead, api.ScopeDevicesRead)
+			_, err := w.s.Messages.Deliveries(ctx, p, target, api.DeliveryQuery{})
+			return err
+		},
+		"timeline of self": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Devices.Timeline(ctx, p, self.Device, "", 0)
+			return err
+		},
+		"timeline of page": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Devices.Timeline(ctx, p, page.Device, "", 0)
+			return err
+		},
+		"export messages": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Messages.EachMessage(ctx, p, "", "")
+			return err
+		},
+		"export devices": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Devices.Each(ctx, p, api.DeviceQuery{})
 			return err
 		},
 		"estimate": func(ctx context.Context, p api.Principal) error {

@@ -35,6 +35,10 @@ type Presence interface {
 type MessageReader interface {
 	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
 	Messages(ctx context.Context, app herald.AppKey, f record.MessageFilter) ([]*record.Message, error)
+	// MessagesFor lists, newest first, the released messages before an ID (0
+	// for the newest) that may be for a device. It looks at no more than so
+	// many, and gives the ID of the last one looked at; 0 if there are no more.
+	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
 }
 
 // Config is what a Service is made of; every part is needed.

@@ -60,6 +60,7 @@ type API struct {
 	huma    huma.API
 	ops     map[string]*operation // by pattern of the mux
 	limits  limits
+	heavy   chan struct{} // a place for each export and report under way
 	openapi []byte
 
 	// What the chain asks of the service, apart so that tests of the chain
@@ -92,11 +93,12 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		cfg: cfg, service: cfg.Service, mux: http.NewServeMux(), ops: map[string]*operation{},
-		limits: newLimits(cfg.Limits, cfg.Failures),
-		basic:  cfg.Service.Apps.Basic, bearer: cfg.Service.Apps.Bearer, origin: cfg.Service.Apps.AllowedOrigin,
+		limits: newLimits(cfg.Limits, cfg.Failures), heavy: make(chan struct{}, maxHeavy),
+		basic: cfg.Service.Apps.Basic, bearer: cfg.Service.Apps.Bearer, origin: cfg.Service.Apps.AllowedOrigin,
 	}
 	a.huma = humago.New(a.mux, humaConfig(cfg.Version))
 	a.addMessages()
+	a.addReports()
 	a.addDevices()
 	a.addNames()
 	a.addSegments()

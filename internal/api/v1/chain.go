@@ -19,6 +19,7 @@ import (
 type exchange struct {
 	id   string // of the request, for the log and the caller
 	op   *operation
+	as   form // what the caller wants of a list
 	p    api.Principal
 	body []byte
 	w    *writer
@@ -78,7 +79,7 @@ func (a *API) serve(x *exchange) error {
 	case x.r.ContentLength > x.op.maxBytes():
 		return tooLarge(x.op.maxBytes())
 	}
-	if err := acceptable(x.r.Header); err != nil {
+	if err := x.chooseForm(); err != nil {
 		return err
 	}
 	if err := x.checkAddress(); err != nil {

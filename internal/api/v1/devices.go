@@ -2,6 +2,7 @@ package v1
 
 import (
 	"context"
+	"iter"
 	"net/http"
 
 	"github.com/herald-push/herald"
@@ -28,6 +29,7 @@ type deviceListInput struct {
 	Online   truth    `query:"online" doc:"Only devices that are connected now, or only those that are not."`
 	Cursor   string   `query:"cursor" doc:"next_cursor of the page before."`
 	Limit    pageSize `query:"limit" doc:"Devices on a page."`
+	FormInput
 }
 
 func (a *API) addDevices() {
@@ -40,8 +42,8 @@ func (a *API) addDevices() {
 	}, a.registerDevice)
 	register(a, operation{
 		id: "listDevices", method: "GET", path: "/v1/devices", tag: "Devices", summary: "List devices",
-		description: "Shows devices in the order of their registration. Filters are joined by AND. Needs the scope `devices:read`.",
-		answer:      `{"devices":[` + exampleDevice + `]}`,
+		description: "Shows devices in the order of their registration. Filters are joined by AND. Answers a page of JSON, or streams all of it as CSV or NDJSON. Needs the scope `devices:read`.",
+		answer:      `{"devices":[` + exampleDevice + `]}`, list: api.DevicePage{},
 	}, a.listDevices)
 	register(a, operation{
 		id: "getDevice", method: "GET", path: "/v1/devices/{registration_id}", tag: "Devices", summary: "Show a device",
@@ -104,7 +106,7 @@ func (a *API) registerDevice(ctx context.Context, x *exchange, _ *none) (*regist
 	return &registerReply{http.StatusOK, out}, nil
 }
 
-func (a *API) listDevices(ctx context.Context, x *exchange, in *deviceListInput) (*reply[api.DevicePage], error) {
+func (a *API) listDevices(ctx context.Context, x *exchange, in *deviceListInput) (*listed, error) {
 	limit, err := in.Limit.int()
 	if err != nil {
 		return nil, err
@@ -118,7 +120,13 @@ func (a *API) listDevices(ctx context.Context, x *exchange, in *deviceListInput)
 	if q.Platform != "" && !q.Platform.Valid() {
 		return nil, herald.Invalid("platform", "Use one of: "+platforms()+".", "%.20q is not a platform", in.Platform)
 	}
-	return answer(a.service.Devices.List(ctx, x.p, q))
+	if x.as == asPage {
+		v, err := a.service.Devices.List(ctx, x.p, q)
+		return page(x, v, err)
+	}
+	return export(a, x, deviceTable, func() (iter.Seq2[[]api.DeviceView, error], error) {
+		return a.service.Devices.Each(ctx, x.p, q)
+	})
 }
 
 func platforms() string {

@@ -126,6 +126,9 @@ func (a *API) documentAnswers(op *operation, o *huma.Operation) {
 		for _, h := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id"} {
 			r.Headers[h] = &huma.Header{Ref: "#/components/headers/" + h}
 		}
+		if op.list != nil {
+			a.documentForms(op, r)
+		}
 		if m := r.Content["application/json"]; m != nil {
 			m.Example = example(op.answer)
 		}

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type messageListInput struct {
 	State  string   `query:"state" enum:"scheduled,sending,done,withdrawn,expired,replaced" doc:"Only messages in this state."`
 	Cursor string   `query:"cursor" doc:"next_cursor of the page before."`
 	Limit  pageSize `query:"limit" doc:"Messages on a page."`
+	FormInput
 }
 
 type traceInput struct {
@@ -56,7 +58,8 @@ func (a *API) addMessages() {
 	}, a.sendMessage)
 	register(a, operation{
 		id: "listMessages", method: "GET", path: "/v1/messages", tag: "Messages", summary: "List messages",
-		description: "Shows messages, newest first, without counts. Needs the scope `messages:read`.",
+		description: "Shows messages, newest first, without counts. Answers a page of JSON, or streams all of it, with counts, as CSV or NDJSON. Needs the scope `messages:read`.",
+		list:        api.MessagePage{},
 		answer:      `{"messages":[],"next_cursor":"MjQ1ODcwMTI2MjY4NDE2MDAx"}`,
 	}, a.listMessages)
 	register(a, operation{
@@ -128,7 +131,7 @@ func (a *API) sendMessage(ctx context.Context, x *exchange, _ *sendInput) (*send
 	return &sendReply{Location: "/v1/messages/" + out.ID.String(), Body: out}, nil
 }
 
-func (a *API) listMessages(ctx context.Context, x *exchange, in *messageListInput) (*reply[api.MessagePage], error) {
+func (a *API) listMessages(ctx context.Context, x *exchange, in *messageListInput) (*listed, error) {
 	limit, err := in.Limit.int()
 	if err != nil {
 		return nil, err
@@ -137,7 +140,13 @@ func (a *API) listMessages(ctx context.Context, x *exchange, in *messageListInpu
 	if in.State != "" && !slices.Contains(states, in.State) {
 		return nil, herald.Invalid("state", "Use one of: "+strings.Join(states, ", ")+".", "%.20q is not a state of a message", in.State)
 	}
-	return answer(a.service.Messages.List(ctx, x.p, herald.MessageState(in.State), in.Cursor, limit))
+	if x.as == asPage {
+		v, err := a.service.Messages.List(ctx, x.p, herald.MessageState(in.State), in.Cursor, limit)
+		return page(x, v, err)
+	}
+	return export(a, x, messageTable, func() (iter.Seq2[[]api.MessageView, error], error) {
+		return a.service.Messages.EachMessage(ctx, x.p, herald.MessageState(in.State), in.Cursor)
+	})
 }
 
 func (a *API) traceMessage(ctx context.Context, x *exchange, in *traceInput) (*reply[api.Trace], error) {

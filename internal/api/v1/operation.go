@@ -30,6 +30,7 @@ type operation struct {
 	anonymous bool     // callers without credentials are let through
 	upload    []string // media types of a body that is read as it comes, in the place of JSON
 	errors    []int    // statuses of its own, beyond those of every operation
+	list      any      // a value of a page's type; the operation also exports, see export.go
 
 	query   []string // parameters in the address; filled by register
 	repeats []string // those of them that may occur more than once
