@@ -61,12 +61,16 @@ func (b backlog) Waiting(ctx context.Context, d live.Device, after herald.Pos, l
 	return out, upto, more, err
 }
 
-func newNode(b *testing.B) *node {
+func newNode(b *testing.B) *node { return newNodeWith(b, 0, 0) }
+
+// newNodeWith makes a node with so much memory for sets, and so many bytes of a
+// target that are kept in the row of a message; 0 means what is usual.
+func newNodeWith(b *testing.B, memory int64, inline int) *node {
 	b.Helper()
 	n := &node{}
 	ctx, cancel := context.WithCancel(context.Background())
 	var err error
-	n.db, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(b.TempDir(), "herald.db"), OnSets: func(app herald.AppKey, e record.SetLogEntry) {
+	n.db, err = sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(b.TempDir(), "herald.db"), Inline: inline, OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 		n.registry.OnSets(app, e)
 	}})
 	must(b, err)
@@ -75,7 +79,7 @@ func newNode(b *testing.B) *node {
 	row, _, err := n.registry.CreateApp(ctx, "bench")
 	must(b, err)
 	n.app = row.Key
-	n.ledger = receipt.New(receipt.Config{Store: n.db, Messages: n.db, DeadAt: n.registry.DeadAt})
+	n.ledger = receipt.New(receipt.Config{Store: n.db, Messages: n.db, DeadAt: n.registry.DeadAt, Memory: memory})
 	must(b, n.ledger.Load(ctx, n.app))
 	back := offline.New(offline.Config{Store: n.db, Ledger: n.ledger, Registry: n.registry})
 	n.hub = live.NewHub(live.Options{Directory: directory{n.registry}, Backlog: backlog{back}, Receipts: n.ledger})
@@ -132,6 +136,11 @@ func (n *node) send(m *record.Message) error {
 		return err
 	}
 	m.Pos, m.FirstN = done.Pos, done.FirstN
+	if m.Group != nil { // as the record gives it
+		if m, err = n.db.Message(context.Background(), n.app, m.ID); err != nil {
+			return err
+		}
+	}
 	n.ledger.Track(m)
 	n.ledger.Advance(n.app, m.Pos)
 	return nil

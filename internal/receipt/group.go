@@ -274,10 +274,12 @@ func (b *book) loadWhole(ctx context.Context, g *group) (*cell, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cell{target: sets.New()}
-	if image, ok := m.Group.Whole(); ok {
-		c.target = image
+	image, ok := m.Group.Whole()
+	if !ok {
+		return nil, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.",
+			"receipt: message %s was tracked with the image of its audience, which the record keeps apart", g.id)
 	}
+	c := &cell{target: image}
 	err = b.ledger.store.StateChunks(ctx, b.app, g.id, func(chunk record.Chunk) error {
 		c.put(chunk.State, chunk.Bits)
 		return nil

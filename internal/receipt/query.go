@@ -14,8 +14,8 @@ import (
 // herald.VolatileTTL.
 const maxVolatile = 10_000
 
-// Track takes a message that was released now into the states that are held
-// in memory.
+// Track takes a message that was released now, as the record gives it, into the
+// states that are held in memory.
 func (l *Ledger) Track(m *record.Message) {
 	l.messages.Put(m)
 	// One that has ended is in memory already, or its states are read from the
