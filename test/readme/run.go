@@ -22,8 +22,8 @@ import (
 
 const (
 	runTime    = 60 * time.Second // for one block
-	readyTime  = 30 * time.Second // until a background block has said what it must
-	printTime  = 10 * time.Second // until a background block has printed what is shown
+	readyTime  = 60 * time.Second // until a background block has said what it must
+	printTime  = 30 * time.Second // until a background block has printed what is shown
 	stopTime   = 10 * time.Second // between SIGTERM and SIGKILL
 	repository = "https://github.com/herald-push/herald"
 )
