@@ -29,6 +29,9 @@ type call struct {
 	body         any    // nil for none
 	key          string // Idempotency-Key; "" for none
 	into         any    // nil if the answer does not matter
+	// stream, of a media type, is a body that is read once.
+	stream io.Reader
+	media  string
 	// single is a call whose repetition does its work again: another try is
 	// made only if the server said that it did nothing.
 	single bool
@@ -54,7 +57,7 @@ func (c *Client) do(ctx context.Context, r call) error {
 			code := herald.CodeOf(err)
 			again = code == herald.CodeRateLimited || code == herald.CodeDraining
 		}
-		if err == nil || !again || try >= c.o.Tries || ctx.Err() != nil {
+		if err == nil || !again || try >= c.o.Tries || ctx.Err() != nil || r.stream != nil {
 			return err
 		}
 		pause := time.Duration(rand.Int64N(int64(wait))) + time.Millisecond //nolint:gosec // a wait is no secret
@@ -92,7 +95,11 @@ func (c *Client) once(ctx context.Context, r call, body []byte) (again bool, err
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, address, bytes.NewReader(body))
+	var content io.Reader = bytes.NewReader(body)
+	if r.stream != nil {
+		content = io.NopCloser(r.stream) // whose owner closes it
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, address, content)
 	if err != nil {
 		return false, fmt.Errorf("client: %s %s: %w", r.method, r.path, err)
 	}
@@ -101,6 +108,8 @@ func (c *Client) once(ctx context.Context, r call, body []byte) (again bool, err
 	req.Header.Set("User-Agent", c.o.UserAgent)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	} else if r.stream != nil {
+		req.Header.Set("Content-Type", r.media)
 	}
 	if r.key != "" {
 		req.Header.Set("Idempotency-Key", r.key)

@@ -261,6 +261,24 @@ func TestPaths(t *testing.T) {
 			_, err := c.ChangeTag(ctx, "t", Members{Remove: []herald.RegistrationID{"r"}})
 			return err
 		}},
+		{`POST /v1/tags/t {"add":["r"],"add_files":["f"],"remove_files":["g"]}`, func(ctx context.Context, c *Client) error {
+			_, err := c.ChangeTagByFiles(ctx, "t", TagMembers{Members{Add: []herald.RegistrationID{"r"}}, []herald.FileID{"f"}, []herald.FileID{"g"}})
+			return err
+		}},
+		{`PUT /v1/segments/a%2Fb {"audience":{"tags":["t"]}}`, func(ctx context.Context, c *Client) error {
+			_, err := c.SetSegment(ctx, "a/b", herald.Audience{Tags: []herald.Tag{"t"}})
+			return err
+		}},
+		{"GET /v1/segments/s", func(ctx context.Context, c *Client) error { _, err := c.Segment(ctx, "s"); return err }},
+		{"GET /v1/segments?cursor=s&limit=9", func(ctx context.Context, c *Client) error { _, err := c.Segments(ctx, "s", 9); return err }},
+		{"DELETE /v1/segments/s", func(ctx context.Context, c *Client) error { return c.DeleteSegment(ctx, "s") }},
+		{"POST /v1/files?name=n&of=aliases anna", func(ctx context.Context, c *Client) error {
+			_, err := c.UploadFile(ctx, strings.NewReader("anna\n"), Upload{Of: OfAliases, Name: "n"})
+			return err
+		}},
+		{"GET /v1/files/f", func(ctx context.Context, c *Client) error { _, err := c.File(ctx, "f"); return err }},
+		{"GET /v1/files?limit=9", func(ctx context.Context, c *Client) error { _, err := c.Files(ctx, "", 9); return err }},
+		{"DELETE /v1/files/f", func(ctx context.Context, c *Client) error { return c.DeleteFile(ctx, "f") }},
 		{`POST /v1/publish {"topic":"chat/7","data":{"text":"\u003cb\u003e"}}`, func(ctx context.Context, c *Client) error {
 			_, err := c.Publish(ctx, "chat/7", json.RawMessage(`{"text": "<b>"}`))
 			return err
@@ -318,5 +336,21 @@ func TestRemovalWhoseAnswerWasLost(t *testing.T) {
 	}
 	if err := c.RemoveDevice(t.Context(), "r"); herald.CodeOf(err) != herald.CodeNotFound {
 		t.Errorf("got %v, want not found at a first try", err)
+	}
+}
+
+// A list is read once: what did not get through is not sent again in part.
+func TestUploadIsTriedOnce(t *testing.T) {
+	tries := 0
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		tries++
+		body, _ := io.ReadAll(r.Body)
+		if got := r.Header.Get("Content-Type"); got != "text/csv; charset=utf-8" || string(body) != "alias\nanna\n" {
+			t.Errorf("%s: %q", got, body)
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	if _, err := c.UploadFile(t.Context(), strings.NewReader("alias\nanna\n"), Upload{CSV: true}); err == nil || tries != 1 {
+		t.Errorf("%d tries, %v", tries, err)
 	}
 }

@@ -30,6 +30,7 @@ type pushFlags struct {
 	title, body, data                 string
 	all                               bool
 	aliases, tags, devices, topics    []string
+	segments, files                   []string
 	ttl, at, priority, collapse, idem string
 	json, wait                        bool
 }
@@ -52,6 +53,13 @@ func (c *command) pushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			ids, err := c.fileIDs(ctx, cl, f.files)
+			if err != nil {
+				return err
+			}
+			if ids != nil {
+				m.Audience.Files = ids
+			}
 			return c.push(ctx, cl, m, f)
 		}),
 	}
@@ -64,6 +72,8 @@ func (c *command) pushCommand() *cobra.Command {
 	fl.StringArrayVar(&f.tags, "tag", nil, "send to devices with a tag; may be repeated (any of)")
 	fl.StringArrayVar(&f.devices, "device", nil, "send to a registration ID; may be repeated")
 	fl.StringArrayVar(&f.topics, "topic", nil, "send to who is subscribed to a topic now; may be repeated (any of)")
+	fl.StringArrayVar(&f.segments, "segment", nil, "send to a segment; may be repeated (any of)")
+	fl.StringArrayVar(&f.files, "file", nil, "send to an uploaded list, by its id, or to a list to upload, by its path; may be repeated (any of)")
 	fl.StringVar(&f.ttl, "ttl", "", "how long it may wait, e.g. 90s, 1h; 0 reaches only who is connected (default 24h)")
 	fl.StringVar(&f.priority, "priority", "", "low, normal or high")
 	fl.StringVar(&f.collapse, "collapse-key", "", "replaces an earlier message with the same key")
@@ -136,9 +146,9 @@ func (c *command) pushTimes(m *client.Message, f pushFlags) error {
 }
 
 func pushAudience(m *client.Message, f pushFlags) error {
-	named := len(f.aliases)+len(f.tags)+len(f.devices)+len(f.topics) > 0
+	named := len(f.aliases)+len(f.tags)+len(f.devices)+len(f.topics)+len(f.segments)+len(f.files) > 0
 	if f.all && named {
-		return usage("Leave out --to-all.", "--to-all and --alias, --tag, --device or --topic contradict each other")
+		return usage("Leave out --to-all.", "--to-all and --alias, --tag, --device, --topic, --segment or --file contradict each other")
 	}
 	if !named {
 		m.Audience = herald.Audience{All: true}
@@ -164,6 +174,10 @@ func pushAudience(m *client.Message, f pushFlags) error {
 	}
 	for _, v := range f.devices {
 		a.RegistrationIDs = append(a.RegistrationIDs, herald.RegistrationID(v))
+	}
+	a.Segments = f.segments
+	if f.files != nil {
+		a.Files = []herald.FileID{} // the IDs come with the upload
 	}
 	if err := a.Validate(); err != nil {
 		return &coded{ExitUsage, err}
