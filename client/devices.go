@@ -110,6 +110,12 @@ func (c *Client) Device(ctx context.Context, id herald.RegistrationID) (Device, 
 
 // Devices lists devices.
 func (c *Client) Devices(ctx context.Context, q DeviceQuery) (DevicePage, error) {
+	var out DevicePage
+	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/devices", query: q.values(), into: &out})
+	return out, err
+}
+
+func (q DeviceQuery) values() url.Values {
 	v := page(q.Cursor, q.Limit)
 	setUnlessEmpty(v, "alias", string(q.Alias))
 	setUnlessEmpty(v, "tag", string(q.Tag))
@@ -117,9 +123,7 @@ func (c *Client) Devices(ctx context.Context, q DeviceQuery) (DevicePage, error)
 	if q.Online != nil {
 		v.Set("online", strconv.FormatBool(*q.Online))
 	}
-	var out DevicePage
-	err := c.do(ctx, call{method: http.MethodGet, path: "/v1/devices", query: v, into: &out})
-	return out, err
+	return v
 }
 
 // UpdateDevice changes a device.
