@@ -41,6 +41,8 @@ type writer struct {
 	done   chan struct{}
 	once   sync.Once
 	failed failure
+	// restart asks the goroutine to begin the log of SQLite anew.
+	restart atomic.Bool
 	// Used by the goroutine only: prepared statements, and how many
 	// operations the last group had.
 	stmts map[string]*sql.Stmt
@@ -124,6 +126,7 @@ func (w *writer) loop() {
 		}
 		w.commit(group)
 		clear(group)
+		w.restartLog()
 	}
 }
 
@@ -213,6 +216,7 @@ func (w *writer) attempt(group []*op) error {
 	for i, o := range group {
 		o.answer(errs[i])
 	}
+	w.db.c.committed()
 	return nil
 }
 
@@ -260,6 +264,7 @@ type news struct {
 	created int64 // a new app's number
 	sets    *record.SetLogEntry
 	release herald.Pos
+	message *record.Message // that was released, if it is at hand
 }
 
 func (t *tx) tell() {
@@ -269,6 +274,8 @@ func (t *tx) tell() {
 			t.db.apps.add(n.app, n.created)
 		case n.sets != nil && t.db.cfg.OnSets != nil:
 			t.db.cfg.OnSets(n.app, *n.sets)
+		case n.message != nil && t.db.cfg.OnAccepted != nil:
+			t.db.cfg.OnAccepted(n.message)
 		case n.release != 0 && t.db.cfg.OnRelease != nil:
 			t.db.cfg.OnRelease(n.app, n.release)
 		}
