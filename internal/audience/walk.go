@@ -185,11 +185,15 @@ func (w *walk) union(names []string) operand {
 	if len(names) == 0 {
 		return own(sets.New())
 	}
-	x := w.named(names[0])
-	for _, n := range names[1:] {
-		x = x.or(w.named(n))
+	list := make([]*sets.Set, len(names))
+	for i, n := range names {
+		x := w.named(n)
+		if len(names) == 1 {
+			return x
+		}
+		list[i] = x.set
 	}
-	return x
+	return own(sets.UnionAll(list...))
 }
 
 // days names the sets of today and the n days before it (UTC).

@@ -129,10 +129,17 @@ func (d *Dispatcher) Follow(ctx context.Context, key herald.AppKey) error {
 // log for a release. It only wakes.
 func (d *Dispatcher) OnRelease(key herald.AppKey, _ herald.Pos) {
 	if f := d.follower(key); f != nil {
-		select {
-		case f.wake <- struct{}{}:
-		default:
-		}
+		f.lose()
+		f.rouse()
+	}
+}
+
+// OnAccepted is OnRelease for a release that came with its message, which then
+// need not be read from the record. The message is kept.
+func (d *Dispatcher) OnAccepted(m *record.Message) {
+	if f := d.follower(m.App); f != nil {
+		f.note(m)
+		f.rouse()
 	}
 }
 

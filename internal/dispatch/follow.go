@@ -22,9 +22,70 @@ type follower struct {
 	app  herald.AppKey
 	wake chan struct{}
 
-	mu    sync.Mutex
+	mu    sync.Mutex    // guards what follows
 	pos   herald.Pos    // releases up to here are handed over
 	moved chan struct{} // closed and replaced whenever pos moves
+	// While whole is true, fresh has every release that the log got since it was
+	// read to its end. There may be some in it that were read as well.
+	whole bool
+	fresh []record.Release
+	size  int // about how many bytes fresh holds
+}
+
+// Sizes of what a follower keeps so that it need not read it.
+const (
+	maxFresh   = 32 << 20 // bytes
+	groupFresh = 16 << 10 // bytes that a group message counts for, beside its body
+)
+
+// note keeps a release that the log has got.
+func (f *follower) note(m *record.Message) {
+	size := 1024 + len(m.Body) + 4*len(m.Direct)
+	if m.Group != nil {
+		size += groupFresh
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.size += size; !f.whole || f.size > maxFresh {
+		f.whole, f.fresh, f.size = false, nil, 0
+		return
+	}
+	f.fresh = append(f.fresh, record.Release{Pos: m.Pos, Kind: record.ReleaseMessage, Msg: m, At: m.Accepted})
+}
+
+// lose forgets what was kept: the log has got something else, and is read.
+func (f *follower) lose() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.whole, f.fresh, f.size = false, nil, 0
+}
+
+func (f *follower) rouse() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next gives the releases that follow, and whether there may be more.
+func (f *follower) next(ctx context.Context) (list []record.Release, more bool, err error) {
+	const page = 256
+	f.mu.Lock()
+	after := f.pos
+	if f.whole {
+		list, f.fresh, f.size = f.fresh, nil, 0
+		f.mu.Unlock()
+		return list, len(list) > 0, nil
+	}
+	// What the log got before this is read now; what it gets from here on is
+	// kept, unless this is not its end yet.
+	f.whole = true
+	f.mu.Unlock()
+	list, err = f.d.c.Store.Releases(ctx, f.app, after, page)
+	if err != nil || len(list) == page {
+		f.lose()
+	}
+	return list, len(list) == page, err
 }
 
 func (f *follower) run() {
@@ -38,17 +99,14 @@ func (f *follower) run() {
 			return
 		case <-f.wake:
 		case <-ticker.C:
+			f.lose()
 		}
 	}
 }
 
 // step hands over one page of releases and tells whether there may be more.
 func (f *follower) step(ctx context.Context) bool {
-	const page = 256
-	f.mu.Lock()
-	after := f.pos
-	f.mu.Unlock()
-	list, err := f.d.c.Store.Releases(ctx, f.app, after, page)
+	list, more, err := f.next(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			f.d.c.Log.ErrorContext(ctx, "dispatch: the log could not be read; trying again", "app", f.app, "error", err)
@@ -58,6 +116,9 @@ func (f *follower) step(ctx context.Context) bool {
 	for _, r := range list {
 		if ctx.Err() != nil {
 			return false
+		}
+		if r.Pos <= f.pos { // only this goroutine moves it
+			continue
 		}
 		if r.Msg == nil {
 			// The store has said that it is damaged. What follows it goes on.
@@ -72,7 +133,7 @@ func (f *follower) step(ctx context.Context) bool {
 		f.moved = make(chan struct{})
 		f.mu.Unlock()
 	}
-	return len(list) == page
+	return more
 }
 
 // reach waits until the releases up to a position are handed over.

@@ -114,6 +114,11 @@ func (b *bench) open() {
 				b.d.OnRelease(app, pos)
 			}
 		},
+		OnAccepted: func(m *record.Message) {
+			if b.d != nil {
+				b.d.OnAccepted(m)
+			}
+		},
 	})
 	b.must(err)
 	b.registry = registry.New(registry.Config{Store: b.db, ServerKey: make([]byte, 32), Now: b.clock})

@@ -28,6 +28,7 @@ type book struct {
 	mu       sync.RWMutex // guards what follows, and what is in cells
 	direct   numbers
 	groups   []*group // in the order of their releases
+	live     int      // how many of groups have not ended
 	wide     []*group // those of several cells that have not ended, in the same order
 	small    postings // those of one cell that have not ended
 	byID     map[herald.MessageID]*group

@@ -156,6 +156,9 @@ func (b *book) take(g *group, m *record.Message) *group {
 	if g.image != nil {
 		b.ledger.cache.reserve(g.image.Size())
 	}
+	if !g.ended.Load() {
+		b.live++
+	}
 	switch {
 	case g.ended.Load():
 	case g.whole:
@@ -172,6 +175,7 @@ func (b *book) over(g *group) {
 	if g.ended.Swap(true) {
 		return
 	}
+	b.live--
 	if g.whole {
 		b.small.remove(g)
 		return

@@ -80,16 +80,11 @@ func (l *Ledger) Volatile(app herald.AppKey, id herald.MessageID) (*record.Messa
 }
 
 // Groups counts the group messages of an app that have not ended.
-func (l *Ledger) Groups(app herald.AppKey) (n int) {
+func (l *Ledger) Groups(app herald.AppKey) int {
 	b := l.book(app)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for _, g := range b.groups {
-		if !g.ended.Load() {
-			n++
-		}
-	}
-	return n
+	return b.live
 }
 
 // Ended tells the ledger that a message has ended as a whole: it waits for

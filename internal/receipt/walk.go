@@ -17,6 +17,9 @@ const endedAtOnce = 16
 // to few devices. What is damaged is left out, and said in the end. With among it asks only for devices of that set, and reads
 // nothing of slabs where it has none.
 func (l *Ledger) PendingIn(ctx context.Context, m *record.Message, among *sets.Set, each func(*sets.Set) error) error {
+	if among != nil && among.Empty() {
+		return nil
+	}
 	dead := l.deadAt(m.App, m.EvalPos)
 	return l.walk(ctx, m, among, func(s states, target *sets.Set) *sets.Set {
 		out := sets.Minus(target, over(s))

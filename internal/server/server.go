@@ -96,6 +96,11 @@ func (s *Server) build(ctx context.Context) (err error) {
 				d.OnRelease(app, pos)
 			}
 		},
+		OnAccepted: func(m *record.Message) {
+			if d := s.dispatcher.Load(); d != nil {
+				d.OnAccepted(m)
+			}
+		},
 	})
 	if err != nil {
 		return err

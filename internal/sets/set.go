@@ -100,6 +100,15 @@ func (s *Set) Optimize() { s.b.RunOptimize() }
 // Union gives a new set of the members of either.
 func Union(s, t *Set) *Set { return &Set{b: roaring.Or(s.bitmap(), t.bitmap())} }
 
+// UnionAll gives a new set of the members of any.
+func UnionAll(list ...*Set) *Set {
+	bitmaps := make([]*roaring.Bitmap, len(list))
+	for i, s := range list {
+		bitmaps[i] = s.bitmap()
+	}
+	return &Set{b: roaring.FastOr(bitmaps...)}
+}
+
 // Intersect gives a new set of the members of both.
 func Intersect(s, t *Set) *Set { return &Set{b: roaring.And(s.bitmap(), t.bitmap())} }
 

@@ -101,6 +101,50 @@ func TestOperations(t *testing.T) {
 	})
 }
 
+// TestUnionAll: the union of many is that of each with the next, and leaves them
+// as they were. The sets have parts of every kind, and some are those of an
+// index, whose containers are shared.
+func TestUnionAll(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var list, before []*sets.Set
+		want := sets.New()
+		for i := range rapid.IntRange(0, 6).Draw(t, "sets") {
+			s := sets.New()
+			for range rapid.IntRange(0, 4).Draw(t, "parts") {
+				first := herald.Ordinal(rapid.IntRange(0, 3).Draw(t, "slab"))<<16 + herald.Ordinal(rapid.IntRange(0, 40_000).Draw(t, "first"))
+				step := herald.Ordinal(rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "step"))
+				for n := range herald.Ordinal(rapid.SampledFrom([]int{1, 10, 5000, 20_000}).Draw(t, "n")) {
+					if o := first + n*step; sets.SlabOf(o) == sets.SlabOf(first) {
+						s.Add(o)
+					}
+				}
+			}
+			if rapid.Bool().Draw(t, "packed") {
+				s.Optimize()
+			}
+			if i%2 == 1 {
+				x := sets.NewIndex(0, 1<<20)
+				x.Apply(1, 1<<20, []sets.Change{{Set: "s", Ords: s}})
+				if s = x.Snapshot([]string{"s"}).Set("s"); s == nil {
+					s = sets.New()
+				}
+			}
+			list, before = append(list, s), append(before, s.Clone())
+			want.Or(s)
+		}
+		got := sets.UnionAll(list...)
+		if !sets.Equal(got, want) || got.Len() != want.Len() {
+			t.Fatalf("the union has %d members, want %d", got.Len(), want.Len())
+		}
+		got.AndNot(sets.Range(1 << 19)) // it is a set of its own
+		for i, s := range list {
+			if !sets.Equal(s, before[i]) || s.Len() != before[i].Len() {
+				t.Fatalf("set %d has changed", i)
+			}
+		}
+	})
+}
+
 // TestSlabs: the parts are disjoint, lie in their slabs, and make the set.
 func TestSlabs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

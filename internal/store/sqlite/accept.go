@@ -82,9 +82,11 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 		if err != nil {
 			return out, err
 		}
+		at := len(t.news)
 		if out, err = t.release(app, h, m, tg); err != nil {
 			return out, err
 		}
+		t.news[at].message = released(m, tg, out)
 	}
 	_, err := t.exec(`INSERT INTO msg (app, id, state, ended, ends, pos, end_pos, eval_pos, by_alias, devices, unknown, first_n,
 		priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc)
@@ -105,6 +107,17 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 			app, record.JobRelease, int64(m.ID), millis(m.Due), millis(m.Due))
 	}
 	return out, err
+}
+
+// released gives a message as it is read from the record after its release.
+func released(m *record.Message, tg target, at record.Accepted) *record.Message {
+	out := *m
+	out.Pos, out.FirstN, out.State, out.Content = at.Pos, at.FirstN, herald.MessageSending, herald.Content{}
+	out.Accepted, out.Due = fromMillis(millis(m.Accepted)), fromMillis(millis(m.Due))
+	if tg.form == formChunks {
+		out.Group = record.ImageApart()
+	}
+	return &out
 }
 
 // release gives a message its log position and, if it is direct, the delivery

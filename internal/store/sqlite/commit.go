@@ -44,6 +44,8 @@ type writer struct {
 	done   chan struct{}
 	once   sync.Once
 	failed failure
+	// restart asks the goroutine to begin the log of SQLite anew.
+	restart atomic.Bool
 	// Used by the goroutine only: prepared statements, and how many
 	// operations the last group had.
 	stmts map[string]*sql.Stmt
@@ -139,6 +141,7 @@ func (w *writer) loop() {
 		}
 		w.commit(group)
 		clear(group)
+		w.restartLog()
 	}
 }
 
@@ -231,6 +234,7 @@ func (w *writer) attempt(group []*op) error {
 	for i, o := range group {
 		o.answer(errs[i])
 	}
+	w.db.c.committed()
 	return nil
 }
 
@@ -299,6 +303,7 @@ type news struct {
 	created int64 // a new app's number
 	sets    *record.SetLogEntry
 	release herald.Pos
+	message *record.Message // that was released, if it is at hand
 }
 
 func (t *tx) tell() {
@@ -308,6 +313,8 @@ func (t *tx) tell() {
 			t.db.apps.add(n.app, n.created)
 		case n.sets != nil && t.db.cfg.OnSets != nil:
 			t.db.cfg.OnSets(n.app, *n.sets)
+		case n.message != nil && t.db.cfg.OnAccepted != nil:
+			t.db.cfg.OnAccepted(n.message)
 		case n.release != 0 && t.db.cfg.OnRelease != nil:
 			t.db.cfg.OnRelease(n.app, n.release)
 		}

@@ -112,7 +112,7 @@ func TestCombine(t *testing.T) {
 			}
 		}
 		want := crc32.Update(crc32.Checksum(one, castagnoli), castagnoli, two)
-		if got := combine(crc32.Checksum(one, castagnoli), crc32.Checksum(two, castagnoli), int64(len(two))); got != want {
+		if got := new(shift).combine(crc32.Checksum(one, castagnoli), crc32.Checksum(two, castagnoli), int64(len(two))); got != want {
 			t.Fatalf("%d and %d bytes: %08x, want %08x", len(one), len(two), got, want)
 		}
 	}

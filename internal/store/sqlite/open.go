@@ -50,6 +50,9 @@ type Config struct {
 	// database. nil means nobody wants to know.
 	OnSets    func(app herald.AppKey, e record.SetLogEntry)
 	OnRelease func(app herald.AppKey, pos herald.Pos)
+	// OnAccepted, if set, is told in the place of OnRelease of a release that
+	// came with its message, which is as Releases would give it.
+	OnAccepted func(m *record.Message)
 
 	bulk bool // see Bulk
 }
@@ -61,6 +64,7 @@ type DB struct {
 	writers *sql.DB // of which exactly one connection is used, by the writer
 
 	w    writer
+	c    checkpointer // not of a bulk writer
 	apps appIDs
 
 	damage sync.Map // what was said of rows that are damaged
@@ -131,6 +135,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, errors.Join(err, db.closeFiles())
 	}
 	go db.w.loop()
+	if !cfg.bulk {
+		db.c.start()
+	}
 	if err := db.removeDrafts(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -138,16 +145,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context, path string) (err error) {
-	// STRICT tables refuse wrong types; foreign keys are off because every
-	// row is reached through its app, and rows are deleted by key.
-	pragmas := []string{
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + faults.Synchronous() + ")", "foreign_keys(OFF)",
-		"cache_size(-" + strconv.Itoa(writerCache) + ")", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
-	}
-	if db.cfg.bulk {
-		pragmas = bulkPragmas()
-	}
-	if err := db.openWriters(path, pragmas); err != nil {
+	if err := db.openWriters(path, db.writerPragmas()); err != nil {
 		return err
 	}
 	if err := checkVersion(ctx, db.writers); err != nil {
@@ -168,6 +166,9 @@ func (db *DB) open(ctx context.Context, path string) (err error) {
 	db.readers.SetMaxOpenConns(n)
 	db.readers.SetMaxIdleConns(n)
 	if err := db.loadApps(ctx); err != nil {
+		return err
+	}
+	if err := db.c.open(db, path); err != nil {
 		return err
 	}
 	return db.w.start(ctx, db)
@@ -218,6 +219,7 @@ func atLeast(v, least string) bool {
 
 // Close answers what is waiting, then closes the file. It may be called once.
 func (db *DB) Close() error {
+	db.c.stop()
 	db.w.stop()
 	return db.closeFiles()
 }
@@ -227,7 +229,7 @@ func (db *DB) closeFiles() error {
 	if db.w.conn != nil {
 		errs = append(errs, db.w.close())
 	}
-	for _, d := range []*sql.DB{db.readers.DB, db.writers} {
+	for _, d := range []*sql.DB{db.readers.DB, db.c.pool, db.writers} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}

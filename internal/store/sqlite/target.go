@@ -219,6 +219,7 @@ func (db *DB) TargetSlabs(ctx context.Context, app herald.AppKey, id herald.Mess
 	var out []sets.Slab
 	var want []byte
 	var s seal
+	var by shift
 	err = db.readers.view(ctx, func(tx *snapshot) error {
 		var known bool
 		err := scan(ctx, tx, "SELECT target FROM msg WHERE app = ? AND id = ? AND form = ?", []any{a, int64(id), formChunks}, func(r *sql.Rows) error {
@@ -237,7 +238,7 @@ func (db *DB) TargetSlabs(ctx context.Context, app herald.AppKey, id herald.Mess
 				var n, crc int64
 				err := r.Scan(&slab, &n, &crc)
 				out = append(out, slab)
-				s.n, s.crc = s.n+1, combine(s.crc, uint32(crc), n)
+				s.n, s.crc = s.n+1, by.combine(s.crc, uint32(crc), n)
 				return wrap(err)
 			})
 	})
@@ -250,31 +251,48 @@ func (db *DB) TargetSlabs(ctx context.Context, app herald.AppKey, id herald.Mess
 	return out, nil
 }
 
-// combine gives the CRC-32C of two pieces of bytes from those of each, by
-// linear algebra over GF(2): n zero bytes behind the first are a matrix.
-func combine(first, second uint32, n int64) uint32 {
-	var even, odd [32]uint32
-	odd[0] = crc32.Castagnoli
+// shift is what n zero bytes behind a piece of bytes do to its CRC-32C, by linear
+// algebra over GF(2): a matrix. Most chunks have one length, so that one is
+// kept.
+type shift struct {
+	n int64
+	m [32]uint32
+}
+
+// combine gives the CRC-32C of two pieces of bytes from those of each, of which
+// the second has n bytes.
+func (s *shift) combine(first, second uint32, n int64) uint32 {
+	if n == 0 {
+		return first ^ second
+	}
+	if n != s.n {
+		s.set(n)
+	}
+	return times(&s.m, first) ^ second
+}
+
+func (s *shift) set(n int64) {
+	var power, next [32]uint32
+	next[0] = crc32.Castagnoli // one zero bit
 	for i := 1; i < 32; i++ {
-		odd[i] = 1 << (i - 1)
+		next[i] = 1 << (i - 1)
 	}
-	square(&even, &odd) // 2 zero bits
-	square(&odd, &even) // 4 zero bits
-	for n > 0 {
-		square(&even, &odd)
-		if n&1 != 0 {
-			first = times(&even, first)
-		}
-		if n >>= 1; n == 0 {
-			break
-		}
-		square(&odd, &even)
-		if n&1 != 0 {
-			first = times(&odd, first)
-		}
-		n >>= 1
+	for range 3 { // a byte
+		power = next
+		square(&next, &power)
 	}
-	return first ^ second
+	for i := range s.m {
+		s.m[i] = 1 << i
+	}
+	for s.n = n; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			for i := range s.m {
+				s.m[i] = times(&next, s.m[i])
+			}
+		}
+		power = next
+		square(&next, &power)
+	}
 }
 
 func times(m *[32]uint32, v uint32) (sum uint32) {
