@@ -219,7 +219,9 @@ func TestFileAsAudience(t *testing.T) {
 	if shown, err := w.s.Files.Get(ctx, w.masterA, list.ID); err != nil || shown != list {
 		t.Errorf("shown %+v, %v", shown, err)
 	}
-	files := func(ids ...herald.FileID) herald.Audience { return herald.Audience{Files: append([]herald.FileID{}, ids...)} }
+	files := func(ids ...herald.FileID) herald.Audience {
+		return herald.Audience{Files: append([]herald.FileID{}, ids...)}
+	}
 	for _, tt := range []struct {
 		name string
 		a    herald.Audience
