@@ -105,6 +105,10 @@ type world struct {
 	now time.Time
 }
 
+// outlet is the hub as dispatch sees it here: without who is online, so that
+// every release is handed over, and settle can wait for that.
+type outlet struct{ dispatch.Outlet }
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
@@ -136,7 +140,7 @@ func newWorld(t *testing.T) *world {
 	backlog := offline.New(offline.Config{Store: w.db, Ledger: w.ledger, Registry: w.registry, Now: clock})
 	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Subscribers: w.topics.Subscribers, Now: clock})
 	w.d, err = dispatch.New(ctx, dispatch.Config{
-		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{w.hub}, Evaluate: api.Evaluate(evaluator), Now: clock,
+		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{outlet{w.hub}}, Evaluate: api.Evaluate(evaluator), Now: clock,
 	})
 	w.must(err)
 	w.s = api.New(api.Config{

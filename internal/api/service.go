@@ -35,6 +35,8 @@ type Presence interface {
 type MessageReader interface {
 	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
 	Messages(ctx context.Context, app herald.AppKey, f record.MessageFilter) ([]*record.Message, error)
+	// Counted finds what is kept of a message that was purged.
+	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 }
 
 // Config is what a Service is made of; every part is needed.

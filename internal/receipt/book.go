@@ -27,6 +27,7 @@ type book struct {
 
 	mu       sync.RWMutex // guards what follows, and what is in cells
 	direct   numbers
+	purged   uint64   // stretches of direct below this one are gone for ever
 	groups   []*group // in the order of their releases
 	wide     []*group // those of several cells that have not ended, in the same order
 	small    postings // those of one cell that have not ended

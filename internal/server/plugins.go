@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/live"
@@ -26,6 +27,7 @@ type recordStore interface {
 	receipt.Store
 	receipt.MessageSource
 	offline.Store
+	api.MessageReader
 	prober
 }
 
