@@ -104,7 +104,7 @@ func BenchmarkConnect(b *testing.B) {
 	for _, kind := range []struct {
 		name   string
 		memory int64
-	}{{"memory for all", 512 << 20}, {"memory for a part", 24 << 20}} {
+	}{{"memory for all", 512 << 20}, {"memory for a part", 44 << 20}} {
 		b.Run(kind.name, func(b *testing.B) {
 			a := newAway(b, kind.memory)
 			runtime.GC()

@@ -11,7 +11,7 @@ import (
 )
 
 func messageNotFound(id herald.MessageID) error {
-	return herald.Errorf(herald.CodeNotFound, "Check the ID; messages are kept for 30 days after their end, those with TTL 0 for 10 minutes.", "there is no message %s", id)
+	return herald.Errorf(herald.CodeNotFound, "Check the ID; messages are kept for 30 days after their end, their counts for 90, those with TTL 0 for 10 minutes.", "there is no message %s", id)
 }
 
 // find gives a message as it is now, stored or volatile.
@@ -35,6 +35,9 @@ func (s *Messages) Get(ctx context.Context, p Principal, id herald.MessageID) (M
 		return MessageView{}, err
 	}
 	m, err := s.find(ctx, p.App, id)
+	if herald.CodeOf(err) == herald.CodeNotFound {
+		return s.counted(ctx, p.App, id)
+	}
 	if err != nil {
 		return MessageView{}, err
 	}
@@ -42,6 +45,21 @@ func (s *Messages) Get(ctx context.Context, p Principal, id herald.MessageID) (M
 	if err == nil {
 		v.Segments, err = s.expanded(ctx, m)
 	}
+	return v, err
+}
+
+// counted shows what is left of a message after its retention: its counts,
+// without content and audience.
+func (s *Messages) counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (MessageView, error) {
+	c, err := s.c.Messages.Counted(ctx, app, id)
+	if herald.CodeOf(err) == herald.CodeNotFound {
+		return MessageView{}, messageNotFound(id)
+	}
+	if err != nil {
+		return MessageView{}, err
+	}
+	v, err := plainView(&record.Message{Message: c.Message, State: c.State, Ended: c.Ended, Unknown: c.Unknown, Body: []byte("{}")})
+	v.Counts = &c.Counts
 	return v, err
 }
 

@@ -39,6 +39,8 @@ type MessageReader interface {
 	// for the newest) that may be for a device. It looks at no more than so
 	// many, and gives the ID of the last one looked at; 0 if there are no more.
 	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
+	// Counted finds what is kept of a message that was purged.
+	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 }
 
 // Config is what a Service is made of; every part is needed.

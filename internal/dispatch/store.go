@@ -64,9 +64,20 @@ type JobStore interface {
 	Purge(ctx context.Context, now, endedBefore time.Time, limit int) (more bool, err error)
 }
 
+// CountStore keeps the counts of messages for longer than the messages.
+type CountStore interface {
+	// Purgeable lists the messages of all apps that the next Purge with the
+	// same time and limit deletes, but for those that cannot be read.
+	Purgeable(ctx context.Context, endedBefore time.Time, limit int) ([]*record.Message, error)
+	// KeepCounts keeps what became of a message until a time, after which
+	// Purge deletes it. Doing it again changes what is kept.
+	KeepCounts(ctx context.Context, c record.Counted, until time.Time) error
+}
+
 // Store is all that dispatch needs of the record.
 type Store interface {
 	MessageStore
 	MessageReader
 	JobStore
+	CountStore
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -103,10 +104,47 @@ func (d *Dispatcher) expire(ctx context.Context) error {
 }
 
 func (d *Dispatcher) purge(ctx context.Context, now time.Time) error {
-	for {
-		more, err := d.c.Store.Purge(ctx, now, now.Add(-herald.TraceRetention), duePage)
-		if err != nil || !more {
+	before, purged := now.Add(-herald.TraceRetention), 0
+	for more := true; more; {
+		list, err := d.c.Store.Purgeable(ctx, before, duePage)
+		if err != nil {
 			return err
 		}
+		for _, m := range list {
+			if err := d.keepCounts(ctx, m); err != nil {
+				return err
+			}
+		}
+		if more, err = d.c.Store.Purge(ctx, now, before, duePage); err != nil {
+			return err
+		}
+		for _, m := range list {
+			d.c.Ledger.Catalog().Forget(m.App, m.ID)
+		}
+		purged += len(list)
 	}
+	if purged == 0 {
+		return nil
+	}
+	return d.c.Ledger.Purged(ctx)
+}
+
+// keepCounts keeps the counts of a message that is about to be purged. What
+// cannot be counted any more, because it is damaged, goes without.
+func (d *Dispatcher) keepCounts(ctx context.Context, m *record.Message) error {
+	if m.Pos == 0 {
+		return nil // it was never released
+	}
+	err := d.Settle(ctx, m)
+	if err == nil {
+		var c herald.Counts
+		if c, err = d.c.Ledger.Counts(ctx, m); err == nil {
+			return d.c.Store.KeepCounts(ctx, m.Count(c), m.Ended.Add(herald.CountRetention))
+		}
+	}
+	if errors.Is(err, record.ErrDamaged) {
+		d.c.Log.ErrorContext(ctx, "dispatch: the counts of a message are lost, because its states are damaged", "app", m.App, "message", m.ID, "error", err)
+		return nil
+	}
+	return err
 }

@@ -145,9 +145,26 @@ func TestExpire(t *testing.T) {
 		t.Errorf("withdrawing what has expired: %v", err)
 	}
 	b.pass(herald.TraceRetention + time.Hour)
+	before, err := b.ledger.Counts(t.Context(), b.message(last))
+	b.must(err)
 	b.must(b.d.purge(t.Context(), b.clock()))
 	if _, err := b.db.Message(t.Context(), b.app, last); herald.CodeOf(err) != herald.CodeNotFound {
 		t.Errorf("after its retention: %v", err)
+	}
+	// Its counts stay, for ninety days from its end.
+	kept, err := b.db.Counted(t.Context(), b.app, last)
+	b.must(err)
+	if fmt.Sprint(kept.Counts) != fmt.Sprint(before) || kept.State != herald.MessageExpired || kept.Message.Audience.All || kept.Message.ID != last {
+		t.Errorf("kept %+v, want the counts %+v", kept, before)
+	}
+	b.pass(herald.CountRetention - herald.TraceRetention - 2*time.Hour)
+	b.must(b.d.purge(t.Context(), b.clock()))
+	_, err = b.db.Counted(t.Context(), b.app, last)
+	b.must(err)
+	b.pass(2 * time.Hour)
+	b.must(b.d.purge(t.Context(), b.clock()))
+	if _, err := b.db.Counted(t.Context(), b.app, last); herald.CodeOf(err) != herald.CodeNotFound {
+		t.Errorf("counts after their retention: %v", err)
 	}
 }
 
@@ -290,6 +307,7 @@ func (s *idle) NextJob(context.Context) (time.Time, error)             { s.asked
 func (s *idle) Expired(context.Context, time.Time, int) ([]*record.Message, error) {
 	return nil, errIdle
 }
+func (s *idle) Purgeable(context.Context, time.Time, int) ([]*record.Message, error) { return nil, nil }
 func (s *idle) Purge(context.Context, time.Time, time.Time, int) (bool, error) {
 	s.purged++
 	return false, nil

@@ -27,6 +27,7 @@ type book struct {
 
 	mu       sync.RWMutex // guards what follows, and what is in cells
 	direct   numbers
+	purged   uint64   // stretches of direct below this one are gone for ever
 	groups   []*group // in the order of their releases
 	live     int      // how many of groups have not ended
 	wide     []*group // those of several cells that have not ended, in the same order

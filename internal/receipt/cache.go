@@ -23,7 +23,14 @@ type cache struct {
 	oldest  *entry
 	newest  *entry
 	stats   CacheStats
+	refused int // by putWaits, since the cache was full
 }
+
+// admit says how many times who waits in a cell is read until it comes into a
+// full cache. When devices connect from everywhere, and more is asked for than
+// the cache holds, taking all of it would push out each before it is asked for
+// again; so most stays, and is found.
+const admit = 8
 
 // CacheStats is what the cache of cells has done since the start.
 type CacheStats struct {
@@ -171,6 +178,11 @@ func (c *cache) putWaits(k cellKey, g *group, waits *sets.Set, since uint64) {
 	defer c.mu.Unlock()
 	if c.entries[k] != nil || c.folds[k.b] != since {
 		return
+	}
+	if size := cellOverhead/2 + waits.Size(); c.used+size > c.budget {
+		if c.refused++; c.refused%admit != 0 {
+			return
+		}
 	}
 	e := c.enter(k, g, nil)
 	e.waits = waits

@@ -9,9 +9,12 @@ import (
 	"github.com/herald-push/herald/internal/record"
 )
 
-// catalogSize is how many messages a Catalog keeps. With bodies of 32 KiB at
-// most it stays under 128 MiB; usual bodies make it two or three.
-const catalogSize = 4096
+// catalogRoom bounds the messages that a Catalog keeps, in bytes: two thousand
+// with the largest bodies, tens of thousands with usual ones.
+const catalogRoom = 64 << 20
+
+// messageSize is about what memory a message takes.
+func messageSize(m *record.Message) int { return 1024 + len(m.Body) + 4*len(m.Direct) }
 
 // Catalog is a bounded cache of messages. Group messages are in it without the
 // image of their audience. What it gives is shared and must not be changed. Of a
@@ -23,6 +26,7 @@ type Catalog struct {
 	mu    sync.Mutex // guards what follows
 	byKey map[catalogKey]*list.Element
 	order *list.List // of *record.Message, last used first
+	left  int        // bytes left for messages
 	facts map[catalogKey]*facts
 	queue []catalogKey // of facts, oldest first, from head on
 	head  int
@@ -37,7 +41,7 @@ type catalogKey struct {
 // NewCatalog makes an empty catalog over a source.
 func NewCatalog(source MessageSource) *Catalog {
 	return &Catalog{
-		source: source, byKey: map[catalogKey]*list.Element{}, order: list.New(),
+		source: source, byKey: map[catalogKey]*list.Element{}, order: list.New(), left: catalogRoom,
 		facts: map[catalogKey]*facts{}, room: factsRoom,
 	}
 }
@@ -106,16 +110,22 @@ func (c *Catalog) Put(m *record.Message) {
 		if m.Ended.IsZero() && !e.Value.(*record.Message).Ended.IsZero() {
 			return
 		}
+		c.left += messageSize(e.Value.(*record.Message)) - messageSize(m)
 		e.Value = m
 		c.order.MoveToFront(e)
 		return
 	}
 	c.byKey[k] = c.order.PushFront(m)
-	if c.order.Len() > catalogSize {
-		last := c.order.Back()
-		old := c.order.Remove(last).(*record.Message)
-		delete(c.byKey, catalogKey{old.App, old.ID})
+	for c.left -= messageSize(m); c.left < 0; {
+		c.remove(c.order.Back())
 	}
+}
+
+// remove drops a message; c.mu is held.
+func (c *Catalog) remove(e *list.Element) {
+	m := c.order.Remove(e).(*record.Message)
+	delete(c.byKey, catalogKey{m.App, m.ID})
+	c.left += messageSize(m)
 }
 
 // ended gives a message that is known to have ended; else nil.
@@ -137,7 +147,6 @@ func (c *Catalog) Forget(app herald.AppKey, id herald.MessageID) {
 	k := catalogKey{app, id}
 	delete(c.facts, k)
 	if e := c.byKey[k]; e != nil {
-		c.order.Remove(e)
-		delete(c.byKey, k)
+		c.remove(e)
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -168,6 +170,47 @@ func TestStoreAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is purged leaves memory, and a receipt does not bring it back.
+func TestPurgeOfDirectStates(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	defer w.end(false)
+	w.exec("UPDATE app_head SET next_n = 65534")
+	old, stays := w.message(direct, 0, 1), w.message(direct, 0, 1, 2, 3)
+	for _, m := range []*record.Message{old, stays} {
+		w.apply(m, herald.StateReceived, 1)
+		w.finish(m, herald.MessageExpired, herald.StateExpired)
+		w.pass(time.Minute)
+	}
+	w.must(w.ledger.Fold(t.Context(), true))
+	w.pass(time.Hour)
+	chunks := func() (out []uint64) {
+		t.Helper()
+		w.must(w.db.StateChunks(t.Context(), app, 0, func(c record.Chunk) error { out = append(out, c.Index); return nil }))
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	purge := func(before time.Duration, want string) {
+		t.Helper()
+		_, err := w.db.Purge(t.Context(), w.clock(), start.Add(before), 10)
+		w.must(errors.Join(err, w.ledger.Purged(t.Context())))
+		// The catalog may still know the messages.
+		for _, m := range []*record.Message{old, stays} {
+			w.apply(m, herald.StateClicked, 1)
+		}
+		w.must(w.ledger.Fold(t.Context(), true))
+		if got := fmt.Sprint(chunks()); got != want {
+			t.Errorf("chunks %s, want %s", got, want)
+		}
+	}
+	purge(30*time.Second, "[0 1]") // stays has number 65,535
+	if w.state(stays, 1) != herald.StateClicked {
+		t.Error("a receipt for what stays is lost")
+	}
+	purge(time.Hour, "[1]")
+	w.restart(false)
+	purge(time.Hour, "[1]")
 }
 
 // Who was told that a receipt is counted finds it counted, whatever is folded

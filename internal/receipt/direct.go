@@ -174,7 +174,7 @@ func (b *book) newsOf(f *facts, e record.Event, out []piece) []piece {
 	for o := range e.Set.All() {
 		n, ok := f.number(o)
 		after := mask(0)
-		if ok {
+		if ok && n>>16 >= b.purged {
 			after = b.direct.mask(n).after(event, late)
 		}
 		if after == 0 {
@@ -214,7 +214,7 @@ func (b *book) applyDirect(f *facts, e record.Event) {
 	event, late := bit(e.State), f.late(e)
 	for o := range e.Set.All() {
 		n, ok := f.number(o)
-		if !ok {
+		if !ok || n>>16 < b.purged {
 			continue
 		}
 		before := b.direct.mask(n)

@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,10 +29,7 @@ const historyBits = 10
 // about every minute.
 func (l *Ledger) Fold(ctx context.Context, always bool) error {
 	l.mu.Lock()
-	books := make([]*book, 0, len(l.books))
-	for _, b := range l.books {
-		books = append(books, b)
-	}
+	books := slices.Collect(maps.Values(l.books))
 	l.mu.Unlock()
 	for _, b := range books {
 		if err := b.fold(ctx, always); err != nil {
@@ -71,7 +69,9 @@ func (b *book) fold(ctx context.Context, always bool) error {
 	b.giveBack(cells, err == nil)
 	if err != nil {
 		for index, states := range stretches {
-			b.direct.stretch(index).dirty |= states
+			if s := b.direct[index]; s != nil { // else it was purged meanwhile
+				s.dirty |= states
+			}
 		}
 		return err
 	}
@@ -194,6 +194,25 @@ func (f *facts) split(e record.Event, into map[place][]record.Event) {
 		e.Set = set
 		into[at] = append(into[at], e)
 	}
+}
+
+// Purged forgets the states of direct deliveries whose messages were purged, in
+// all apps. Call it after messages were.
+func (l *Ledger) Purged(ctx context.Context) error {
+	l.mu.Lock()
+	books := slices.Collect(maps.Values(l.books))
+	l.mu.Unlock()
+	for _, b := range books {
+		first, err := l.store.FirstDelivery(ctx, b.app)
+		if err != nil {
+			return err
+		}
+		b.mu.Lock()
+		b.purged = max(b.purged, first>>16)
+		maps.DeleteFunc(b.direct, func(index uint64, _ *stretch) bool { return index < b.purged })
+		b.mu.Unlock()
+	}
+	return nil
 }
 
 // forget drops what no receipt can change any more; b.mu is held.

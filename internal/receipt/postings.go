@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/sets"
@@ -17,7 +18,14 @@ type postings struct {
 	groups  []*group // by number; nil when it waits for nobody any more
 	free    int      // how many are nil
 	reserve func(bytes int64)
+
+	mu    sync.Mutex                  // guards found: it is written while book.mu is held for reading
+	found map[herald.Ordinal][]*group // what find gave, until something is added or removed
 }
+
+// mostFound is how many devices found remembers: one that connects asks again
+// for each page.
+const mostFound = 1024
 
 const blockHead = 3
 
@@ -26,6 +34,7 @@ func (p *postings) add(g *group, image *sets.Set) {
 	if p.slabs == nil {
 		p.slabs = map[sets.Slab][]uint16{}
 	}
+	p.changed()
 	g.number = uint32(len(p.groups))
 	p.groups = append(p.groups, g)
 	ords := image.Ordinals()
@@ -44,8 +53,33 @@ func (p *postings) add(g *group, image *sets.Set) {
 	}
 }
 
-// find lists the messages that have a device, in no order.
-func (p *postings) find(o herald.Ordinal) (out []*group) {
+// find lists the messages that have a device, in no order. The list must not be
+// changed.
+func (p *postings) find(o herald.Ordinal) []*group {
+	p.mu.Lock()
+	out, ok := p.found[o]
+	p.mu.Unlock()
+	if ok {
+		return out
+	}
+	out = p.search(o)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found == nil || len(p.found) >= mostFound {
+		p.found = map[herald.Ordinal][]*group{}
+	}
+	p.found[o] = out
+	return out
+}
+
+// changed makes find search again; book.mu is held for writing.
+func (p *postings) changed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found = nil
+}
+
+func (p *postings) search(o herald.Ordinal) (out []*group) {
 	for list := p.slabs[sets.SlabOf(o)]; len(list) > 0; {
 		g, lows, rest := p.block(list)
 		if g != nil {
@@ -69,6 +103,7 @@ func (p *postings) remove(g *group) {
 	if int(g.number) >= len(p.groups) || p.groups[g.number] != g {
 		return
 	}
+	p.changed()
 	p.groups[g.number] = nil
 	if p.free++; p.free <= len(p.groups)/2 {
 		return

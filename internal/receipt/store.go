@@ -38,6 +38,9 @@ type CellStore interface {
 	// leaves out states that are damaged: who may have a message or not is sent
 	// it once more. A damaged target is an error.
 	Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error
+	// FirstDelivery is the lowest delivery number that a direct message has,
+	// or the next that one will have: states of lower ones concern nobody.
+	FirstDelivery(ctx context.Context, app herald.AppKey) (uint64, error)
 	// TargetSlabs lists the slabs of a target that was not read with its
 	// message, and makes sure that they are all there.
 	TargetSlabs(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]sets.Slab, error)

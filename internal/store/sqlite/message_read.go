@@ -108,7 +108,9 @@ func (db *DB) spareDamaged(err error) error {
 	return nil
 }
 
-// readableMessages is messagesAtOnce without those that are damaged.
+// readableMessages is messages on one snapshot, without those that are damaged: a
+// row and what belongs to it must be of one moment, else a purge between them
+// looks like damage.
 func (db *DB) readableMessages(ctx context.Context, where string, args ...any) ([]*record.Message, error) {
 	var out []*record.Message
 	err := db.readers.view(ctx, func(tx *snapshot) error {
@@ -304,18 +306,6 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 	}
 	return db.readableMessages(ctx, `notice n JOIN msg m ON m.app = n.app AND m.id = n.msg
 		WHERE n.app = ? AND m.ends > ? ORDER BY n.pos`, a, millis(since))
-}
-
-// messagesAtOnce is messages on one snapshot: a row and its chunks must be of
-// one moment, else a purge between them looks like damage.
-func (db *DB) messagesAtOnce(ctx context.Context, where string, args ...any) ([]*record.Message, error) {
-	var out []*record.Message
-	err := db.readers.view(ctx, func(tx *snapshot) error {
-		var err error
-		out, err = db.messages(ctx, tx, where, args...)
-		return err
-	})
-	return out, err
 }
 
 // Entries lists the direct messages released to a device whose message has

@@ -18,6 +18,9 @@ func (db *DB) Purge(ctx context.Context, now, endedBefore time.Time, limit int) 
 	if err != nil {
 		return false, err
 	}
+	if err := db.purgeCounts(ctx, now); err != nil {
+		return false, err
+	}
 	type old struct {
 		app int64
 		id  herald.MessageID
@@ -118,21 +121,11 @@ func (t *tx) purge(app int64, id herald.MessageID) error {
 }
 
 // purgeDirectChunks deletes the chunks of delivery numbers that no message
-// has any more. Numbers grow with positions, so that the first direct message
-// that is left has the lowest.
+// has any more.
 func (t *tx) purgeDirectChunks(app int64) error {
-	var lowest uint64
-	ok, err := t.row(`SELECT m.first_n FROM release_log r JOIN msg m ON m.app = r.app AND m.id = r.msg
-		WHERE r.app = ? AND m.form = ? AND m.pos = r.pos ORDER BY r.pos LIMIT 1`, []any{app, formDirect}, &lowest)
+	lowest, err := t.firstDelivery(app)
 	if err != nil {
 		return err
-	}
-	if !ok {
-		h, err := t.head(app)
-		if err != nil {
-			return err
-		}
-		lowest = h.NextN
 	}
 	if _, err := t.exec("DELETE FROM receipt_seg WHERE app = ? AND msg = 0 AND slab < ?", app, int64(lowest>>10)); err != nil {
 		return err

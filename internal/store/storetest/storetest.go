@@ -26,6 +26,9 @@ type Store interface {
 	receipt.Store
 	receipt.MessageSource
 	offline.Store
+	// Counted finds what is kept of a message that was purged; not_found if
+	// there is nothing.
+	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -87,6 +90,7 @@ func Run(t *testing.T, open Open) {
 		{"expired", testExpired},
 		{"purge", testPurge},
 		{"purge of direct history", testPurgeDirectHistory},
+		{"counts", testCounts},
 		{"live groups", testLiveGroups},
 		{"withdrawn", testWithdrawn},
 		{"receipts", testReceipts},
