@@ -219,7 +219,9 @@ func TestFileAsAudience(t *testing.T) {
 	if shown, err := w.s.Files.Get(ctx, w.masterA, list.ID); err != nil || shown != list {
 		t.Errorf("shown %+v, %v", shown, err)
 	}
-	files := func(ids ...herald.FileID) herald.Audience { return herald.Audience{Files: append([]herald.FileID{}, ids...)} }
+	files := func(ids ...herald.FileID) herald.Audience {
+		return herald.Audience{Files: append([]herald.FileID{}, ids...)}
+	}
 	for _, tt := range []struct {
 		name string
 		a    herald.Audience
@@ -377,4 +379,48 @@ func (h *held) Read(b []byte) (int, error) {
 	close(h.begun)
 	<-h.end
 	return copy(b, "a\n"), nil
+}
+
+// An alias is a recipient: it may be there before and after its devices.
+func TestAliasWithoutDevice(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	v, created, err := w.s.Devices.PutAlias(ctx, w.masterA, "anna")
+	if err != nil || !created || v.Alias != "anna" || v.CreatedAt.IsZero() || len(v.Devices) != 0 {
+		t.Errorf("made: %+v, %v, %v", v, created, err)
+	}
+	w.pass(time.Hour)
+	again, created, err := w.s.Devices.PutAlias(ctx, w.masterA, "anna")
+	if err != nil || created || asJSON(t, again) != asJSON(t, v) {
+		t.Errorf("made again: %+v, %v, %v", again, created, err)
+	}
+	if _, err := w.s.Devices.Alias(ctx, w.masterB, "anna"); code(err) != herald.CodeNotFound {
+		t.Errorf("in another app: %v", err)
+	}
+	sent := w.sent(w.masterA, `{"audience":{"aliases":["anna","nobody"]},"data":1}`)
+	if *sent.Target != 0 || sent.Unknown != 1 {
+		t.Errorf("sent: %s", asJSON(t, sent))
+	}
+	if f := w.upload(w.masterA, "anna", "nobody"); f.Devices != 0 || f.Unknown != 1 {
+		t.Errorf("in a file: %+v", f)
+	}
+	d := w.device(w.a, api.RegisterRequest{Alias: "anna"})
+	if v, err := w.s.Devices.Alias(ctx, w.masterA, "anna"); err != nil || len(v.Devices) != 1 || !v.CreatedAt.Equal(again.CreatedAt) {
+		t.Errorf("bound: %+v, %v", v, err)
+	}
+	w.must(w.s.Devices.Remove(ctx, w.masterA, d.Device))
+	if v, err := w.s.Devices.Alias(ctx, w.masterA, "anna"); err != nil || len(v.Devices) != 0 {
+		t.Errorf("without its device: %+v, %v", v, err)
+	}
+	w.must(w.s.Devices.DeleteAlias(ctx, w.masterA, "anna"))
+	if _, err := w.s.Devices.Alias(ctx, w.masterA, "anna"); code(err) != herald.CodeNotFound {
+		t.Errorf("deleted: %v", err)
+	}
+	_, _, err = w.s.Devices.PutAlias(ctx, w.masterA, "a\tb")
+	wantInvalid(t, err, "alias")
+	for name, p := range map[string]api.Principal{"a device": d, "nobody": {Kind: api.Anonymous}} {
+		if _, _, err := w.s.Devices.PutAlias(ctx, p, "x"); err == nil {
+			t.Errorf("%s makes an alias", name)
+		}
+	}
 }

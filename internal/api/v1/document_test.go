@@ -80,8 +80,8 @@ func TestDocumentIsSound(t *testing.T) {
 			checkOperation(t, at, path, op)
 		}
 	}
-	if len(ids) != 34 {
-		t.Errorf("%d operations, want 34", len(ids))
+	if len(ids) != 35 {
+		t.Errorf("%d operations, want 35", len(ids))
 	}
 }
 

@@ -220,20 +220,22 @@ func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKi
 	q := "SELECT j.key, d.ord FROM json_each(?) j CROSS JOIN device d ON d.app = ? AND d.id = j.value"
 	if kind == record.FileOfAliases {
 		q = `SELECT j.key, d.ord FROM json_each(?) j CROSS JOIN recipient r ON r.app = ? AND r.alias = j.value
-			CROSS JOIN device d ON d.app = r.app AND d.recipient = r.ord`
+			LEFT JOIN device d ON d.app = r.app AND d.recipient = r.ord`
 	}
 	out, have, last := sets.New(), int64(0), int64(-1)
 	var ords []uint32
 	err = scan(ctx, &db.readers, q, []any{string(list), a}, func(r *sql.Rows) error {
 		var key int64
-		var o uint32
+		var o sql.Null[uint32] // NULL: a recipient without a device
 		if err := r.Scan(&key, &o); err != nil {
 			return wrap(err)
 		}
 		if key != last { // the devices of one alias follow each other
 			have, last = have+1, key
 		}
-		ords = append(ords, o)
+		if o.Valid {
+			ords = append(ords, o.V)
+		}
 		return nil
 	})
 	out.AddMany(ords)
