@@ -166,6 +166,17 @@ func TestSegmentAsAudience(t *testing.T) {
 		t.Errorf("the message is %s", asJSON(t, v))
 	}
 
+	// The same call again is the same message, whatever the segment means now.
+	body := `{"audience":{"segments":["quiet"]},"data":1}`
+	r, err := w.s.Messages.Decode([]byte(body))
+	w.must(err)
+	once, err := w.s.Messages.Send(ctx, w.masterA, r, "k", []byte(body))
+	w.must(err)
+	w.segment(w.masterA, "quiet", herald.Audience{All: true})
+	if again, err := w.s.Messages.Send(ctx, w.masterA, r, "k", []byte(body)); err != nil || asJSON(t, again) != asJSON(t, once) || *once.Target != 0 {
+		t.Errorf("sent %s, and again %s, %v", asJSON(t, once), asJSON(t, again), err)
+	}
+
 	// What chooses by alias within a segment does not reach the next user.
 	w.segment(w.masterA, "people", herald.Audience{Aliases: []herald.Alias{"anna"}})
 	sent = w.sent(w.masterA, `{"audience":{"segments":["people"]},"data":1}`)
