@@ -250,6 +250,7 @@ func TestPaths(t *testing.T) {
 		}},
 		{"DELETE /v1/devices/r", func(ctx context.Context, c *Client) error { return c.RemoveDevice(ctx, "r") }},
 		{"GET /v1/aliases/a%2Fb%20%3F", func(ctx context.Context, c *Client) error { _, err := c.Alias(ctx, "a/b ?"); return err }},
+		{"PUT /v1/aliases/a", func(ctx context.Context, c *Client) error { _, err := c.PutAlias(ctx, "a"); return err }},
 		{`POST /v1/aliases/a {"add":["r"]}`, func(ctx context.Context, c *Client) error {
 			_, err := c.ChangeAlias(ctx, "a", Members{Add: []herald.RegistrationID{"r"}})
 			return err

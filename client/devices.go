@@ -70,10 +70,11 @@ type MembersChanged struct {
 	Unknown []herald.RegistrationID `json:"unknown"` // IDs that nobody has
 }
 
-// Alias is an alias with its devices.
+// Alias is an alias with its devices, of which it may have none.
 type Alias struct {
-	Alias   herald.Alias `json:"alias"`
-	Devices []Device     `json:"devices"`
+	Alias     herald.Alias `json:"alias"`
+	CreatedAt time.Time    `json:"created_at"`
+	Devices   []Device     `json:"devices"`
 }
 
 // Tag is a tag with the number of its devices.
@@ -145,6 +146,14 @@ func (c *Client) Alias(ctx context.Context, a herald.Alias) (Alias, error) {
 	return out, err
 }
 
+// PutAlias makes an alias that has no device yet; one that is there stays as it
+// is.
+func (c *Client) PutAlias(ctx context.Context, a herald.Alias) (Alias, error) {
+	var out Alias
+	err := c.do(ctx, call{method: http.MethodPut, path: "/v1/aliases/" + url.PathEscape(string(a)), into: &out})
+	return out, err
+}
+
 // ChangeAlias binds devices to an alias and unbinds others.
 func (c *Client) ChangeAlias(ctx context.Context, a herald.Alias, m Members) (MembersChanged, error) {
 	var out MembersChanged
@@ -152,7 +161,7 @@ func (c *Client) ChangeAlias(ctx context.Context, a herald.Alias, m Members) (Me
 	return out, err
 }
 
-// DeleteAlias unbinds all devices of an alias.
+// DeleteAlias unbinds all devices of an alias and forgets it.
 func (c *Client) DeleteAlias(ctx context.Context, a herald.Alias) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: "/v1/aliases/" + url.PathEscape(string(a))})
 }

@@ -193,16 +193,36 @@ func (s *Devices) Tags(_ context.Context, p Principal, prefix, cursor string, li
 	}
 }
 
+// PutAlias makes an alias without a device, and tells whether it is new.
+func (s *Devices) PutAlias(ctx context.Context, p Principal, a herald.Alias) (AliasView, bool, error) {
+	if err := p.may(ScopeDevicesWrite); err != nil {
+		return AliasView{}, false, err
+	}
+	if err := herald.ValidName("alias", string(a)); err != nil {
+		return AliasView{}, false, err
+	}
+	created, err := s.c.Registry.PutRecipient(ctx, p.App, a)
+	if err != nil {
+		return AliasView{}, false, err
+	}
+	v, err := s.aliasView(ctx, p.App, a)
+	return v, created, err
+}
+
 // Alias shows who is bound to an alias.
 func (s *Devices) Alias(ctx context.Context, p Principal, a herald.Alias) (AliasView, error) {
 	if err := p.may(ScopeDevicesRead); err != nil {
 		return AliasView{}, err
 	}
-	list, err := s.bound(ctx, p.App, a)
+	return s.aliasView(ctx, p.App, a)
+}
+
+func (s *Devices) aliasView(ctx context.Context, app herald.AppKey, a herald.Alias) (AliasView, error) {
+	r, list, err := s.bound(ctx, app, a)
 	if err != nil {
 		return AliasView{}, err
 	}
-	v := AliasView{Alias: a, Devices: []DeviceView{}}
+	v := AliasView{Alias: a, CreatedAt: r.Created, Devices: []DeviceView{}}
 	for _, d := range list {
 		view, err := s.view(d)
 		if err != nil {
@@ -213,16 +233,22 @@ func (s *Devices) Alias(ctx context.Context, p Principal, a herald.Alias) (Alias
 	return v, nil
 }
 
-// bound lists the devices of an alias; not_found if there is none.
-func (s *Devices) bound(ctx context.Context, app herald.AppKey, a herald.Alias) ([]record.Device, error) {
+// bound finds an alias with its devices, of which it may have none; not_found if
+// nobody has it.
+func (s *Devices) bound(ctx context.Context, app herald.AppKey, a herald.Alias) (record.Recipient, []record.Device, error) {
 	if err := herald.ValidName("alias", string(a)); err != nil {
-		return nil, err
+		return record.Recipient{}, nil, err
+	}
+	found, err := s.c.Registry.Recipients(ctx, app, []herald.Alias{a})
+	if err != nil {
+		return record.Recipient{}, nil, err
+	}
+	r, ok := found[a]
+	if !ok {
+		return r, nil, herald.Errorf(herald.CodeNotFound, "Bind a device with POST /v1/aliases/{alias}, or make the alias with PUT.", "nobody has the alias %.40q", string(a))
 	}
 	list, err := s.c.Registry.Devices(ctx, app, record.DeviceFilter{Alias: a}, 0, herald.MaxDevicesByAlias)
-	if err == nil && len(list) == 0 {
-		err = herald.Errorf(herald.CodeNotFound, "Bind a device with POST /v1/aliases/{alias}.", "no device has the alias %.40q", string(a))
-	}
-	return list, err
+	return r, list, err
 }
 
 // ChangeAlias binds devices to an alias and unbinds others. Each device is
@@ -280,12 +306,12 @@ func (s *Devices) bind(ctx context.Context, app herald.AppKey, id herald.Registr
 	return true, s.rebound(ctx, d)
 }
 
-// DeleteAlias unbinds all devices of an alias.
+// DeleteAlias unbinds all devices of an alias and forgets it.
 func (s *Devices) DeleteAlias(ctx context.Context, p Principal, a herald.Alias) error {
 	if err := p.may(ScopeDevicesWrite); err != nil {
 		return err
 	}
-	list, err := s.bound(ctx, p.App, a)
+	_, list, err := s.bound(ctx, p.App, a)
 	if err != nil {
 		return err
 	}
@@ -295,5 +321,5 @@ func (s *Devices) DeleteAlias(ctx context.Context, p Principal, a herald.Alias) 
 			return err
 		}
 	}
-	return nil
+	return s.c.Registry.DeleteRecipient(ctx, p.App, a)
 }

@@ -166,6 +166,17 @@ func TestSegmentAsAudience(t *testing.T) {
 		t.Errorf("the message is %s", asJSON(t, v))
 	}
 
+	// The same call again is the same message, whatever the segment means now.
+	body := `{"audience":{"segments":["quiet"]},"data":1}`
+	r, err := w.s.Messages.Decode([]byte(body))
+	w.must(err)
+	once, err := w.s.Messages.Send(ctx, w.masterA, r, "k", []byte(body))
+	w.must(err)
+	w.segment(w.masterA, "quiet", herald.Audience{All: true})
+	if again, err := w.s.Messages.Send(ctx, w.masterA, r, "k", []byte(body)); err != nil || asJSON(t, again) != asJSON(t, once) || *once.Target != 0 {
+		t.Errorf("sent %s, and again %s, %v", asJSON(t, once), asJSON(t, again), err)
+	}
+
 	// What chooses by alias within a segment does not reach the next user.
 	w.segment(w.masterA, "people", herald.Audience{Aliases: []herald.Alias{"anna"}})
 	sent = w.sent(w.masterA, `{"audience":{"segments":["people"]},"data":1}`)
@@ -379,4 +390,48 @@ func (h *held) Read(b []byte) (int, error) {
 	close(h.begun)
 	<-h.end
 	return copy(b, "a\n"), nil
+}
+
+// An alias is a recipient: it may be there before and after its devices.
+func TestAliasWithoutDevice(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	v, created, err := w.s.Devices.PutAlias(ctx, w.masterA, "anna")
+	if err != nil || !created || v.Alias != "anna" || v.CreatedAt.IsZero() || len(v.Devices) != 0 {
+		t.Errorf("made: %+v, %v, %v", v, created, err)
+	}
+	w.pass(time.Hour)
+	again, created, err := w.s.Devices.PutAlias(ctx, w.masterA, "anna")
+	if err != nil || created || asJSON(t, again) != asJSON(t, v) {
+		t.Errorf("made again: %+v, %v, %v", again, created, err)
+	}
+	if _, err := w.s.Devices.Alias(ctx, w.masterB, "anna"); code(err) != herald.CodeNotFound {
+		t.Errorf("in another app: %v", err)
+	}
+	sent := w.sent(w.masterA, `{"audience":{"aliases":["anna","nobody"]},"data":1}`)
+	if *sent.Target != 0 || sent.Unknown != 1 {
+		t.Errorf("sent: %s", asJSON(t, sent))
+	}
+	if f := w.upload(w.masterA, "anna", "nobody"); f.Devices != 0 || f.Unknown != 1 {
+		t.Errorf("in a file: %+v", f)
+	}
+	d := w.device(w.a, api.RegisterRequest{Alias: "anna"})
+	if v, err := w.s.Devices.Alias(ctx, w.masterA, "anna"); err != nil || len(v.Devices) != 1 || !v.CreatedAt.Equal(again.CreatedAt) {
+		t.Errorf("bound: %+v, %v", v, err)
+	}
+	w.must(w.s.Devices.Remove(ctx, w.masterA, d.Device))
+	if v, err := w.s.Devices.Alias(ctx, w.masterA, "anna"); err != nil || len(v.Devices) != 0 {
+		t.Errorf("without its device: %+v, %v", v, err)
+	}
+	w.must(w.s.Devices.DeleteAlias(ctx, w.masterA, "anna"))
+	if _, err := w.s.Devices.Alias(ctx, w.masterA, "anna"); code(err) != herald.CodeNotFound {
+		t.Errorf("deleted: %v", err)
+	}
+	_, _, err = w.s.Devices.PutAlias(ctx, w.masterA, "a\tb")
+	wantInvalid(t, err, "alias")
+	for name, p := range map[string]api.Principal{"a device": d, "nobody": {Kind: api.Anonymous}} {
+		if _, _, err := w.s.Devices.PutAlias(ctx, p, "x"); err == nil {
+			t.Errorf("%s makes an alias", name)
+		}
+	}
 }

@@ -146,7 +146,7 @@ func TestTagsAndAliasesInBulk(t *testing.T) {
 	if *s.Target != 1 || s.Unknown != 2 {
 		t.Errorf("answer %s", asJSON(t, s))
 	}
-	e, err := w.s.Audience.Estimate(ctx, w.masterA, herald.Audience{Aliases: []herald.Alias{"anna", "ben"}})
+	e, err := w.s.Audience.Estimate(ctx, w.masterA, herald.Audience{Aliases: []herald.Alias{"anna", "ben", "nobody"}})
 	if err != nil || e.Devices != 2 || e.Unknown != 1 || e.Online != 0 {
 		t.Errorf("estimate %+v, %v", e, err)
 	}

@@ -174,10 +174,11 @@ type MembersAnswer struct {
 	Unknown []herald.RegistrationID `json:"unknown" doc:"Registration IDs that nobody has."`
 }
 
-// AliasView is an alias with its devices.
+// AliasView is an alias, which is a recipient, with its devices.
 type AliasView struct {
-	Alias   herald.Alias `json:"alias"`
-	Devices []DeviceView `json:"devices"`
+	Alias     herald.Alias `json:"alias"`
+	CreatedAt time.Time    `json:"created_at" doc:"When the alias was first bound, or made."`
+	Devices   []DeviceView `json:"devices"`
 }
 
 // TagView is a tag with the number of its devices.

@@ -218,16 +218,26 @@ func (e *Evaluator) lookUp(ctx context.Context, key herald.AppKey, n names) (f f
 			f.ids[id] = o
 		}
 	}
+	f.unknown = int64(len(n.ids) - len(f.ids))
 	for part := range chunked(n.aliases) {
 		m, err := e.registry.OrdinalsByAlias(ctx, key, part)
 		if err != nil {
 			return f, err
 		}
-		for alias, list := range m {
-			f.aliases[alias] = list
+		var none []herald.Alias // without a device; it may be a recipient for all that
+		for _, alias := range part {
+			if list, ok := m[alias]; ok {
+				f.aliases[alias] = list
+			} else {
+				none = append(none, alias)
+			}
 		}
+		known, err := e.registry.Recipients(ctx, key, none)
+		if err != nil {
+			return f, err
+		}
+		f.unknown += int64(len(none) - len(known))
 	}
-	f.unknown = int64(len(n.ids)-len(f.ids)) + int64(len(n.aliases)-len(f.aliases))
 	return f, nil
 }
 

@@ -100,4 +100,5 @@ type Store interface {
 	SetStore
 	SegmentStore
 	FileStore
+	RecipientStore
 }

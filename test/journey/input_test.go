@@ -42,7 +42,7 @@ func TestBadInputIsAnsweredAndLosesNothing(t *testing.T) {
 		{"unknown member", "POST", "/v1/messages", basic, `{"audience":"all","notification":{"title":"x"},"tll":5}`, []int{400, 422}, "invalid_request"},
 		{"unknown member within", "POST", "/v1/messages", basic, `{"audience":"all","notification":{"titel":"x"}}`, []int{400, 422}, "invalid_request"},
 		{"unknown member of the audience", "POST", "/v1/messages", basic, `{"audience":{"tag":["x"]},"notification":{"title":"x"}}`, []int{400, 422}, "invalid_request"},
-		{"member not served yet", "POST", "/v1/messages", basic, `{"audience":{"segments":["x"]},"notification":{"title":"x"}}`, []int{400, 422}, "invalid_request"},
+		{"a segment that is not there", "POST", "/v1/messages", basic, `{"audience":{"segments":["x"]},"notification":{"title":"x"}}`, []int{400, 422}, "invalid_request"},
 		{"wrong type", "POST", "/v1/messages", basic, `{"audience":"all","notification":{"title":7}}`, []int{400, 422}, "invalid_request"},
 		{"wrong audience", "POST", "/v1/messages", basic, `{"audience":"some","notification":{"title":"x"}}`, []int{400, 422}, "invalid_request"},
 		{"empty audience", "POST", "/v1/messages", basic, `{"audience":{},"notification":{"title":"x"}}`, []int{400, 422}, "invalid_request"},

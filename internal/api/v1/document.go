@@ -136,6 +136,7 @@ func (a *API) documentAnswers(op *operation, o *huma.Operation) {
 	for id, text := range map[string][2]string{
 		"registerDevice": {"The installation was known", "A new device"},
 		"putSegment":     {"The segment was there before", "A new segment"},
+		"putAlias":       {"The alias was there before", "A new alias"},
 	} {
 		if op.id == id {
 			known := *o.Responses["201"]

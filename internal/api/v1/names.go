@@ -23,6 +23,7 @@ type tagListInput struct {
 }
 
 const (
+	exampleAlias   = `{"alias":"user-1001","created_at":"2026-11-21T09:30:00Z","devices":[` + exampleDevice + `]}`
 	exampleMembers = `{"add":["06dbnqfs00v8k3m1p2r4"],"remove":[]}`
 	answerMembers  = `{"added":1,"removed":0,"unknown":[]}`
 )
@@ -69,11 +70,18 @@ func (a *API) addNames() {
 
 func (a *API) addAliases() {
 	register(a, operation{
-		id: "getAlias", method: "GET", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Show the devices of an alias",
-		description: "Shows the devices that are bound to an alias, at most 100. Needs the scope `devices:read`.",
-		answer:      `{"alias":"user-1001","devices":[` + exampleDevice + `]}`, errors: []int{http.StatusNotFound},
+		id: "getAlias", method: "GET", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Show an alias with its devices",
+		description: "Shows the devices that are bound to an alias, at most 100. It is there from its first binding, or from PUT, until it is deleted, also while it has no device. Needs the scope `devices:read`.",
+		answer:      exampleAlias, errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, x *exchange, in *aliasInput) (*reply[api.AliasView], error) {
 		return answer(a.service.Devices.Alias(ctx, x.p, herald.Alias(in.Alias)))
+	})
+	register(a, operation{
+		id: "putAlias", method: "PUT", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Make an alias", status: http.StatusCreated, write: true,
+		description: "Makes an alias that has no device yet, so that a message to it is not to somebody unknown. What is there already stays as it is. Needs the scope `devices:write`.",
+		answer:      exampleAlias,
+	}, func(ctx context.Context, x *exchange, in *aliasInput) (*putReply[api.AliasView], error) {
+		return put(a.service.Devices.PutAlias(ctx, x.p, herald.Alias(in.Alias)))
 	})
 	register(a, operation{
 		id: "changeAlias", method: "POST", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Bind devices to an alias, or unbind them", write: true,
@@ -87,8 +95,8 @@ func (a *API) addAliases() {
 		return answer(a.service.Devices.ChangeAlias(ctx, x.p, herald.Alias(in.Alias), m))
 	})
 	register(a, operation{
-		id: "deleteAlias", method: "DELETE", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Unbind all devices of an alias", write: true,
-		description: "Needs the scope `devices:write`.", errors: []int{http.StatusNotFound},
+		id: "deleteAlias", method: "DELETE", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Delete an alias", write: true,
+		description: "Unbinds all its devices and forgets the alias. Needs the scope `devices:write`.", errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, x *exchange, in *aliasInput) (*none, error) {
 		return gone(a.service.Devices.DeleteAlias(ctx, x.p, herald.Alias(in.Alias)))
 	})

@@ -108,3 +108,15 @@ func TestUpload(t *testing.T) {
 		t.Errorf("a bad line: %v", v)
 	}
 }
+
+func TestPutAlias(t *testing.T) {
+	n := newNode(t)
+	if v := n.call(n.key, "PUT", "/v1/aliases/u%2F7", "", 201); v["alias"] != "u/7" || len(v["devices"].([]any)) != 0 || v["created_at"] == nil {
+		t.Errorf("made: %v", v)
+	}
+	n.call(n.key, "PUT", "/v1/aliases/u%2F7", "", 200)
+	n.call("", "PUT", "/v1/aliases/u", "", 401)
+	n.call(n.key, "GET", "/v1/aliases/u%2F7", "", 200)
+	n.call(n.key, "DELETE", "/v1/aliases/u%2F7", "", 204)
+	n.call(n.key, "GET", "/v1/aliases/u%2F7", "", 404)
+}

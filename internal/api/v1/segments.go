@@ -22,11 +22,21 @@ type segmentListInput struct {
 	Limit  pageSize `query:"limit" doc:"Segments on a page."`
 }
 
-// segmentReply is the output of PUT /v1/segments/{name}, which has two good
-// statuses.
-type segmentReply struct {
+// putReply is the output of an operation that has two good statuses: 201 if it
+// made something, else 200.
+type putReply[T any] struct {
 	Status int
-	Body   api.SegmentView
+	Body   T
+}
+
+func put[T any](v T, created bool, err error) (*putReply[T], error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case created:
+		return &putReply[T]{http.StatusCreated, v}, nil
+	}
+	return &putReply[T]{http.StatusOK, v}, nil
 }
 
 // addSegments adds the operations on saved expressions.
@@ -36,19 +46,12 @@ func (a *API) addSegments() {
 		description: "Saves an audience under a name, or changes it. `{\"segments\": [\"a\", \"b\"]}` then means the devices in any of them, as they are when the audience is evaluated; a scheduled message takes them as they are when it falls due. " +
 			"A segment may use others, at most 8 deep, and not itself; it may not name a topic or a file. An app has at most 1,000 segments, of at most 64 KiB each. Needs the scope `devices:write`.",
 		body: api.SegmentRequest{}, example: `{"audience":{"tags":["vip"],"active_within_days":7}}`, answer: `{` + segmentFields + `}`,
-	}, func(ctx context.Context, x *exchange, in *segmentInput) (*segmentReply, error) {
+	}, func(ctx context.Context, x *exchange, in *segmentInput) (*putReply[api.SegmentView], error) {
 		req, err := decode[api.SegmentRequest](x)
 		if err != nil {
 			return nil, err
 		}
-		v, created, err := a.service.Segments.Put(ctx, x.p, in.Name, req)
-		if err != nil {
-			return nil, err
-		}
-		if created {
-			return &segmentReply{http.StatusCreated, v}, nil
-		}
-		return &segmentReply{http.StatusOK, v}, nil
+		return put(a.service.Segments.Put(ctx, x.p, in.Name, req))
 	})
 	register(a, operation{
 		id: "listSegments", method: "GET", path: "/v1/segments", tag: "Segments and files", summary: "List segments",

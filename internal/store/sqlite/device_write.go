@@ -197,21 +197,9 @@ func (t *tx) bind(app int64, h *head, d *stored, alias herald.Alias, pos herald.
 	if alias == "" {
 		return nil
 	}
-	var ord int64
-	ok, err := t.row("SELECT ord FROM recipient WHERE app = ? AND alias = ?", []any{app, string(alias)}, &ord)
+	ord, _, err := t.recipient(app, h, alias)
 	if err != nil {
 		return err
-	}
-	if !ok {
-		if h.nextRecipient >= maxOrdinals {
-			return herald.Errorf(herald.CodeLimitReached, "Make a new app and move to it.", "the app has had %d aliases", uint64(maxOrdinals))
-		}
-		ord = int64(h.nextRecipient)
-		h.nextRecipient++
-		if _, err := t.exec("INSERT INTO recipient (app, ord, alias, created) VALUES (?, ?, ?, ?)",
-			app, ord, string(alias), millis(t.db.cfg.Now())); err != nil {
-			return err
-		}
 	}
 	d.recipient = &ord
 	return nil

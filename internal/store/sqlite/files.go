@@ -206,7 +206,8 @@ func (db *DB) DropFiles(ctx context.Context, app herald.AppKey, usedBefore, begu
 
 // Resolve finds the devices of distinct values of one kind, and how many of
 // the values somebody has. The values go in as one JSON array: to bind a
-// million of them one by one takes longer than to look them up.
+// million of them one by one takes longer than to look them up. CROSS JOIN
+// makes SQLite go through them, and not through the devices.
 func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKind, values []string) (*sets.Set, int64, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
@@ -216,23 +217,25 @@ func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKi
 	if err != nil {
 		return nil, 0, fmt.Errorf("sqlite: reading names: %w", err)
 	}
-	q := "SELECT j.key, d.ord FROM json_each(?) j JOIN device d ON d.app = ? AND d.id = j.value"
+	q := "SELECT j.key, d.ord FROM json_each(?) j CROSS JOIN device d ON d.app = ? AND d.id = j.value"
 	if kind == record.FileOfAliases {
 		q = `SELECT j.key, d.ord FROM json_each(?) j CROSS JOIN recipient r ON r.app = ? AND r.alias = j.value
-			CROSS JOIN device d ON d.app = r.app AND d.recipient = r.ord`
+			LEFT JOIN device d ON d.app = r.app AND d.recipient = r.ord`
 	}
 	out, have, last := sets.New(), int64(0), int64(-1)
 	var ords []uint32
 	err = scan(ctx, &db.readers, q, []any{string(list), a}, func(r *sql.Rows) error {
 		var key int64
-		var o uint32
+		var o sql.Null[uint32] // NULL: a recipient without a device
 		if err := r.Scan(&key, &o); err != nil {
 			return wrap(err)
 		}
 		if key != last { // the devices of one alias follow each other
 			have, last = have+1, key
 		}
-		ords = append(ords, o)
+		if o.Valid {
+			ords = append(ords, o.V)
+		}
 		return nil
 	})
 	out.AddMany(ords)

@@ -157,3 +157,50 @@ func testResolve(t *testing.T, f *fixture) {
 		}
 	}
 }
+
+func testRecipients(t *testing.T, f *fixture) {
+	put := func(app herald.AppKey, a herald.Alias, want bool) {
+		t.Helper()
+		created, err := f.PutRecipient(f.ctx, app, a)
+		f.must(err)
+		if created != want {
+			t.Errorf("%s is new: %v", a, created)
+		}
+	}
+	ords := func(app herald.AppKey, aliases ...herald.Alias) map[herald.Alias]uint32 {
+		t.Helper()
+		found, err := f.Recipients(f.ctx, app, aliases)
+		f.must(err)
+		out := map[herald.Alias]uint32{}
+		for a, r := range found {
+			if r.Alias != a || !r.Created.Equal(start) {
+				t.Errorf("%s is %+v", a, r)
+			}
+			out[a] = r.Ord
+		}
+		return out
+	}
+	put(appA, "anna", true)
+	put(appA, "anna", false)
+	put(appB, "anna", true)
+	d := f.register(appA, 1, withAlias("ben"))
+	f.register(appA, 2, withAlias("anna"))
+	f.restart()
+	put(appA, "carl", true)
+	same(t, "recipients", ords(appA, "anna", "ben", "carl", "nobody"), map[herald.Alias]uint32{"anna": 0, "ben": 1, "carl": 2})
+	same(t, "of the other app", ords(appB, "anna", "ben"), map[herald.Alias]uint32{"anna": 0})
+	for _, a := range []herald.Alias{"anna", "ben", "carl", "nobody"} {
+		f.must(f.DeleteRecipient(f.ctx, appA, a))
+	}
+	same(t, "who has a device stays", ords(appA, "anna", "ben", "carl"), map[herald.Alias]uint32{"anna": 0, "ben": 1})
+	_, err := f.RemoveDevice(f.ctx, appA, d.ID)
+	f.must(err)
+	f.must(f.DeleteRecipient(f.ctx, appA, "ben"))
+	put(appA, "ben", true)
+	same(t, "no number is used again", ords(appA, "ben"), map[herald.Alias]uint32{"ben": 3})
+	set, known, err := f.Resolve(f.ctx, appA, record.FileOfAliases, []string{"ben", "nobody", "anna"})
+	f.must(err)
+	if known != 2 || set.Len() != 1 {
+		t.Errorf("of a file %d are known, with %d devices", known, set.Len())
+	}
+}

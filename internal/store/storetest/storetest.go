@@ -68,6 +68,7 @@ func Run(t *testing.T, open Open) {
 		{"audience segments", testAudienceSegments},
 		{"files", testFiles},
 		{"names of a file", testResolve},
+		{"recipients", testRecipients},
 		{"hooks in log order", testHooks},
 		{"accept direct", testAcceptDirect},
 		{"accept group", testAcceptGroup},

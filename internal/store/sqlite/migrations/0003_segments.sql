@@ -1,5 +1,5 @@
 -- +goose Up
--- Saved expressions and uploaded lists; docs/design/013-segments-and-files.md
+-- Saved expressions and uploaded lists; docs/design/014-segments-and-files.md
 -- says why. Times are Unix milliseconds; crc is CRC-32C of the bytes beside it.
 
 -- Every version of a segment, from a position of the app's log on.
