@@ -39,6 +39,9 @@ type MessageReader interface {
 	// for the newest) that may be for a device. It looks at no more than so
 	// many, and gives the ID of the last one looked at; 0 if there are no more.
 	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
+	// Erase forgets what the record knows of a device, and gives the messages
+	// that it has changed. It may be repeated.
+	Erase(ctx context.Context, e record.Erasure) ([]herald.MessageID, error)
 }
 
 // Config is what a Service is made of; every part is needed.
