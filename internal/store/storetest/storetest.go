@@ -26,6 +26,7 @@ type Store interface {
 	receipt.Store
 	receipt.MessageSource
 	offline.Store
+	Reports
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -86,6 +87,8 @@ func Run(t *testing.T, open Open) {
 		{"purge of direct history", testPurgeDirectHistory},
 		{"live groups", testLiveGroups},
 		{"withdrawn", testWithdrawn},
+		{"messages for a device", testMessagesFor},
+		{"erase", testErase},
 		{"receipts", testReceipts},
 		{"fold refuses", testFoldRefuses},
 		{"segments", testSegments},
