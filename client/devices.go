@@ -134,7 +134,14 @@ func (c *Client) UpdateDevice(ctx context.Context, id herald.RegistrationID, u D
 	return out, err
 }
 
-// RemoveDevice retires a device and erases what is known of it.
+// EraseDevice removes a device, and with it what the record says of it: contents
+// of messages that were for it alone, its names in audiences, its history, and
+// its alias if no other device bears it. Counts stay as they are.
+func (c *Client) EraseDevice(ctx context.Context, id herald.RegistrationID) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: devicePath(id), query: url.Values{"erase": {"true"}}})
+}
+
+// RemoveDevice retires a device and deletes its row.
 func (c *Client) RemoveDevice(ctx context.Context, id herald.RegistrationID) error {
 	return c.do(ctx, call{method: http.MethodDelete, path: devicePath(id)})
 }

@@ -25,6 +25,9 @@ func TestReportsAreAskedFor(t *testing.T) {
 			fmt.Fprint(w, `{"items":[{"kind":"registered"}]}`)
 		}
 	})
+	if err := c.EraseDevice(t.Context(), "06dbnqfs00v8k3m1p2r4"); err != nil || got != "/v1/devices/06dbnqfs00v8k3m1p2r4?erase=true" {
+		t.Errorf("%s: %v", got, err)
+	}
 	report, err := c.Report(t.Context(), 42, "hour")
 	if err != nil || got != "/v1/messages/42/report?bucket=hour" || *report.Funnel.Rates.Sent != 0.5 || report.Funnel.Rates.Received != nil || report.Platforms[0].Target != 2 {
 		t.Errorf("%s: %+v, %v", got, report, err)

@@ -39,6 +39,7 @@ tag self          | u         y      f    f    f     y      f        f        f 
 alias self        | u         y      f    f    f     y      f        f        f    f     f
 unbind self       | u         y      f    f    f     y      f        f        y    f     f
 remove a third    | u         y      f    f    f     y      f        f        f    f     f
+erase a third     | u         y      f    f    f     y      f        f        f    f     f
 tag               | u         y      f    f    y     f      f        f        f    f     f
 tags              | u         y      f    f    y     f      f        f        f    f     f
 change tag        | u         y      f    f    f     y      f        f        f    f     f
@@ -208,6 +209,7 @@ func TestAuthorization(t *testing.T) {
 		"alias self":     update(self.Device, api.DeviceUpdate{Alias: &alias}),
 		"unbind self":    update(self.Device, api.DeviceUpdate{Alias: &none}),
 		"remove a third": func(ctx context.Context, p api.Principal) error { return w.s.Devices.Remove(ctx, p, third.Device) },
+		"erase a third":  func(ctx context.Context, p api.Principal) error { return w.s.Devices.Erase(ctx, p, third.Device) },
 		"tag":            func(ctx context.Context, p api.Principal) error { _, err := w.s.Devices.Tag(ctx, p, "t"); return err },
 		"tags": func(ctx context.Context, p api.Principal) error {
 			_, err := w.s.Devices.Tags(ctx, p, "", "", 0)

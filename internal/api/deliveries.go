@@ -232,11 +232,12 @@ func reason(x receipt.Delivery, m *record.Message, online bool, seen time.Time) 
 	return summary(x.State, m, online, seen)
 }
 
-// moment gives a time that may be missing.
+// moment gives a time that may be missing, as the record keeps it: it is the same
+// after a restart.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
+	t = t.UTC().Truncate(time.Millisecond)
 	return &t
 }

@@ -107,6 +107,8 @@ type world struct {
 
 	mu  sync.Mutex // guards now
 	now time.Time
+
+	path string // of the database
 }
 
 func newWorld(t *testing.T) *world {
@@ -118,9 +120,10 @@ func newWorld(t *testing.T) *world {
 		defer w.mu.Unlock()
 		return w.now
 	}
+	w.path = filepath.Join(t.TempDir(), "herald.db")
 	var err error
 	w.db, err = sqlite.Open(ctx, sqlite.Config{
-		Path: filepath.Join(t.TempDir(), "herald.db"), Now: clock,
+		Path: w.path, Now: clock,
 		OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 			if w.registry != nil {
 				w.registry.OnSets(app, e)

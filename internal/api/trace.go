@@ -74,7 +74,7 @@ func (s *Messages) history(ctx context.Context, m *record.Message, o herald.Ordi
 	}
 	var out []TraceStep
 	for _, e := range events {
-		step := TraceStep{Time: e.Time, Event: string(e.State), Via: e.Via, Text: stepText(e)}
+		step := TraceStep{Time: e.Time.Truncate(time.Millisecond), Event: string(e.State), Via: e.Via, Text: stepText(e)}
 		if !slices.ContainsFunc(out, func(t TraceStep) bool { return t.Event == step.Event }) {
 			out = append(out, step)
 		}

@@ -320,11 +320,22 @@ func (b *book) loadSlab(ctx context.Context, slab sets.Slab, list []*group, wait
 			continue
 		}
 		if g.slabs.Load() != nil && g.mayReach(slab) {
-			return nil, fmt.Errorf("receipt: the target of message %s has lost slab %d: %w", g.id, slab, record.ErrDamaged)
+			if err := b.lost(ctx, g, slab); !waiting || herald.CodeOf(err) != herald.CodeNotFound {
+				return nil, err
+			}
 		}
 		c.target = sets.New()
 	}
 	return out, nil
+}
+
+// lost says why a slab of a target is not there: the message was purged
+// meanwhile, or it is damaged.
+func (b *book) lost(ctx context.Context, g *group, slab sets.Slab) error {
+	if _, err := b.ledger.source.Message(ctx, b.app, g.id); err != nil {
+		return err
+	}
+	return fmt.Errorf("receipt: the target of message %s has lost slab %d: %w", g.id, slab, record.ErrDamaged)
 }
 
 // past reports whether no receipt can change a message any more.

@@ -145,7 +145,11 @@ func (r *Reading) Deliveries(ctx context.Context, slab sets.Slab, f DeliveryFilt
 	if err != nil {
 		return nil, err
 	}
-	var out []Delivery
+	size := len(p.ords)
+	if f.State != "" || f.Among != nil || f.Limit > 0 {
+		size = min(size, f.Limit)
+	}
+	out := make([]Delivery, 0, size)
 	row := make([]int32, len(p.ords)) // 1 + the place of each device in out
 	for i, o := range p.ords {
 		if o < f.From || f.Among != nil && !f.Among.Contains(o) {

@@ -4,22 +4,15 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
 
-// herald runs a command of the binary beside the server, and decodes what it
-// printed.
-func (s *server) herald(t *testing.T, into any, args ...string) {
+// decode runs a command as herald does, and decodes the JSON that it prints.
+func (s *server) decode(t *testing.T, into any, args ...string) {
 	t.Helper()
-	cmd := exec.Command(binary, append(args, "--json")...)
-	cmd.Dir = s.dir
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("herald %q: %v", args, err)
-	}
-	if err := json.Unmarshal(out, into); err != nil {
+	out := s.herald(t, append(args, "--json")...)
+	if err := json.Unmarshal([]byte(out), into); err != nil {
 		t.Fatalf("herald %q: %v: %s", args, err, out)
 	}
 }
@@ -39,18 +32,18 @@ func TestSegmentsAndFiles(t *testing.T) {
 		Lines, Devices int64
 		Unknown        int64
 	}
-	s.herald(t, &file, "file", "upload", list)
+	s.decode(t, &file, "file", "upload", list)
 	if file.Lines != 3 || file.Devices != 2 || file.Unknown != 1 {
 		t.Errorf("uploaded %+v", file)
 	}
 	var changed struct{ Added int64 }
-	s.herald(t, &changed, "tag", "add", "november", "--file", file.ID)
+	s.decode(t, &changed, "tag", "add", "november", "--file", file.ID)
 	if changed.Added != 2 {
 		t.Errorf("the tag is on %d devices", changed.Added)
 	}
 	var ignored any
-	s.herald(t, &ignored, "segment", "set", "november", `{"tags": ["november"]}`)
-	s.herald(t, &ignored, "segment", "set", "others", `{"not": {"segments": ["november"]}}`)
+	s.decode(t, &ignored, "segment", "set", "november", `{"tags": ["november"]}`)
+	s.decode(t, &ignored, "segment", "set", "others", `{"not": {"segments": ["november"]}}`)
 	s.kill(t)
 	s.start(t, s.address(t))
 
@@ -58,7 +51,7 @@ func TestSegmentsAndFiles(t *testing.T) {
 		2: {"--segment", "november"}, 1: {"--segment", "others"}, 0: {"--segment", "others", "--file", file.ID},
 	} {
 		var m sent
-		s.herald(t, &m, append([]string{"push", "Hello"}, args...)...)
+		s.decode(t, &m, append([]string{"push", "Hello"}, args...)...)
 		if m.Target == nil || *m.Target != want || !m.Stored {
 			t.Errorf("%q: %+v, want %d devices", args, m, want)
 		}

@@ -18,8 +18,15 @@ type registerReply struct {
 	Body   api.RegisterAnswer
 }
 
-type deviceInput struct {
+// DeviceInput is the parameter of operations on one device. It is exported
+// because huma does not look into what is not.
+type DeviceInput struct {
 	ID string `path:"registration_id" pattern:"^[0-9a-v]{20}$" doc:"Registration ID, as POST /v1/devices answered it." example:"06dbnqfs00v8k3m1p2r4"`
+}
+
+type removeInput struct {
+	DeviceInput
+	Erase truth `query:"erase" doc:"Forget the device as well: contents of messages that were for it alone, its names in audiences, its history, and its alias if no other device bears it. Counts stay as they are. Only for back ends; it looks at every message of the app, and may take a while."`
 }
 
 type deviceListInput struct {
@@ -49,7 +56,7 @@ func (a *API) addDevices() {
 		id: "getDevice", method: "GET", path: "/v1/devices/{registration_id}", tag: "Devices", summary: "Show a device",
 		description: "Shows a device with its alias, tags, attributes and presence. A device may see itself; others need the scope `devices:read`.",
 		answer:      exampleDevice, errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, x *exchange, in *deviceInput) (*reply[api.DeviceView], error) {
+	}, func(ctx context.Context, x *exchange, in *DeviceInput) (*reply[api.DeviceView], error) {
 		id, err := registrationID(in.ID)
 		if err != nil {
 			return nil, err
@@ -61,7 +68,7 @@ func (a *API) addDevices() {
 		description: "Members that are absent stay as they are. A device may change its own profile; others need the scope `devices:write`.",
 		body:        api.DeviceUpdate{}, example: `{"alias":"user-1001","tags_add":["vip"],"attributes":{"plan":"gold","trial":null}}`,
 		answer: exampleDevice, errors: []int{http.StatusNotFound, http.StatusConflict},
-	}, func(ctx context.Context, x *exchange, in *deviceInput) (*reply[api.DeviceView], error) {
+	}, func(ctx context.Context, x *exchange, in *DeviceInput) (*reply[api.DeviceView], error) {
 		id, err := registrationID(in.ID)
 		if err != nil {
 			return nil, err
@@ -74,12 +81,24 @@ func (a *API) addDevices() {
 	})
 	register(a, operation{
 		id: "removeDevice", method: "DELETE", path: "/v1/devices/{registration_id}", tag: "Devices", summary: "Remove a device", write: true,
-		description: "Retires a device for good and erases what is known of it. What waited for it ends as `device_gone`. A device may remove itself; others need the scope `devices:write`.",
+		description: "Retires a device for good and deletes its row: registration ID, profile, attributes and installation. What waited for it ends as `device_gone`. With `erase=true` what the record says about it elsewhere goes, too. A device may remove itself; others need the scope `devices:write`.",
 		errors:      []int{http.StatusNotFound},
-	}, func(ctx context.Context, x *exchange, in *deviceInput) (*none, error) {
+	}, func(ctx context.Context, x *exchange, in *removeInput) (*none, error) {
 		id, err := registrationID(in.ID)
 		if err != nil {
 			return nil, err
+		}
+		erase, err := in.Erase.bool("erase")
+		if err != nil {
+			return nil, err
+		}
+		if erase != nil && *erase {
+			done, err := a.begin()
+			if err != nil {
+				return nil, err
+			}
+			defer done()
+			return gone(a.service.Devices.Erase(ctx, x.p, id))
 		}
 		return gone(a.service.Devices.Remove(ctx, x.p, id))
 	})

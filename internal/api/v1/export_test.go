@@ -273,10 +273,14 @@ func TestReportsOverHTTP(t *testing.T) {
 			t.Errorf("%s: %q", target, rec.Body)
 		}
 	}
+	n.ask(422, "DELETE", "/v1/devices/"+ids["=cmd()"]+"?erase=yes", "", nil)
+	n.ask(204, "DELETE", "/v1/devices/"+ids["=cmd()"]+"?erase=true", "", nil)
+	n.ask(404, "DELETE", "/v1/devices/"+ids["=cmd()"]+"?erase=true", "", nil)
+	n.ask(204, "DELETE", "/v1/devices/"+ids["bob, \"the\" builder"]+"?erase=false", "", nil)
 	for target, status := range map[string]int{
 		at + "/report?bucket=week": 422, at + "/deliveries?state=lost": 422, at + "/deliveries?format=csv&state=lost": 422,
 		"/v1/messages/77/report": 404, "/v1/messages/77/deliveries?format=csv": 404, "/v1/messages/x/deliveries": 404,
-		"/v1/devices/x/timeline": 404, "/v1/devices/" + ids["=cmd()"] + "/timeline?limit=0": 422, at + "/deliveries?limit=x": 422,
+		"/v1/devices/x/timeline": 404, "/v1/devices/" + ids["=cmd()"] + "/timeline?limit=0": 422, "/v1/devices/" + ids["=cmd()"] + "/timeline": 404, at + "/deliveries?limit=x": 422,
 	} {
 		problemOf(t, n.ask(status, "GET", target, "", nil))
 	}

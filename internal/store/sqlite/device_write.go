@@ -233,8 +233,10 @@ func (db *DB) RemoveDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 		if _, err := t.exec("INSERT INTO removed (app, pos, ord) VALUES (?, ?, ?)", a, int64(out.BoundPos), int64(old.Ord)); err != nil {
 			return err
 		}
-		_, err = t.exec("DELETE FROM device WHERE app = ? AND ord = ?", a, int64(old.Ord))
-		return err
+		return t.securely(func() error {
+			_, err := t.exec("DELETE FROM device WHERE app = ? AND ord = ?", a, int64(old.Ord))
+			return err
+		})
 	})
 	return out, err
 }

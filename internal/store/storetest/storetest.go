@@ -29,6 +29,7 @@ type Store interface {
 	// Counted finds what is kept of a message that was purged; not_found if
 	// there is nothing.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
+	Reports
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -94,6 +95,8 @@ func Run(t *testing.T, open Open) {
 		{"counts", testCounts},
 		{"live groups", testLiveGroups},
 		{"withdrawn", testWithdrawn},
+		{"messages for a device", testMessagesFor},
+		{"erase", testErase},
 		{"receipts", testReceipts},
 		{"fold refuses", testFoldRefuses},
 		{"segments", testSegments},
