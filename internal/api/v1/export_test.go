@@ -10,8 +10,10 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -283,5 +285,36 @@ func TestReportsOverHTTP(t *testing.T) {
 		"/v1/devices/x/timeline": 404, "/v1/devices/" + ids["=cmd()"] + "/timeline?limit=0": 422, "/v1/devices/" + ids["=cmd()"] + "/timeline": 404, at + "/deliveries?limit=x": 422,
 	} {
 		problemOf(t, n.ask(status, "GET", target, "", nil))
+	}
+}
+
+// A reader who goes away, or takes nothing, does not keep a place for ever.
+func TestExportWithoutAReader(t *testing.T) {
+	endless := func() (iter.Seq2[[]int, error], error) {
+		return func(yield func([]int, error) bool) {
+			for yield(make([]int, 1000), nil) {
+			}
+		}, nil
+	}
+	for name, leaves := range map[string]bool{"gone": true, "stalled": false} {
+		t.Run(name, func(t *testing.T) {
+			r := exporting(t, Config{BodyTime: 100 * time.Millisecond}, endless)
+			s := httptest.NewServer(r.mux)
+			defer s.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/v1/numbers?format=csv", nil)
+			must(t, err)
+			req.SetBasicAuth(string(appKey), "master")
+			resp, err := s.Client().Do(req)
+			must(t, err)
+			defer resp.Body.Close()
+			if leaves {
+				cancel()
+			}
+			for len(r.heavy) > 0 && t.Context().Err() == nil {
+				runtime.Gosched()
+			}
+		})
 	}
 }
