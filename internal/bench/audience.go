@@ -44,7 +44,9 @@ func Audience(ctx context.Context, r AudienceRun) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.server.stop()) }()
-	b.client, err = client.New(b.server.url, client.MasterSecret(string(seeded.AppKey), seeded.MasterSecret), client.Options{Tries: 1})
+	callers := manyCallers()
+	defer callers.CloseIdleConnections()
+	b.client, err = client.New(b.server.url, client.MasterSecret(string(seeded.AppKey), seeded.MasterSecret), client.Options{Tries: 1, HTTPClient: callers})
 	if err != nil {
 		return err
 	}
