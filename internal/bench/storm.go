@@ -1,14 +1,11 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -49,7 +46,7 @@ type StormResult struct {
 }
 
 const (
-	stormCallers  = 64  // that register and send at once
+	stormCallers  = 64 // that register and send at once
 	stormProbeTTL = time.Minute
 	stormTTL      = 6 * time.Hour
 	// baseDevices never connect. They make a message to all one to a group
@@ -134,39 +131,7 @@ func (s *storm) run(ctx context.Context) error {
 
 // register makes a device.
 func (s *storm) register(ctx context.Context, i int) (*stormDevice, error) {
-	b, err := json.Marshal(map[string]string{
-		"app_key": string(s.seeded.AppKey), "installation": fmt.Sprintf("storm-%d-%d", i, time.Now().UnixNano()), "platform": "android",
-	})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.url+"/v1/devices", bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.SetBasicAuth(string(s.seeded.AppKey), s.seeded.MasterSecret)
-	resp, err := s.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	var out struct {
-		ID    herald.RegistrationID `json:"registration_id"`
-		Token string                `json:"token"`
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(text, &out); err != nil || out.Token == "" {
-		return nil, fmt.Errorf("bench: registering a device was answered %d: %.200s", resp.StatusCode, text)
-	}
-	at, err := url.Parse(s.server.url)
-	if err != nil {
-		return nil, err
-	}
-	return &stormDevice{id: out.ID, token: out.Token, host: at.Host, got: map[string]bool{}}, nil
+	return register(ctx, s.http, s.server.url, s.seeded, fmt.Sprintf("storm-%d-%d", i, time.Now().UnixNano()))
 }
 
 func (s *storm) send(ctx context.Context, to herald.Audience) (herald.MessageID, error) {

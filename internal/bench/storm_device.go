@@ -104,8 +104,19 @@ func (d *stormDevice) serve(ctx context.Context, dials chan struct{}) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
+	return d.receive(conn, r, 0)
+}
+
+// receive acknowledges what comes until the connection ends, or until nothing
+// has come for a while, unless that is 0.
+func (d *stormDevice) receive(conn net.Conn, r *bufio.Reader, silence time.Duration) error {
 	var ids []string
 	for {
+		if silence > 0 {
+			if err := conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
+				return err
+			}
+		}
 		op, payload, err := readFrame(r)
 		if err != nil {
 			return err
@@ -123,20 +134,27 @@ func (d *stormDevice) serve(ctx context.Context, dials chan struct{}) error {
 			return fmt.Errorf("closed: %q", payload)
 		}
 		// What came together is acknowledged together.
-		if len(ids) > 0 && r.Buffered() == 0 {
-			b, err := json.Marshal(struct {
-				Type string   `json:"type"`
-				IDs  []string `json:"ids"`
-			}{"ack", ids})
-			if err != nil {
-				return err
-			}
-			if _, err := conn.Write(wire.AppendMasked(nil, true, wire.Text, [4]byte{}, b)); err != nil {
+		if len(ids) > 0 && (r.Buffered() == 0 || len(ids) == maxAcks) {
+			if err := acknowledge(conn, ids); err != nil {
 				return err
 			}
 			ids = ids[:0]
 		}
 	}
+}
+
+// maxAcks keeps a frame of acknowledgements within what the server takes.
+const maxAcks = 500
+
+func acknowledge(conn net.Conn, ids []string) error {
+	b, err := json.Marshal(struct {
+		Type string   `json:"type"`
+		IDs  []string `json:"ids"`
+	}{"ack", ids})
+	if err == nil {
+		_, err = conn.Write(wire.AppendMasked(nil, true, wire.Text, [4]byte{}, b))
+	}
+	return err
 }
 
 // open connects with a WebSocket handshake.

@@ -58,7 +58,8 @@ func (c *command) benchSeed() *cobra.Command {
 	f.IntVar(&s.Population.Devices, "devices", 1_000_000, "number of devices")
 	f.IntVar(&s.Population.Tags, "tags", 200, "number of common tags")
 	f.IntVar(&s.Population.SmallTags, "small-tags", 0, fmt.Sprintf("number of tags with %d devices each", bench.SmallTagSize))
-	f.IntVar(&s.Messages, "messages", 200, "number of live messages")
+	f.IntVar(&s.Messages, "messages", 200, "number of live messages to about half of the devices")
+	f.IntVar(&s.Sparse, "sparse", 0, "number of live messages to few devices")
 	f.Uint64Var(&s.Population.Seed, "seed", 1, "what the data follows from")
 	return cmd
 }
@@ -86,6 +87,7 @@ func (c *command) benchAudience() *cobra.Command {
 	f.IntVar(&r.Estimates, "estimates", 1000, "number of random expressions")
 	f.IntVar(&r.Pushes, "pushes", 200, "number of messages to one device, and to all")
 	f.IntVar(&r.Changes, "changes", 100_000, "number of tags put on devices; a tenth as many are bound to aliases")
+	f.IntVar(&r.Returns, "returns", 100, "number of devices that connect, and were away for all messages")
 	f.IntVar(&r.Dense, "dense", 100, "number of messages to dense audiences")
 	return cmd
 }
