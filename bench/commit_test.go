@@ -183,7 +183,7 @@ func groupCommit(b *testing.B, callers int, broadcast bool) {
 	copyFile(b, database, copied)
 	a := newAcceptor(b, database, s)
 	loop := newBareLoop(b, copied, broadcast)
-	var herald, bare time.Duration
+	var herald, bare, heraldCPU, bareCPU time.Duration
 	aims := make([]audienceOf, 4096)
 	for i := range aims {
 		aims[i] = newAudienceOf(b, aim(&a.people, i, broadcast))
@@ -194,17 +194,23 @@ func groupCommit(b *testing.B, callers int, broadcast bool) {
 	turn := max(8*callers, b.N/10+1)
 	for from := 0; from < b.N; from += turn {
 		n := min(turn, b.N-from)
+		used := cpuTime(b)
 		bare += together(b, callers, from, n, func(i int) error { return loop.put(i+1, &aims[i%len(aims)]) })
+		bareCPU += cpuTime(b) - used
+		used = cpuTime(b)
 		b.StartTimer()
 		begun := time.Now()
 		together(b, callers, from, n, func(i int) error { return a.send(aims[i%len(aims)].Audience) })
 		a.caughtUp()
 		herald += time.Since(begun)
 		b.StopTimer()
+		heraldCPU += cpuTime(b) - used
 	}
 	b.ReportMetric(float64(b.N)/herald.Seconds(), "accepted/s")
 	b.ReportMetric(float64(b.N)/bare.Seconds(), "bare/s")
 	b.ReportMetric(bare.Seconds()/herald.Seconds(), "ratio")
+	b.ReportMetric(float64(heraldCPU.Microseconds())/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64(bareCPU.Microseconds())/float64(b.N), "bare-cpu-µs/op")
 }
 
 func copyFile(b *testing.B, from, to string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"time"
 
@@ -20,8 +21,9 @@ type AudienceRun struct {
 	Out     io.Writer
 	// Settle is how long the server is left alone before its memory is read.
 	Settle time.Duration
-	// Estimates, Pushes, Dense and Changes are how many of each are made.
-	Estimates, Pushes, Dense, Changes int
+	// Estimates, Pushes, Dense and Changes are how many of each are made, and
+	// Returns is how many devices connect.
+	Estimates, Pushes, Dense, Changes, Returns int
 }
 
 // audienceBench is one run.
@@ -31,6 +33,7 @@ type audienceBench struct {
 	p      Population
 	server *process
 	client *client.Client
+	http   *http.Client // of it
 }
 
 // Audience measures and prints.
@@ -44,7 +47,9 @@ func Audience(ctx context.Context, r AudienceRun) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.server.stop()) }()
-	b.client, err = client.New(b.server.url, client.MasterSecret(string(seeded.AppKey), seeded.MasterSecret), client.Options{Tries: 1})
+	b.http = manyCallers()
+	defer b.http.CloseIdleConnections()
+	b.client, err = client.New(b.server.url, client.MasterSecret(string(seeded.AppKey), seeded.MasterSecret), client.Options{Tries: 1, HTTPClient: b.http})
 	if err != nil {
 		return err
 	}
@@ -53,7 +58,7 @@ func Audience(ctx context.Context, r AudienceRun) (err error) {
 	if err := b.rest(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{b.estimates, b.reads, b.pushes, b.dense, b.tags, b.aliases} {
+	for _, step := range []func(context.Context) error{b.estimates, b.returns, b.reads, b.pushes, b.dense, b.tags, b.aliases} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -1,27 +1,39 @@
 package bench
 
 import (
+	"math/bits"
 	"strings"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
 )
 
-// naive evaluates audiences over a population with a boolean for each device.
+// crowd has a bit for each device.
+type crowd []uint64
+
+func (c crowd) has(i int) bool { return c[i/64]>>(i%64)&1 != 0 }
+
+func (c crowd) add(i int) { c[i/64] |= 1 << (i % 64) }
+
+// naive evaluates audiences over a population with a bit for each device, and
+// without anything that compresses them.
 type naive struct {
 	p     *Population
-	named map[string][]bool
-	dead  []bool
+	named map[string]crowd
+	dead  crowd
 }
 
 func newNaive(p *Population) *naive {
-	n := &naive{p: p, named: map[string][]bool{}, dead: make([]bool, p.Devices)}
+	n := &naive{p: p, named: map[string]crowd{}}
+	n.dead = n.nobody()
 	for i := range p.Devices {
 		d := p.Profile(herald.Ordinal(i))
 		for _, name := range p.setsOf(&d) {
 			n.add(name, i)
 		}
-		n.dead[i] = d.Dead
+		if d.Dead {
+			n.dead.add(i)
+		}
 	}
 	for t := range p.SmallTags {
 		for _, o := range p.SmallTag(t) {
@@ -31,44 +43,57 @@ func newNaive(p *Population) *naive {
 	return n
 }
 
-func (n *naive) add(name string, i int) {
-	if n.named[name] == nil {
-		n.named[name] = make([]bool, n.p.Devices)
+func (n *naive) nobody() crowd { return make(crowd, (n.p.Devices+63)/64) }
+
+// trim takes off the bits that stand for no device.
+func (n *naive) trim(c crowd) crowd {
+	if over := n.p.Devices % 64; over != 0 {
+		c[len(c)-1] &= 1<<over - 1
 	}
-	n.named[name][i] = true
+	return c
 }
 
-func (n *naive) set(name string) []bool {
+func (n *naive) add(name string, i int) {
+	if n.named[name] == nil {
+		n.named[name] = n.nobody()
+	}
+	n.named[name].add(i)
+}
+
+func (n *naive) set(name string) crowd {
 	if s := n.named[name]; s != nil {
 		return s
 	}
-	return make([]bool, n.p.Devices)
+	return n.nobody()
 }
 
-// combine gives what holds of some sets for each device.
-func (n *naive) combine(list [][]bool, all bool) []bool {
-	out := make([]bool, n.p.Devices)
-	for i := range out {
-		out[i] = all
-		for _, s := range list {
-			if s[i] != all {
-				out[i] = !all
-				break
+// combine gives who is in all of some crowds, or in any.
+func (n *naive) combine(list []crowd, all bool) crowd {
+	out := n.nobody()
+	if all {
+		out = n.inverse(out)
+	}
+	for _, s := range list {
+		for i := range out {
+			if all {
+				out[i] &= s[i]
+			} else {
+				out[i] |= s[i]
 			}
 		}
 	}
 	return out
 }
 
-func inverse(s []bool) []bool {
-	out := make([]bool, len(s))
-	for i, in := range s {
-		out[i] = !in
+func (n *naive) inverse(s crowd) crowd {
+	out := n.nobody()
+	for i := range s {
+		out[i] = ^s[i]
 	}
-	return out
+	return n.trim(out)
 }
 
-func (n *naive) tags(list []herald.Tag) (out [][]bool) {
+func (n *naive) tags(list []herald.Tag) (out []crowd) {
 	for _, t := range list {
 		out = append(out, n.set(record.TagSet(t)))
 	}
@@ -77,18 +102,18 @@ func (n *naive) tags(list []herald.Tag) (out [][]bool) {
 
 // eval gives the devices that an expression of Expression chooses, the dead
 // among them.
-func (n *naive) eval(a *herald.Audience) []bool {
+func (n *naive) eval(a *herald.Audience) crowd {
 	if a.All {
 		return n.combine(nil, true)
 	}
-	var and, or [][]bool
-	anyOf := func(list [][]bool) { and = append(and, n.combine(list, false)) }
+	var and, or []crowd
+	anyOf := func(list []crowd) { and = append(and, n.combine(list, false)) }
 	if a.Tags != nil {
 		anyOf(n.tags(a.Tags))
 	}
 	and = append(and, n.tags(a.TagsAnd)...)
 	if a.TagsNot != nil {
-		and = append(and, inverse(n.combine(n.tags(a.TagsNot), false)))
+		and = append(and, n.inverse(n.combine(n.tags(a.TagsNot), false)))
 	}
 	if a.Platforms != nil {
 		for _, p := range a.Platforms {
@@ -128,17 +153,15 @@ func (n *naive) eval(a *herald.Audience) []bool {
 		anyOf(or)
 	}
 	if a.Not != nil {
-		and = append(and, inverse(n.eval(a.Not)))
+		and = append(and, n.inverse(n.eval(a.Not)))
 	}
 	return n.combine(and, true)
 }
 
 // living counts the devices of a set that are not dead.
-func (n *naive) living(s []bool) (count int64) {
-	for i, in := range s {
-		if in && !n.dead[i] {
-			count++
-		}
+func (n *naive) living(s crowd) (count int64) {
+	for i := range s {
+		count += int64(bits.OnesCount64(s[i] &^ n.dead[i]))
 	}
 	return count
 }

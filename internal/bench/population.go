@@ -213,4 +213,6 @@ func (p *Population) RegistrationID(o herald.Ordinal) herald.RegistrationID {
 }
 
 // Installation is the installation ID of a device.
-func (p *Population) Installation(o herald.Ordinal) string { return fmt.Sprintf("bench-%d", o) }
+func (p *Population) Installation(o herald.Ordinal) string {
+	return fmt.Sprintf("bench-device-%010d", o)
+}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,12 +26,12 @@ type process struct {
 }
 
 // serve starts a server on a folder and waits until it is ready.
-func serve(ctx context.Context, program, folder string, out io.Writer) (*process, error) {
+func serve(ctx context.Context, program, folder string, out io.Writer, more ...string) (*process, error) {
 	// The last setting is no limit: what is measured is not how fast callers
 	// are refused.
 	//nolint:gosec // the program is this one, the folder an argument of who runs it
-	cmd := exec.CommandContext(ctx, program, "serve", "--data", folder, "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
-		"--set", "server.tcp=", "--set", "log.format=json", "--set", "limits.key_rate=0", "--set", "limits.device_rate=0")
+	cmd := exec.CommandContext(ctx, program, append([]string{"serve", "--data", folder, "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
+		"--set", "server.tcp=", "--set", "log.format=json", "--set", "limits.key_rate=0", "--set", "limits.device_rate=0"}, more...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Minute
 	stderr, err := cmd.StderrPipe()
@@ -100,6 +101,27 @@ func (p *process) stop() error {
 		return err
 	}
 	return <-p.ended
+}
+
+// tick is the unit in which Linux tells the time that a process has used, on
+// all its architectures.
+const tick = time.Second / 100
+
+// cpu is the processor time that a process has used; 0 where the system does
+// not tell.
+func (p *process) cpu() time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The name of the program, in brackets, may hold anything.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * tick
 }
 
 // memory is what the kernel counts for a process, in bytes; ok is false where

@@ -28,6 +28,9 @@ type Seeding struct {
 	// Messages is the number of live group messages, each to a random set of
 	// about half of the devices, received by half of those.
 	Messages int
+	// Sparse is the number of live messages to few devices: those who have
+	// two tags that are both rare.
+	Sparse   int
 	Progress *Progress
 }
 
@@ -74,8 +77,8 @@ func (s *Seeding) Check() error {
 		return herald.Invalid("tags", "Give 1 to 65535.", "%d tags cannot be made", p.Tags)
 	case p.SmallTags < 0 || p.SmallTags > 1e7:
 		return herald.Invalid("small-tags", "Give 0 to 10000000.", "%d tags cannot be made", p.SmallTags)
-	case s.Messages < 0 || s.Messages > herald.MaxGroupMessages:
-		return herald.Invalid("messages", fmt.Sprintf("Give 0 to %d.", herald.MaxGroupMessages), "%d messages cannot be made", s.Messages)
+	case s.Messages < 0 || s.Sparse < 0 || s.Messages+s.Sparse > herald.MaxGroupMessages:
+		return herald.Invalid("messages", fmt.Sprintf("Give 0 to %d.", herald.MaxGroupMessages), "%d messages cannot be made", s.Messages+s.Sparse)
 	}
 	return nil
 }
@@ -111,7 +114,7 @@ func Seed(ctx context.Context, s Seeding) (out Seeded, err error) {
 	run := &seeder{Seeding: s, named: map[string]*sets.Set{}, dead: sets.New(), ids: herald.NewIDs(0, 0)}
 	run.out = Seeded{
 		AppKey: herald.AppKey(p.text(2, herald.AppKeyLen, 36)), MasterSecret: p.text(3, herald.SecretLen, 62), Seed: p.Seed,
-		Devices: p.Devices, Tags: p.Tags, SmallTags: p.SmallTags, Messages: s.Messages, Now: p.Now,
+		Devices: p.Devices, Tags: p.Tags, SmallTags: p.SmallTags, Messages: s.Messages + s.Sparse, Now: p.Now,
 	}
 	app := record.App{Key: run.out.AppKey, Name: "bench", SecretHash: registry.HashSecret(run.out.MasterSecret), Created: p.Created(0).UTC().Truncate(time.Millisecond)}
 	run.bulk, err = sqlite.OpenBulk(ctx, sqlite.Config{Path: database, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return p.Now }}, app)

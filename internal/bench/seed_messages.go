@@ -21,17 +21,15 @@ func (s *seeder) messages(ctx context.Context) error {
 		order[i], order[j] = order[j], order[i]
 	}
 	err := s.steps(ctx, "removals", len(order), rowsInStep, func(from, to int) error { return s.bulk.Remove(ctx, order[from:to]) })
-	if err != nil || s.Messages == 0 {
+	if err != nil || s.Messages+s.Sparse == 0 {
 		return err
 	}
-	return s.steps(ctx, "messages", s.Messages, 1, func(i, _ int) error { return s.message(ctx, i) })
+	return s.steps(ctx, "messages", s.Messages+s.Sparse, 1, func(i, _ int) error { return s.message(ctx, i) })
 }
 
-// message writes one message to whoever has one of two frequent tags and not a
-// third one. Half of its devices have received it, and a quarter of the others
-// were sent it.
-func (s *seeder) message(ctx context.Context, i int) error {
-	r := s.Population.stream(ofMessage, uint64(i))
+// dense draws an audience: whoever has one of two frequent tags and not a third
+// one.
+func (s *seeder) dense(r *random) (*sets.Set, herald.Audience) {
 	n := len(s.common)
 	tags := [3]int{r.below(min(n, 10)), r.below(min(n, 20)), r.below(min(n, 40))}
 	image := sets.Union(s.common[tags[0]], s.common[tags[1]])
@@ -40,6 +38,26 @@ func (s *seeder) message(ctx context.Context, i int) error {
 		image.AndNot(s.common[tags[2]])
 		audience.TagsNot = []herald.Tag{TagName(tags[2])}
 	}
+	return image, audience
+}
+
+// sparse draws an audience: whoever has two tags that are both rare.
+func (s *seeder) sparse(r *random) (*sets.Set, herald.Audience) {
+	n := len(s.common)
+	one, two := n/20+r.below(max(n/4, 1)), n/3+r.below(max(n/3, 1))
+	one, two = min(one, n-1), min(two, n-1)
+	return sets.Intersect(s.common[one], s.common[two]), herald.Audience{TagsAnd: []herald.Tag{TagName(one), TagName(two)}}
+}
+
+// message writes one message. Half of its devices have received it, and a quarter of the others
+// were sent it.
+func (s *seeder) message(ctx context.Context, i int) error {
+	r := s.Population.stream(ofMessage, uint64(i))
+	draw := s.dense
+	if i >= s.Messages {
+		draw = s.sparse
+	}
+	image, audience := draw(&r)
 	image.Optimize()
 	head, err := s.bulk.Head(ctx)
 	if err != nil {
@@ -50,7 +68,7 @@ func (s *seeder) message(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	at := s.Population.Now.Add(-30*time.Minute + time.Duration(i)*time.Second)
+	at := s.Population.Now.Add(-30*time.Minute + time.Duration(i)*100*time.Millisecond)
 	living := sets.Minus(image, s.dead)
 	m := record.Message{
 		Message: herald.Message{

@@ -101,8 +101,8 @@ func (o *opened) checkSets(t *testing.T, model *naive) {
 		}
 		for name, want := range model.named {
 			got, n := v.Set(name), int64(0)
-			for i, in := range want {
-				if in {
+			for i := range o.p.Devices {
+				if want.has(i) {
 					n++
 					if !got.Contains(herald.Ordinal(i)) {
 						t.Fatalf("%s lacks %d", name, i)
@@ -132,8 +132,9 @@ func (o *opened) checkExpressions(t *testing.T, model *naive) {
 			t.Errorf("%s comes to %d devices (%d listed), want %d: %s", what, got.Devices, len(got.Direct), want, text)
 		}
 		for i := range 2000 { // a sample of the members
-			o := herald.Ordinal(i * 97 % len(image))
-			if want := image[o] && (got.Direct == nil || !model.dead[o]); got.Image.Contains(o) != want {
+			i = i * 97 % o.p.Devices
+			o := herald.Ordinal(i)
+			if want := image.has(i) && (got.Direct == nil || !model.dead.has(i)); got.Image.Contains(o) != want {
 				t.Fatalf("%s: %d is in it: %v", what, o, !want)
 			}
 		}
@@ -183,7 +184,7 @@ func (o *opened) checkDevices(t *testing.T, model *naive) {
 		}
 		var tags []herald.Tag
 		for name, set := range model.named {
-			if tag, ok := record.TagOf(name); ok && set[ord] {
+			if tag, ok := record.TagOf(name); ok && set.has(int(ord)) {
 				tags = append(tags, tag)
 			}
 		}
@@ -270,7 +271,7 @@ func (o *opened) checkChanges(t *testing.T, model *naive) {
 		got, err := o.evaluator.Evaluate(ctx, o.AppKey, herald.Audience{Tags: []herald.Tag{"bulk"}})
 		want := int64(0)
 		for ord := range members.All() {
-			if !model.dead[ord] {
+			if !model.dead.has(int(ord)) {
 				want++
 			}
 		}

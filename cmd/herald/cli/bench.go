@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 func (c *command) benchCommand() *cobra.Command {
-	return group("bench", "Make data of full size, and measure what a server does with it", c.benchSeed(), c.benchAudience())
+	return group("bench", "Make data of full size, and measure what a server does with it", c.benchSeed(), c.benchAudience(), c.benchStorm())
 }
 
 // progress tells on standard error how far a long command is.
@@ -57,7 +58,8 @@ func (c *command) benchSeed() *cobra.Command {
 	f.IntVar(&s.Population.Devices, "devices", 1_000_000, "number of devices")
 	f.IntVar(&s.Population.Tags, "tags", 200, "number of common tags")
 	f.IntVar(&s.Population.SmallTags, "small-tags", 0, fmt.Sprintf("number of tags with %d devices each", bench.SmallTagSize))
-	f.IntVar(&s.Messages, "messages", 200, "number of live messages")
+	f.IntVar(&s.Messages, "messages", 200, "number of live messages to about half of the devices")
+	f.IntVar(&s.Sparse, "sparse", 0, "number of live messages to few devices")
 	f.Uint64Var(&s.Population.Seed, "seed", 1, "what the data follows from")
 	return cmd
 }
@@ -85,6 +87,42 @@ func (c *command) benchAudience() *cobra.Command {
 	f.IntVar(&r.Estimates, "estimates", 1000, "number of random expressions")
 	f.IntVar(&r.Pushes, "pushes", 200, "number of messages to one device, and to all")
 	f.IntVar(&r.Changes, "changes", 100_000, "number of tags put on devices; a tenth as many are bound to aliases")
+	f.IntVar(&r.Returns, "returns", 100, "number of devices that connect, and were away for all messages")
 	f.IntVar(&r.Dense, "dense", 100, "number of messages to dense audiences")
+	return cmd
+}
+
+func (c *command) benchStorm() *cobra.Command {
+	r := bench.StormRun{}
+	cmd := &cobra.Command{
+		Use:   "storm",
+		Short: "Measure many devices that come back at once",
+		Long: "Start a server on a new data folder, let messages wait for many devices, half of them to each alone and half to all,\n" +
+			"and let all devices connect at once. Measure when everything is delivered, the processor time of the server, and\n" +
+			"how long messages to devices that were connected already take before and meanwhile. This process and the server\n" +
+			"need a file descriptor for each device.",
+		Args: cobra.NoArgs,
+		RunE: does(func(ctx context.Context, _ []string) (err error) {
+			r.Out = c.Out
+			if r.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			folder, remove, err := bench.StormFolder()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, remove()) }()
+			r.Folder = folder
+			_, err = bench.Storm(ctx, r)
+			return err
+		}),
+	}
+	f := cmd.Flags()
+	f.IntVar(&r.Devices, "devices", 19_000, "number of devices that come back")
+	f.IntVar(&r.Pending, "pending", 20, "number of messages that wait for each")
+	f.IntVar(&r.Connected, "connected", 100, "number of devices that are connected all the time")
+	f.IntVar(&r.Rate, "rate", 100, "messages a second to those")
+	f.IntVar(&r.Dials, "dials", 64, "number of connections that are being opened at once")
+	f.DurationVar(&r.Calm, "calm", 10*time.Second, "how long those are measured before the others come")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -49,7 +50,7 @@ func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, err
 	if err := verify(m.Body, crc, func() string { return fmt.Sprintf("msg %s %d (body)", m.App, m.ID) }); err != nil {
 		return r, err
 	}
-	if err := json.Unmarshal(audience, &m.Audience); err != nil {
+	if err := parseAudience(audience, &m.Audience); err != nil {
 		return r, damaged(fmt.Sprintf("msg %s %d (audience)", m.App, m.ID), err)
 	}
 	m.TTL = time.Duration(ttl) * time.Millisecond
@@ -61,6 +62,23 @@ func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, err
 		m.Group = record.ImageApart()
 	}
 	return r, nil
+}
+
+// One device is the audience of most messages, and reading it as any other JSON
+// takes longer than the row.
+const (
+	oneDevice    = `{"registration_ids":["`
+	oneDeviceEnd = `"]}`
+)
+
+func parseAudience(b []byte, a *herald.Audience) error {
+	if len(b) == len(oneDevice)+herald.RegistrationIDLen+len(oneDeviceEnd) && bytes.HasPrefix(b, []byte(oneDevice)) && bytes.HasSuffix(b, []byte(oneDeviceEnd)) {
+		if id := herald.RegistrationID(b[len(oneDevice) : len(oneDevice)+herald.RegistrationIDLen]); id.Valid() {
+			*a = herald.Audience{RegistrationIDs: []herald.RegistrationID{id}}
+			return nil
+		}
+	}
+	return json.Unmarshal(b, a)
 }
 
 // messages reads messages with their targets: first the rows, then what their
@@ -216,7 +234,7 @@ func (db *DB) Releases(ctx context.Context, app herald.AppKey, after herald.Pos,
 	var out []record.Release
 	err = db.readers.view(ctx, func(tx *snapshot) error {
 		var ids []herald.MessageID
-		err := scan(ctx, tx, "SELECT pos, kind, msg, at FROM release_log WHERE app = ? AND pos > ? ORDER BY pos LIMIT ?",
+		err := scan(ctx, tx, "SELECT pos, kind, msg, at FROM release_log WHERE app = ? AND pos > ? ORDER BY pos LIMIT ? + 0",
 			[]any{a, int64(after), limit}, func(r *sql.Rows) error {
 				var rel record.Release
 				var id herald.MessageID
@@ -308,6 +326,9 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 		WHERE n.app = ? AND m.ends > ? ORDER BY n.pos`, a, millis(since))
 }
 
+// LIMIT is given a sum because SQLite compiles a statement again for each value
+// of a bare parameter there.
+
 // Entries lists the direct messages released to a device whose message has
 // not ended, newest first.
 //
@@ -321,7 +342,7 @@ func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal
 	}
 	var out []record.Entry
 	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
-		WHERE e.app = ? AND e.ord = ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ?`, []any{a, int64(ord), limit},
+		WHERE e.app = ? AND e.ord = ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ? + 0`, []any{a, int64(ord), limit},
 		func(r *sql.Rows) error {
 			var e record.Entry
 			err := r.Scan(&e.Pos, &e.N, &e.Msg)
