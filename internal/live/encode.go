@@ -136,7 +136,7 @@ func (e *encoder) decode() (*herald.Content, error) {
 				e.err = fmt.Errorf("live: reading the body of message %s: %w", e.msg.ID, err)
 			}
 		}
-		if e.err == nil && c.Data != nil && !json.Valid(c.Data) {
+		if e.err == nil && e.msg.Content.Data != nil && !json.Valid(c.Data) {
 			e.err = fmt.Errorf("live: the data of message %s is not JSON", e.msg.ID)
 		}
 		e.content = &c

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	// the race detector. Ask for more with HERALD_CHECKS.
 	checks := os.Getenv("HERALD_CHECKS")
 	if checks == "" {
-		checks = "15"
+		checks = "5" // of each of six bounds on memory
 	}
 	if err := flag.Set("rapid.checks", checks); err != nil {
 		panic(err)
