@@ -65,7 +65,7 @@ func readinessIsHonest(e *evidence) (wrong []string) {
 	}
 	for _, span := range windows {
 		for _, r := range e.j.readies {
-			if r.Status == 200 && r.Began.After(span[0].Add(1500*time.Millisecond)) && r.Ended.Before(span[1]) {
+			if r.Status == 200 && r.Began.After(span[0].Add(4*time.Second)) && r.Ended.Before(span[1]) {
 				wrong = append(wrong, fmt.Sprintf("/readyz said ready %s into a time in which every write failed", r.Began.Sub(span[0])))
 			}
 		}

@@ -26,7 +26,7 @@ func failingWrites(w *world, ctx context.Context) {
 		w.t.Error(err)
 	}
 	until(w.t, "writes are refused", func() bool { return w.refusals() > 3 })
-	w.pause(2 * time.Second)
+	w.pause(5 * time.Second)
 	had := w.refusals()
 	until(w.t, "writes are still refused", func() bool { return w.refusals() > had+1 })
 	if !w.n.alive() {

@@ -51,16 +51,15 @@ func TestSecondServerOnAFolder(t *testing.T) {
 // it.
 func TestCursorBeforeALaterRelease(t *testing.T) {
 	t.Parallel()
-	for _, transport := range []string{"sse", "stream", "poll", "websocket", "tcp"} {
+	for _, transport := range []string{"sse", "stream", "long poll", "websocket", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, plain(t))
 			n.mustStart()
 			w := newWorld(t, n, seed(t), size{devices: 1})
 			d := w.list(0)[0]
-			slow := &push{Kind: "ids", Names: []string{d.id}, TTL: 24 * time.Hour, Key: "slow", Nonce: fmt.Sprintf("slow-%d", w.seed), SendAt: time.Now().Add(3 * time.Second)}
-			w.mustSend(t, slow)
-			quick := w.pushTo(t, d)
+			slow, quick := w.slowThenQuick(t, d)
+			d = w.list(0)[len(w.list(0))-1]
 
 			l, err := dial(t.Context(), n, transport, d.token, "", true)
 			if err != nil {
@@ -88,6 +87,26 @@ func TestCursorBeforeALaterRelease(t *testing.T) {
 				n.mustStart()
 			}
 		})
+	}
+}
+
+// slowThenQuick pushes two messages to a device: the second is released while
+// the first waits for its time. On a machine that is too busy for that, it
+// takes another device and more time.
+func (w *world) slowThenQuick(t *testing.T, d *device) (slow, quick *push) {
+	t.Helper()
+	for wait := 2 * time.Second; ; wait *= 2 {
+		slow = &push{
+			Kind: "ids", Names: []string{d.id}, TTL: 24 * time.Hour, Key: "slow" + d.id, Nonce: fmt.Sprintf("slow-%s-%d", d.id, w.seed),
+			SendAt: time.Now().Add(wait).Truncate(time.Millisecond),
+		}
+		w.mustSend(t, slow)
+		if quick = w.pushTo(t, d); time.Now().Before(slow.SendAt) {
+			return slow, quick
+		}
+		if d = w.register(0, false); d == nil {
+			t.Fatal("a device could not be registered")
+		}
 	}
 }
 
@@ -136,7 +155,8 @@ func TestReceiptDuringWithdrawal(t *testing.T) {
 		states[string(tr.State)]++
 	}
 	for s := range states {
-		if s != "" && !slices.Contains([]string{"received", "unconfirmed"}, s) {
+		// withdrawn: it was sent, and that was not noted yet.
+		if !slices.Contains([]string{"", "received", "unconfirmed", "withdrawn"}, s) {
 			t.Errorf("states are %v", states)
 		}
 	}

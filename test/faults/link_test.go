@@ -153,8 +153,12 @@ type oneWay struct {
 func dialHTTP(ctx context.Context, base, kind, token string, q url.Values) (link, error) {
 	o := &oneWay{kind: kind, base: base, token: token, client: &http.Client{Transport: &http.Transport{}}}
 	q.Del("ack")
-	if kind == "poll" {
+	switch kind {
+	case "poll":
 		q.Set("wait", "1")
+	case "long poll":
+		o.kind, kind = "poll", "poll"
+		q.Set("wait", "60")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/live/"+kind+"?"+q.Encode(), nil)
 	if err != nil {

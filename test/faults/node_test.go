@@ -77,7 +77,7 @@ func (n *node) spawnBeside() error {
 	args := append(append([]string{}, n.wrap...), n.binary, "serve", "--data", n.data)
 	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Env = append(os.Environ(),
-		"HERALD_SERVER__HTTP=127.0.0.1:0", "HERALD_SERVER__OPS=127.0.0.1:0", "HERALD_SERVER__TCP=127.0.0.1:0", "HERALD_SERVER__DRAIN_TIME=5s",
+		"HERALD_SERVER__HTTP=127.0.0.1:0", "HERALD_SERVER__OPS=127.0.0.1:0", "HERALD_SERVER__TCP=127.0.0.1:0", "HERALD_SERVER__DRAIN_TIME=20s",
 		"HERALD_LIMITS__KEY_RATE=0", "HERALD_LIMITS__DEVICE_RATE=0", "HERALD_LIMITS__ADDRESS_RATE=0")
 	// The next life listens where the last one did, as clients expect.
 	if at, _, tcp := n.where(); at != "" {

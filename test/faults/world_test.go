@@ -60,7 +60,7 @@ type size struct {
 
 func newWorld(t *testing.T, n *node, s uint64, z size) *world {
 	t.Helper()
-	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: 20 * time.Second}
+	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience}
 	w.maySlip.Store(true)
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	t.Cleanup(w.leave)
