@@ -11,7 +11,7 @@ VULNCHECK := go tool -modfile=tools/vuln.mod govulncheck
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 windows/amd64
 FUZZTIME  ?= 30s
 PACKAGES  ?= ./...
-SOAKTIME  ?= 10m
+SOAKTIME  ?= $(or $(SOAK_MINUTES),10)m
 BENCH     ?= .
 
 .PHONY: build dev fmt lint test check cross needs fuzz soak bench clean
@@ -50,7 +50,7 @@ cross: ## compile, and only that, for every platform
 fuzz: ## every fuzz target (of PACKAGES) for FUZZTIME each
 	@scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
 
-soak: ## the tests under test/ again and again for SOAKTIME, with the race detector
+soak: ## kills and power cuts under load for SOAK_MINUTES, every invariant checked, figures at the end
 	@scripts/soak.sh $(SOAKTIME)
 
 bench: ## every benchmark that BENCH matches

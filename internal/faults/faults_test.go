@@ -9,11 +9,11 @@ import (
 )
 
 // The environment is set in every build; without the tags nothing may heed it.
-// What it does with the tags is tested by them, in a process that
+// What it does with the tags is tested under test/faults, in a process that
 // may end.
 func TestReleaseBuildHeedsNoEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
-		"FAULTS_POINT": "here:1", "FAULTS_CLOCK": "24h", "FAULTS_SYNC": "OFF", "FAULTS_PLANTED": "bug:1",
+		"FAULTS_POINT": "here:1", "FAULTS_CLOCK": "24h", "FAULTS_SYNC": "OFF", "FAULTS_DISK": t.TempDir(), "FAULTS_PLANTED": "bug:1",
 	} {
 		t.Setenv(name, value)
 	}
@@ -24,6 +24,7 @@ func TestReleaseBuildHeedsNoEnvironment(t *testing.T) {
 	if d := time.Until(faults.Now()); d > time.Hour {
 		t.Errorf("the clock is %s ahead", d)
 	}
+	faults.Disk()
 	if s := faults.Synchronous(); s != "FULL" {
 		t.Errorf("synchronous is %s", s)
 	}

@@ -129,6 +129,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
+	faults.Disk()
 	db := &DB{cfg: cfg}
 	db.apps.ids, db.apps.key = map[herald.AppKey]int64{}, map[int64]herald.AppKey{}
 	if err := db.open(ctx, abs); err != nil {

@@ -1,0 +1,114 @@
+package faults_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// load lets everybody act for a time, while disturb does its worst, which ends
+// with a server that is ready.
+func (w *world) load(publishers int, disturb func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	var busy sync.WaitGroup
+	for i := range publishers {
+		busy.Go(func() { w.publish(ctx, i) })
+	}
+	for app := range w.apps {
+		busy.Go(func() { w.reshuffle(ctx, app) })
+	}
+	busy.Go(func() { w.watch(ctx) })
+	disturb(ctx)
+	cancel()
+	busy.Wait()
+}
+
+// watch samples states and readiness.
+func (w *world) watch(ctx context.Context) {
+	r := w.random("watch", 0)
+	c := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}
+	defer c.CloseIdleConnections()
+	for ctx.Err() == nil {
+		began := time.Now()
+		if status := w.n.ready(); status != 0 {
+			w.j.ready(readiness{began, time.Now(), status})
+		}
+		if list := w.stored(); len(list) > 0 {
+			// Young messages move most.
+			p := list[len(list)-1-r.IntN(min(len(list), 30))]
+			devices := w.list(p.App)
+			d := devices[r.IntN(len(devices))]
+			var t struct{ State string }
+			if w.get(c, p.App, "/v1/messages/"+p.ID+"/devices/"+d.id, &t) == http.StatusOK {
+				w.j.sample(sample{p.ID, d.index, time.Now(), t.State})
+			}
+		}
+		w.pause(20 * time.Millisecond)
+	}
+}
+
+// killing kills the server again and again, at random moments, also while it
+// starts.
+func (w *world) killing(r *rand.Rand, kills int, life time.Duration) func(context.Context) {
+	return func(ctx context.Context) {
+		for range kills {
+			w.pause(time.Duration(r.Int64N(int64(2 * life))))
+			w.n.kill()
+			w.j.life("kill", 0)
+			if r.IntN(4) == 0 {
+				if err := w.n.spawn(); err != nil {
+					w.t.Error(err)
+				}
+				w.pause(time.Duration(r.IntN(60)) * time.Millisecond)
+				w.n.kill()
+				w.j.life("kill", 0)
+			}
+			w.restart()
+		}
+		w.pause(life)
+	}
+}
+
+func (w *world) restart() {
+	began := time.Now()
+	if err := w.n.start(); err != nil {
+		w.t.Error(err)
+		w.stop()
+		return
+	}
+	w.j.life("start", time.Since(began))
+}
+
+// TestKill kills the server while everybody is busy, and holds it to every
+// invariant afterwards.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	s := seed(t)
+	n := newNode(t, plain(t))
+	n.mustStart()
+	w := newWorld(t, n, s, size{devices: 6, sdk: 1, pace: 8 * time.Millisecond})
+	before := n.load()
+	w.begin()
+	w.load(4, w.killing(w.random("kill", 0), 8, time.Second))
+	e := w.gather(w.drained(patience), 20_000)
+	w.conclude(e, before)
+	e.hold(t)
+	w.tell(t, e)
+}
+
+// tell prints the figures of a run.
+func (w *world) tell(t *testing.T, e *evidence) {
+	w.j.mu.Lock()
+	defer w.j.mu.Unlock()
+	unknown := 0
+	for _, p := range w.j.pushes {
+		if p.Status == 0 {
+			unknown++
+		}
+	}
+	t.Logf("%d pushes, %d accepted for good, %d without an answer; %d frames, %d acknowledgements, %d traces; %d kills, %d power cuts",
+		len(w.j.pushes), len(e.byID), unknown, len(w.j.frames), len(w.j.acks), len(e.traces), w.j.kills, w.j.cuts)
+}

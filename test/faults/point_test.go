@@ -1,0 +1,161 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/store/sqlite"
+)
+
+// TestCrashAtPoint ends the process exactly between two steps that belong
+// together, starts it again, and holds it to every invariant.
+func TestCrashAtPoint(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		point string // and at which pass of it
+		crowd bool   // some pushes have a target that is kept in chunks
+		stop  bool   // the point is passed when the server is stopped in order
+	}{
+		{"migrated:1", false, false},
+		{"before_commit:200", false, false},
+		{"committed:200", false, false},
+		{"drafted:3", true, false},
+		{"receipts_logged:100", false, false},
+		{"before_fold:1", false, true},
+		{"folded:1", false, true},
+		{"ended:5", false, false},
+		{"recalled:3", false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.point, func(t *testing.T) {
+			t.Parallel()
+			s := seed(t)
+			n := newNode(t, planted(t))
+			if tt.point == "migrated:1" {
+				// A new folder is the only one that is migrated yet.
+				n.env = []string{"FAULTS_POINT=" + tt.point}
+				if err := n.start(); err == nil {
+					t.Fatal("the server passed the point")
+				}
+				n.env = nil
+			}
+			n.mustStart()
+			w := newWorld(t, n, s, size{devices: 4, pace: 5 * time.Millisecond})
+			if code := n.stop(); code != 0 {
+				t.Fatalf("exit code %d", code)
+			}
+			if tt.crowd {
+				gatherCrowd(t, n, herald.AppKey(w.apps[0].Key))
+				w.crowded = true
+			}
+			if tt.point != "migrated:1" {
+				n.env = []string{"FAULTS_POINT=" + tt.point}
+			}
+			n.mustStart()
+			before := n.load()
+			w.begin()
+			w.load(2, func(ctx context.Context) {
+				if tt.crowd {
+					go w.shout(ctx)
+				}
+				w.crash(t, tt.point, tt.stop)
+				n.env = nil
+				w.restart()
+				w.pause(time.Second)
+			})
+			e := w.gather(w.drained(patience), 10_000)
+			w.conclude(e, before)
+			e.hold(t)
+		})
+	}
+}
+
+// crash waits until the process has ended by itself.
+func (w *world) crash(t *testing.T, point string, stop bool) {
+	t.Helper()
+	if point == "migrated:1" {
+		w.pause(time.Second)
+		w.n.kill()
+		return
+	}
+	if stop {
+		w.pause(2 * time.Second)
+		if code := w.n.stop(); code == 0 {
+			t.Error("the server stopped in order and did not pass the point")
+		}
+		return
+	}
+	select {
+	case <-w.n.exited:
+		w.j.life("kill", 0)
+	case <-time.After(patience):
+		t.Errorf("the server did not pass %s", point)
+		w.n.kill()
+	}
+}
+
+// A target is kept in chunks when it takes more than the 16 KiB that fit into
+// the row of a message: three slabs in which every second device is meant.
+const (
+	crowdSlabs = 3
+	crowdSize  = 9000 // devices in a slab
+)
+
+// gatherCrowd registers devices in a folder that no server has open, every
+// second one with the tag "crowd". They never connect.
+func gatherCrowd(t *testing.T, n *node, app herald.AppKey) {
+	t.Helper()
+	for slab := range crowdSlabs {
+		if slab > 0 {
+			edit(t, n.data, "UPDATE app_head SET next_ord = ? WHERE app = (SELECT id FROM app WHERE app_key = ?)", slab<<16, string(app))
+		}
+		db, err := sqlite.Open(t.Context(), sqlite.Config{Path: n.data + "/herald.db"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		registerCrowd(t, db, app)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey) {
+	var wg sync.WaitGroup
+	todo := make(chan int)
+	for range 128 {
+		wg.Go(func() {
+			for i := range todo {
+				r := record.Registration{Device: record.Device{App: app, ID: herald.NewRegistrationID(time.Now()), Platform: herald.PlatformOther, Created: time.Now()}}
+				if i%2 == 0 {
+					r.AddTags = []herald.Tag{"crowd"}
+				}
+				if _, _, err := db.Register(t.Context(), r); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range crowdSize {
+		todo <- i
+	}
+	close(todo)
+	wg.Wait()
+}
+
+// shout pushes to the crowd, with a TTL that does not keep anybody waiting.
+func (w *world) shout(ctx context.Context) {
+	for ctx.Err() == nil {
+		n := w.nonces.Add(1)
+		w.send(web, &push{
+			Kind: "tag", Names: []string{"crowd"}, TTL: 2 * time.Second,
+			Key: fmt.Sprintf("key-%d", n), Nonce: fmt.Sprintf("n%d-%d", w.seed, n),
+		})
+		w.pause(100 * time.Millisecond)
+	}
+}

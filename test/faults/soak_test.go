@@ -1,0 +1,160 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// figures are the sums over the rounds of a soak.
+type figures struct {
+	rounds, pushes, accepted, unknown, frames, copies int
+	kills, cuts, traces                               int
+	lost, invented, crossed, toApp                    int
+	restarts                                          []time.Duration
+}
+
+// long is how long a soak lasts; 0 is one short round.
+func long(t *testing.T) time.Duration {
+	t.Helper()
+	s := os.Getenv("FAULTS_SOAK")
+	if s == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("FAULTS_SOAK: %v", err)
+	}
+	return d
+}
+
+// TestSoak kills the server and cuts its power in turn, under load. In its
+// long form it does so round after round, each on a new data folder, and stops
+// at the first that breaks an invariant.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	total := long(t)
+	var f figures
+	s := seed(t)
+	for began := time.Now(); f.rounds == 0 || time.Since(began) < total && !t.Failed(); f.rounds++ {
+		t.Run(strconv.Itoa(f.rounds), func(t *testing.T) { f.round(t, s+uint64(f.rounds), total > 0) })
+	}
+	slices.Sort(f.restarts)
+	t.Logf("soak: %d rounds, seed %d: %d messages accepted for good (%d pushes, %d without an answer), %d deliveries received, of which %d copies; "+
+		"%d kills, %d power cuts; %d lost, %d invented, %d cross-app, %d duplicates to the application; ready again after %s (median), %s (longest)",
+		f.rounds, s, f.accepted, f.pushes, f.unknown, f.frames, f.copies, f.kills, f.cuts, f.lost, f.invented, f.crossed, f.toApp,
+		f.restarts[len(f.restarts)/2].Round(time.Millisecond), f.restarts[len(f.restarts)-1].Round(time.Millisecond))
+}
+
+// round is one world from its first device to its inspected files.
+func (f *figures) round(t *testing.T, s uint64, big bool) {
+	n := newNode(t, planted(t))
+	d := newPower(t, n, big && f.rounds%2 == 1)
+	n.mustStart()
+	z, faults, life := size{devices: 5, sdk: 1, publishers: 3, pace: 10 * time.Millisecond}, 6, 500*time.Millisecond
+	if big {
+		z, faults, life = size{devices: 5, sdk: 2, publishers: 12}, 16, 1500*time.Millisecond
+	}
+	w := newWorld(t, n, s, z)
+	before := n.load()
+	w.begin()
+	w.load(z.publishers, func(ctx context.Context) {
+		r := w.random("soak", 0)
+		for i := range faults {
+			if i%4 == 3 {
+				w.cutting(d, r, 1, life)(ctx)
+			} else {
+				w.killing(r, 1, life)(ctx)
+			}
+		}
+	})
+	e := w.gather(w.drained(patience), 10_000)
+	w.conclude(e, before)
+	e.hold(t)
+	f.add(e)
+}
+
+func (f *figures) add(e *evidence) {
+	broken := e.check()
+	f.lost += len(broken[1]) + len(broken[2])
+	f.invented += len(broken[3])
+	f.crossed += len(broken[5])
+	j := e.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f.pushes += len(j.pushes)
+	f.accepted += len(e.byID)
+	f.traces += len(e.traces)
+	f.kills += j.kills
+	f.cuts += j.cuts
+	f.restarts = append(f.restarts, j.restarts...)
+	for _, p := range j.pushes {
+		if p.Status == 0 {
+			f.unknown++
+		}
+	}
+	seen := map[traceKey]bool{}
+	for _, x := range j.frames {
+		if x.Type != "message" {
+			continue
+		}
+		f.frames++
+		k := traceKey{x.ID, x.Device}
+		if seen[k] && x.SDK {
+			f.toApp++
+		} else if seen[k] {
+			f.copies++
+		}
+		seen[k] = true
+	}
+}
+
+// TestReadyAgain kills a server for which many deliveries are pending, and
+// says after what time it is ready again. In the long form there are a million.
+func TestReadyAgain(t *testing.T) {
+	t.Parallel()
+	devices, pushes := 200, 10
+	if long(t) > 0 {
+		devices, pushes = herald.MaxDirect, herald.MaxPending
+	}
+	n := newNode(t, plain(t))
+	n.mustStart()
+	w := newWorld(t, n, seed(t), size{devices: 1})
+	ids := make([]string, devices)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for k := i; k < devices; k += 8 {
+				if d := w.register(0, false); d != nil {
+					ids[k] = d.id
+				}
+			}
+		})
+	}
+	wg.Wait()
+	numbers := make([]int, pushes)
+	parallel(numbers, func(c *http.Client, _ int) {
+		k := w.nonces.Add(1)
+		w.send(c, &push{Kind: "ids", Names: ids, TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d", k), Nonce: fmt.Sprintf("n%d-%d", w.seed, k)})
+	})
+	list := w.stored()
+	if len(list) != pushes {
+		t.Fatalf("%d of %d pushes were accepted", len(list), pushes)
+	}
+	n.kill()
+	began := time.Now()
+	n.mustStart()
+	t.Logf("ready again %s after the start, with %d deliveries pending", time.Since(began).Round(time.Millisecond), devices*pushes)
+	v, _ := w.view(web, list[0])
+	if v.Counts == nil || v.Counts.States[herald.StatePending] != int64(devices) {
+		t.Errorf("the first message counts %+v, want %d pending", v.Counts, devices)
+	}
+}

@@ -1,0 +1,171 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver, to look into the files without the server
+)
+
+// sum is a column with a checksum beside it.
+type sum struct{ table, key, bits, crc string }
+
+// summed are all of them, of every version of the schema.
+var summed = []sum{
+	{"set_chunk", "name", "bits", "crc"},
+	{"set_log", "pos", "changes", "crc"},
+	{"msg", "id", "body", "crc"},
+	{"msg", "id", "target", "target_crc"},
+	{"msg_chunk", "msg", "bits", "crc"},
+	{"direct_chunk", "slice", "bits", "crc"},
+	{"receipt_log", "n", "batch", "crc"},
+	{"receipt_seg", "msg", "batch", "crc"},
+	{"segment", "name", "audience", "crc"},
+	{"file_chunk", "file", "bits", "crc"},
+}
+
+// orphan is rows that belong to nothing, in words and as a query that counts
+// them.
+type orphan struct{ what, query string }
+
+var tableNames = regexp.MustCompile(`(?:FROM|JOIN) (\w+)`)
+
+// concerns reports whether the tables of the query are there: not every
+// version of the schema has all of them.
+func (o orphan) concerns(there map[string][]string) bool {
+	for _, m := range tableNames.FindAllStringSubmatch(o.query, -1) {
+		if there[m[1]] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+var orphans = []orphan{
+	{"entries without a message", "SELECT COUNT(*) FROM entry x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg WHERE m.id IS NULL"},
+	{"releases without a message", "SELECT COUNT(*) FROM release_log x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg WHERE m.id IS NULL"},
+	{"group messages without a message", "SELECT COUNT(*) FROM group_msg x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg WHERE m.id IS NULL"},
+	{"notices without a withdrawn message", "SELECT COUNT(*) FROM notice x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg AND m.end_pos = x.pos WHERE m.id IS NULL"},
+	{"chunks without a message", "SELECT COUNT(*) FROM msg_chunk x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg WHERE m.id IS NULL"},
+	{"segments without a message", "SELECT COUNT(*) FROM receipt_seg x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg WHERE m.id IS NULL AND x.msg <> 0"},
+	{"collapse keys without a live message", "SELECT COUNT(*) FROM collapse x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg AND m.ended = 0 WHERE m.id IS NULL"},
+	{"jobs without a scheduled message", "SELECT COUNT(*) FROM job x LEFT JOIN msg m ON m.app = x.app AND m.id = x.msg AND m.state = 'scheduled' WHERE m.id IS NULL"},
+	{"scheduled messages without a job", "SELECT COUNT(*) FROM msg m LEFT JOIN job x ON m.app = x.app AND m.id = x.msg WHERE m.state = 'scheduled' AND x.id IS NULL"},
+	{"released messages without a release", "SELECT COUNT(*) FROM msg m LEFT JOIN release_log r ON r.app = m.app AND r.pos = m.pos WHERE m.pos > 0 AND r.pos IS NULL"},
+	{"chunks without a file", "SELECT COUNT(*) FROM file_chunk x LEFT JOIN audience_file f ON f.app = x.app AND f.id = x.file WHERE f.id IS NULL"},
+	{"drafts of targets", "SELECT COUNT(*) FROM target_draft"},
+	{"devices with a recipient that is not there", "SELECT COUNT(*) FROM device d LEFT JOIN recipient r ON r.app = d.app AND r.ord = d.recipient WHERE d.recipient IS NOT NULL AND r.ord IS NULL"},
+	{"devices past the next ordinal", "SELECT COUNT(*) FROM device d JOIN app_head h ON h.app = d.app WHERE d.ord >= h.next_ord"},
+	{"releases past the head", "SELECT COUNT(*) FROM release_log r JOIN app_head h ON h.app = r.app WHERE r.pos > h.pos"},
+	{"receipts past the head of their log", "SELECT COUNT(*) FROM receipt_log l JOIN receipt_head h ON h.app = l.app WHERE l.n > h.last OR l.n <= h.upto"},
+}
+
+// inspect looks into a data folder that no server has open. After a stop in
+// order the queues have to be empty too.
+func inspect(data string, stopped bool) (wrong []string) {
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(data, "herald.db")))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer db.Close()
+	ctx := context.Background()
+	count := func(query string) int {
+		var n int
+		if err := db.QueryRowContext(ctx, query).Scan(&n); err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s: %v", query, err))
+		}
+		return n
+	}
+	var check string
+	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
+		wrong = append(wrong, fmt.Sprintf("integrity_check: %s %v", check, err))
+	}
+	there, err := tables(ctx, db)
+	if err != nil {
+		return append(wrong, err.Error())
+	}
+	for _, o := range orphans {
+		if !o.concerns(there) {
+			continue
+		}
+		if n := count(o.query); n > 0 {
+			wrong = append(wrong, fmt.Sprintf("%d %s", n, o.what))
+		}
+	}
+	if stopped {
+		if n := count("SELECT COUNT(*) FROM receipt_log"); n > 0 {
+			wrong = append(wrong, fmt.Sprintf("%d batches of receipts are not folded after a stop in order", n))
+		}
+	}
+	for table, columns := range there {
+		for _, column := range columns {
+			if strings.HasSuffix(column, "crc") && !slices.ContainsFunc(summed, func(s sum) bool { return s.table == table && s.crc == column }) {
+				wrong = append(wrong, fmt.Sprintf("the checksums %s.%s are not looked at: add them to the list in this file", table, column))
+			}
+		}
+	}
+	for _, s := range summed {
+		if there[s.table] != nil {
+			wrong = append(wrong, checksums(ctx, db, s.table, s.key, s.bits, s.crc)...)
+		}
+	}
+	return wrong
+}
+
+// tables gives the names of the tables and of their columns.
+func tables(ctx context.Context, db *sql.DB) (map[string][]string, error) {
+	rows, err := db.QueryContext(ctx, "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	there := map[string][]string{}
+	for rows.Next() {
+		var table, column string
+		if err := rows.Scan(&table, &column); err != nil {
+			return nil, err
+		}
+		there[table] = append(there[table], column)
+	}
+	return there, rows.Err()
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksums(ctx context.Context, db *sql.DB, table, key, bits, crc string) (wrong []string) {
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("SELECT %s, %s, %s FROM %s", key, bits, crc, table))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var b []byte
+		var sum int64
+		if err := rows.Scan(&name, &b, &sum); err != nil {
+			return append(wrong, err.Error())
+		}
+		if int64(crc32.Checksum(b, castagnoli)) != sum {
+			wrong = append(wrong, fmt.Sprintf("%s of %s %s does not have its checksum", bits, table, name))
+		}
+	}
+	if err := rows.Err(); err != nil {
+		wrong = append(wrong, err.Error())
+	}
+	return wrong
+}
+
+// few shortens a list for a person.
+func few(list []string) string {
+	slices.Sort(list)
+	if len(list) > 8 {
+		list = append(list[:8:8], fmt.Sprintf("and %d more", len(list)-8))
+	}
+	return strings.Join(list, "\n\t")
+}
