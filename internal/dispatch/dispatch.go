@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
@@ -264,6 +265,7 @@ func (d *Dispatcher) deliver(ctx context.Context, kind record.ReleaseKind, m *re
 	for _, part := range to.Slabs() {
 		for _, o := range d.c.Outlets {
 			took, err := o.Deliver(ctx, record.Handover{App: m.App, Kind: kind, Msg: m, Pos: pos, Set: part, At: d.c.Now()})
+			faults.Point("handed")
 			if err != nil {
 				errs = append(errs, err)
 				continue

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -97,6 +98,65 @@ func TestKill(t *testing.T) {
 	w.conclude(e, before)
 	e.hold(t)
 	w.tell(t, e)
+}
+
+// TestKillWhileMigrating kills the server again and again while it makes its
+// schema: the next start goes on from what is there.
+func TestKillWhileMigrating(t *testing.T) {
+	t.Parallel()
+	s := seed(t)
+	for i := range 6 {
+		n := newNode(t, plain(t))
+		r := rand.New(rand.NewPCG(s, uint64(i)))
+		for range 4 {
+			if err := n.spawn(); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Duration(r.IntN(60)) * time.Millisecond)
+			n.kill()
+		}
+		n.mustStart()
+		n.createApp("after the kills")
+		if code := n.stop(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if wrong := inspect(n.data, true); len(wrong) > 0 {
+			t.Errorf("after the kills:\n\t%s", few(wrong))
+		}
+	}
+}
+
+// TestRegistrationRacesPushToAll registers devices while messages to all are
+// pushed: a device that is there before a push is in its target, and one that
+// comes after the answer is not.
+func TestRegistrationRacesPushToAll(t *testing.T) {
+	t.Parallel()
+	s := seed(t)
+	n := newNode(t, plain(t))
+	n.mustStart()
+	w := newWorld(t, n, s, size{devices: 1})
+	before := n.load()
+	w.begin()
+	var busy sync.WaitGroup
+	for range 3 {
+		busy.Go(func() {
+			for range 12 {
+				if d := w.register(0, false); d != nil {
+					w.live(d)
+				}
+			}
+		})
+		busy.Go(func() {
+			for range 25 {
+				k := w.nonces.Add(1)
+				w.send(web, &push{Kind: "all", TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d", k), Nonce: fmt.Sprintf("n%d-%d", w.seed, k)})
+			}
+		})
+	}
+	busy.Wait()
+	e := w.gather(w.drained(patience), 20_000)
+	w.conclude(e, before)
+	e.hold(t)
 }
 
 // tell prints the figures of a run.

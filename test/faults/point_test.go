@@ -25,6 +25,7 @@ func TestCrashAtPoint(t *testing.T) {
 		{"before_commit:200", false, false},
 		{"committed:200", false, false},
 		{"drafted:3", true, false},
+		{"handed:60", false, false},
 		{"receipts_logged:100", false, false},
 		{"before_fold:1", false, true},
 		{"folded:1", false, true},

@@ -11,6 +11,7 @@ package model_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -89,7 +90,7 @@ func TestModel(t *testing.T) {
 			"time passes": r.pass,
 			"stop":        func(rt *rapid.T) { r.restart(rt, false) },
 			"crash":       func(rt *rapid.T) { r.restart(rt, true) },
-			"fold":        func(rt *rapid.T) { r.must(rt, r.n.ledger.Fold(context.Background(), true)) },
+			"fold":        r.foldTwice,
 			"":            r.check,
 		})
 		r.traces(rt)
@@ -153,7 +154,7 @@ func (r *run) tag(rt *rapid.T) {
 	if !add {
 		m = api.Members{Remove: []herald.RegistrationID{d.id}}
 	}
-	_, err := r.n.s.Devices.ChangeTag(context.Background(), r.master(d.app), herald.Tag(name), m)
+	_, err := r.n.s.Devices.ChangeTag(context.Background(), r.master(d.app), herald.Tag(name), api.TagMembers{Members: m})
 	r.must(rt, err)
 	d.tags[name] = add
 }
@@ -286,6 +287,14 @@ func (r *run) notices(rt *rapid.T, d *device, got []herald.MessageID) {
 
 func (r *run) event(d *device, id herald.MessageID, s herald.DeliveryState) record.Event {
 	return record.Event{Msg: id, State: s, Set: sets.New(d.ord), Time: r.n.clock.Now(), Via: "websocket"}
+}
+
+// foldTwice folds twice at once.
+func (r *run) foldTwice(rt *rapid.T) {
+	other := make(chan error)
+	n := r.n
+	go func() { other <- n.ledger.Fold(context.Background(), true) }()
+	r.must(rt, errors.Join(n.ledger.Fold(context.Background(), true), <-other))
 }
 
 func (r *run) leave(rt *rapid.T) {
