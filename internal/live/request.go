@@ -25,6 +25,11 @@ func RequestHello(r *http.Request) (Hello, error) {
 	if h.Ack != "" && h.Ack != AckEach && h.Ack != AckUpto {
 		return h, herald.Invalid("ack", "Write each or upto.", "%.40q is not a way to acknowledge", string(h.Ack))
 	}
+	// What stands here by mistake would subscribe to nothing, and say so to
+	// nobody. Other parameters are let pass: some clients add one of their own.
+	if q.Has("topics") {
+		return h, herald.Invalid("topics", "Write topic=, once for each topic.", "there is no parameter topics")
+	}
 	// One too many is enough to refuse them all.
 	names := q["topic"]
 	for _, name := range names[:min(len(names), herald.MaxTopics+1)] {

@@ -311,6 +311,7 @@ func TestRequestHelloTopics(t *testing.T) {
 		{"topic=a&presence=0", 1, false, ""},
 		{"topic=a&presence=false", 1, false, ""},
 		{"topic=a&presence=yes", 0, false, "presence"},
+		{"topics=a", 0, false, "topics"},
 		{many, herald.MaxTopics + 1, false, ""},
 	} {
 		got, err := live.RequestHello(httptest.NewRequest("GET", "/?"+c.query, nil))
