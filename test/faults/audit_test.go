@@ -29,6 +29,7 @@ type evidence struct {
 	traces map[traceKey]client.Trace
 	full   map[string]bool // messages of which every trace was asked for
 	open   []string        // messages that still wait when nothing moves any more
+	stuck  []string        // for whom those wait, for a person
 	probes []string        // what went wrong when one app asked for what is another's
 
 	storage []string // what the files say after the stop
@@ -159,12 +160,49 @@ func (w *world) gather(open []string, maxTraces int) *evidence {
 			e.gone[p.ID] = status
 		}
 	})
+	for _, id := range open {
+		e.stuck = append(e.stuck, w.stuck(e.byID[id])...)
+	}
 	e.gatherTraces(pushes, maxTraces)
 	for app := range w.apps {
 		e.listed[app] = w.listMessages(app)
 	}
 	e.probe()
 	return e
+}
+
+// stuck says for whom a push waits when nothing moves any more, and whether it
+// comes over a new connection.
+func (w *world) stuck(p *push) (out []string) {
+	for _, d := range w.list(p.App) {
+		s := w.state(p, d)
+		if s != herald.StatePending && s != herald.StateSent {
+			continue
+		}
+		got := false
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		l, err := dial(ctx, w.n, "websocket", d.token, "", false)
+		for err == nil && !got {
+			var f wire
+			f, err = l.next(ctx)
+			got = err == nil && f.ID == p.ID
+		}
+		if l != nil {
+			l.close()
+		}
+		cancel()
+		last := time.Time{}
+		w.j.mu.Lock()
+		for _, f := range w.j.frames {
+			if f.Device == d.index {
+				last = f.At
+			}
+		}
+		w.j.mu.Unlock()
+		out = append(out, fmt.Sprintf("message %s (%s %v, made at %s, ttl %s) on device %d: %s; over a new connection it comes: %t (%v); SDK: %t, removed: %t, its last frame was at %s",
+			p.ID, p.Kind, p.Names, p.Ended.Format(time.StampMilli), p.TTL, d.index, s, got, err, d.sdk, d.removed.Load(), last.Format(time.StampMilli)))
+	}
+	return out
 }
 
 func (e *evidence) gatherTraces(pushes []*push, limit int) {
