@@ -65,16 +65,27 @@ func TestClock(t *testing.T) {
 		t.Errorf("what was never sent and has expired is %s", s)
 	}
 
-	// A month after its end a message is purged with all that belongs to it.
+	// A month after its end a message is purged with all that belongs to it,
+	// but for its counts, which go two months later.
+	each := func(ok func(p *push) bool) func() bool {
+		return func() bool { return ok(hour) && ok(later) && ok(kept) }
+	}
 	wake("1000h")
-	until(t, "the messages are purged", func() bool {
-		for _, p := range []*push{hour, later, kept} {
-			if _, status := w.view(web, p); status != http.StatusNotFound {
-				return false
-			}
+	until(t, "the messages are purged", each(func(p *push) bool {
+		return w.get(web, p.App, "/v1/messages/"+p.ID+"/devices/"+sent.id, nil) == http.StatusNotFound
+	}))
+	each(func(p *push) bool {
+		v, status := w.view(web, p)
+		if status != http.StatusOK || v.Counts == nil || v.Counts.Target == 0 || v.Notification != nil {
+			t.Errorf("of a purged message there is %d, %+v", status, v)
 		}
 		return true
-	})
+	})()
+	wake("3000h")
+	until(t, "their counts are gone", each(func(p *push) bool {
+		_, status := w.view(web, p)
+		return status == http.StatusNotFound
+	}))
 	if code := n.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -28,6 +28,7 @@ var summed = []sum{
 	{"receipt_seg", "msg", "batch", "crc"},
 	{"segment", "name", "audience", "crc"},
 	{"file_chunk", "file", "bits", "crc"},
+	{"msg_count", "msg", "data", "crc"},
 }
 
 // orphan is rows that belong to nothing, in words and as a query that counts
