@@ -215,6 +215,11 @@ func (e *evidence) gatherTraces(pushes []*push, limit int) {
 		d *device
 	}
 	var asks []ask
+	e.j.mu.Lock()
+	for _, k := range e.missing() {
+		asks = append(asks, ask{e.byID[k.id], e.j.devices[k.device]})
+	}
+	e.j.mu.Unlock()
 	for i, p := range pushes {
 		if i%every != 0 {
 			continue
