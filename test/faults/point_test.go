@@ -94,7 +94,7 @@ func TestCrashWhileRemoving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registerCrowd(t, db, herald.AppKey(w.apps[0].Key))
+	registerCrowd(t, db, herald.AppKey(w.apps[0].Key), 4200)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -155,14 +155,14 @@ func gatherCrowd(t *testing.T, n *node, app herald.AppKey) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		registerCrowd(t, db, app)
+		registerCrowd(t, db, app, crowdSize)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey) {
+func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey, size int) {
 	var wg sync.WaitGroup
 	todo := make(chan int)
 	for range 128 {
@@ -178,7 +178,7 @@ func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey) {
 			}
 		})
 	}
-	for i := range crowdSize {
+	for i := range size {
 		todo <- i
 	}
 	close(todo)
