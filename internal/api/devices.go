@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/record"
@@ -367,6 +368,7 @@ func (s *Devices) Remove(ctx context.Context, p Principal, id herald.Registratio
 	if err != nil {
 		return err
 	}
+	faults.Point("removed")
 	s.c.Presence.Disconnect(p.App, d.Ord, live.Reason{Code: live.CloseBadToken, Text: "the device was removed"})
 	return s.c.Backlog.Gone(ctx, offline.Device{App: p.App, Ord: d.Ord, ID: id}, d.BoundPos)
 }

@@ -145,7 +145,33 @@ func (s *Server) build(ctx context.Context) (err error) {
 		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Log: s.log, Now: faults.Now,
 	})
 	s.health = newHealth(s.store.Probe, s.metrics.Ready)
-	return d.Start(ctx)
+	if err := d.Start(ctx); err != nil {
+		return err
+	}
+	return s.finishRemovals(ctx)
+}
+
+// maxRemovals is how many removals of an app may have been under way at a
+// crash: as many as one commit takes.
+const maxRemovals = 512
+
+// finishRemovals ends what waits for the devices that were removed last: a
+// crash may have come between a removal and what follows from it, and nobody
+// removes a device twice.
+func (s *Server) finishRemovals(ctx context.Context) error {
+	for _, key := range s.registry.Apps() {
+		app, err := s.registry.App(key)
+		if err != nil {
+			return err
+		}
+		list := app.RemovedSince(0)
+		for _, r := range list[max(0, len(list)-maxRemovals):] {
+			if err := s.backlog.Gone(ctx, offline.Device{App: key, Ord: r.Ord}, r.Pos); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // URL is the base address of the API and the pages, e.g. http://127.0.0.1:7700.

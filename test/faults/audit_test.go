@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,7 +200,9 @@ func (w *world) stuck(p *push) (out []string) {
 			}
 		}
 		w.j.mu.Unlock()
-		out = append(out, fmt.Sprintf("message %s (%s %v, made at %s, ttl %s) on device %d: %s; over a new connection it comes: %t (%v); SDK: %t, removed: %t, its last frame was at %s",
+		trace := w.n.call(context.Background(), web, http.MethodGet, "/v1/messages/"+p.ID+"/devices/"+d.id, w.apps[p.App].basic(), "", nil)
+		device := w.n.call(context.Background(), web, http.MethodGet, "/v1/devices/"+d.id, w.apps[p.App].basic(), "", nil)
+		out = append(out, fmt.Sprintf("afterwards the trace is %s and the device %s", trace.body, device.body), fmt.Sprintf("message %s (%s %v, made at %s, ttl %s) on device %d: %s; over a new connection it comes: %t (%v); SDK: %t, removed: %t, its last frame was at %s",
 			p.ID, p.Kind, p.Names, p.Ended.Format(time.StampMilli), p.TTL, d.index, s, got, err, d.sdk, d.removed.Load(), last.Format(time.StampMilli)))
 	}
 	return out
@@ -215,6 +218,11 @@ func (e *evidence) gatherTraces(pushes []*push, limit int) {
 		d *device
 	}
 	var asks []ask
+	e.j.mu.Lock()
+	for _, k := range e.missing() {
+		asks = append(asks, ask{e.byID[k.id], e.j.devices[k.device]})
+	}
+	e.j.mu.Unlock()
 	for i, p := range pushes {
 		if i%every != 0 {
 			continue
@@ -346,6 +354,12 @@ func (w *world) conclude(e *evidence, before load) {
 	e.after = w.n.settle(before, w.settleFor)
 	e.exit = w.n.stop()
 	e.storage = inspect(w.n.data, true)
+	if keep := os.Getenv("FAULTS_KEEP"); keep != "" && len(e.open) > 0 {
+		at := filepath.Join(keep, fmt.Sprintf("data-%d", w.seed))
+		if err := os.CopyFS(at, os.DirFS(w.n.data)); err != nil {
+			w.t.Logf("the data folder is not kept: %v", err)
+		}
+	}
 	e.output = w.n.out.from(0)
 	for _, a := range w.apps {
 		e.secrets = append(e.secrets, a.Secret, a.JWT)

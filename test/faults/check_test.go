@@ -86,6 +86,10 @@ func (e *evidence) mayEnd(p *push, d *device, s herald.DeliveryState) bool {
 		return time.Since(p.Began) > p.TTL || !p.WithdrawBegan.IsZero() || p.Collapse != ""
 	case herald.StateDeviceGone:
 		return d.removed.Load()
+	case herald.StateOverflow:
+		// The SDK may stay away for half a minute: only where that is enough
+		// for more messages than a device may have waiting.
+		return len(e.byID) > herald.MaxPending
 	case herald.StateRebound:
 		yes, _ := d.could("rebound", time.Time{}, e.horizon)
 		return p.Kind == "alias" && yes
@@ -137,6 +141,17 @@ func drains(e *evidence) (wrong []string) {
 	for _, id := range e.open {
 		wrong = append(wrong, fmt.Sprintf("message %s still waits for a device: %v", id, e.views[id].Counts))
 	}
+	for _, k := range e.missing() {
+		if p, d := e.byID[k.id], e.j.devices[k.device]; e.traces[k].State != herald.StateOverflow || !e.mayEnd(p, d, herald.StateOverflow) {
+			wrong = append(wrong, fmt.Sprintf("message %s never arrived at device %d, which is online", k.id, k.device))
+		}
+	}
+	return wrong
+}
+
+// missing lists what nothing kept from arriving and never did; the journal is
+// locked.
+func (e *evidence) missing() (out []traceKey) {
 	arrived := map[traceKey]bool{}
 	for _, f := range e.j.frames {
 		arrived[traceKey{f.Nonce, f.Device}] = true
@@ -153,11 +168,11 @@ func drains(e *evidence) (wrong []string) {
 				continue
 			}
 			if !arrived[traceKey{p.Nonce, d.index}] {
-				wrong = append(wrong, fmt.Sprintf("message %s never arrived at device %d, which is online", id, d.index))
+				out = append(out, traceKey{id, d.index})
 			}
 		}
 	}
-	return wrong
+	return out
 }
 
 // reboundSince reports whether the alias of a device may have changed since a

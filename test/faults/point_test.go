@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -76,6 +77,41 @@ func TestCrashAtPoint(t *testing.T) {
 	}
 }
 
+// TestCrashWhileRemoving ends the process when the removal of a device is
+// durable and what waits for the device has not ended yet. The message lies far
+// back in the log, where a start does not look at messages one by one.
+func TestCrashWhileRemoving(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, planted(t))
+	n.mustStart()
+	w := newWorld(t, n, seed(t), size{devices: 1})
+	gone := w.list(0)[0]
+	p := w.pushTo(t, gone)
+	if code := n.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: n.data + "/herald.db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registerCrowd(t, db, herald.AppKey(w.apps[0].Key), 4200)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.env = []string{"FAULTS_POINT=removed:1"}
+	n.mustStart()
+	if r := n.call(t.Context(), web, http.MethodDelete, "/v1/devices/"+gone.id, w.apps[0].basic(), "", nil); r.status != 0 {
+		t.Fatalf("the server passed the point: status %d", r.status)
+	}
+	<-n.exited
+	n.env = nil
+	n.mustStart()
+	until(t, "what waited for the device has ended", func() bool {
+		v, _ := w.view(web, p)
+		return v.Counts != nil && v.Counts.States[herald.StateDeviceGone] == 1
+	})
+}
+
 // crash waits until the process has ended by itself.
 func (w *world) crash(t *testing.T, point string, stop bool) {
 	t.Helper()
@@ -119,14 +155,14 @@ func gatherCrowd(t *testing.T, n *node, app herald.AppKey) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		registerCrowd(t, db, app)
+		registerCrowd(t, db, app, crowdSize)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey) {
+func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey, size int) {
 	var wg sync.WaitGroup
 	todo := make(chan int)
 	for range 128 {
@@ -142,7 +178,7 @@ func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey) {
 			}
 		})
 	}
-	for i := range crowdSize {
+	for i := range size {
 		todo <- i
 	}
 	close(todo)
