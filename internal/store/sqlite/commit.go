@@ -51,8 +51,10 @@ type writer struct {
 	// how many operations the last group had.
 	stmts  map[string]*sql.Stmt
 	direct directly
-	last   int
-	lazy   bool // commits are not synced at the moment
+	// appends are of the group that runs.
+	appends appends
+	last    int
+	lazy    bool // commits are not synced at the moment
 	// sync commits; tests put a failing disk here.
 	sync func() error
 }
@@ -223,6 +225,9 @@ func (w *writer) attempt(group []*op) error {
 			return w.abandon(err)
 		}
 	}
+	if err := t.flush(); err != nil {
+		return w.abandon(err)
+	}
 	if t.writes > 0 {
 		if err := t.writeHeads(); err != nil {
 			return w.abandon(err)
@@ -265,6 +270,7 @@ func (w *writer) setSync(group []*op) error {
 // abandon rolls back after an error and gives it back. After an error of the
 // disk the database is not written to again.
 func (w *writer) abandon(err error) error {
+	w.appends.drop()
 	if fatal(err) {
 		w.failed.set(err)
 		w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)
@@ -324,7 +330,16 @@ func (t *tx) tell() {
 	}
 }
 
+// stmt prepares a statement that reads, and that sees what the group has
+// written.
 func (t *tx) stmt(q string) (*sql.Stmt, error) {
+	if err := t.flush(); err != nil {
+		return nil, err
+	}
+	return t.prepare(q)
+}
+
+func (t *tx) prepare(q string) (*sql.Stmt, error) {
 	if s, ok := t.w.stmts[q]; ok {
 		return s, nil
 	}
@@ -337,13 +352,30 @@ func (t *tx) stmt(q string) (*sql.Stmt, error) {
 
 // exec changes rows and tells how many.
 func (t *tx) exec(q string, args ...any) (int64, error) {
+	if err := t.flush(); err != nil {
+		return 0, err
+	}
+	return t.execAside(q, args...)
+}
+
+// execAside is exec for a statement that has nothing to do with the tables to
+// which rows are appended, which go on waiting.
+func (t *tx) execAside(q string, args ...any) (int64, error) {
 	t.writes++
 	return t.w.direct.exec(t.w.conn, q, args)
 }
 
 // row reads at most one row and tells whether there was one.
 func (t *tx) row(q string, args []any, dest ...any) (bool, error) {
-	s, err := t.stmt(q)
+	if err := t.flush(); err != nil {
+		return false, err
+	}
+	return t.rowAside(q, args, dest...)
+}
+
+// rowAside is row for a table to which no rows are appended.
+func (t *tx) rowAside(q string, args []any, dest ...any) (bool, error) {
+	s, err := t.prepare(q)
 	if err != nil {
 		return false, err
 	}
