@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/herald-push/herald"
@@ -18,7 +17,7 @@ func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted,
 	if err != nil {
 		return record.Accepted{}, err
 	}
-	audience, err := json.Marshal(a.Audience)
+	audience, err := a.Audience.MarshalJSON() // json.Marshal would read it once more
 	if err != nil {
 		return record.Accepted{}, fmt.Errorf("sqlite: writing an audience: %w", err)
 	}
@@ -74,6 +73,7 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 	m, state := &a.Message, herald.MessageSending
 	devices := m.Target
 	var out record.Accepted
+	at := len(t.news)
 	if scheduled(m) {
 		state, devices = herald.MessageScheduled, -1
 	} else {
@@ -81,11 +81,9 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 		if err != nil {
 			return out, err
 		}
-		at := len(t.news)
 		if out, err = t.release(app, h, m, tg); err != nil {
 			return out, err
 		}
-		t.news[at].message = released(m, tg, out)
 	}
 	err := t.add(toMessages,
 		app, int64(m.ID), string(state), int64(0), millis(m.Expires()), int64(out.Pos), int64(0), int64(m.EvalPos), flag(m.ByAlias), devices, m.Unknown,
@@ -102,19 +100,21 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 	if state == herald.MessageScheduled {
 		_, err = t.execAside("INSERT INTO job (app, kind, msg, due, at, fence) VALUES (?, ?, ?, ?, ?, 0)",
 			app, record.JobRelease, int64(m.ID), millis(m.Due), millis(m.Due))
+		return out, err
 	}
-	return out, err
+	released(m, tg, out)
+	t.news[at].message = m
+	return out, nil
 }
 
-// released gives a message as it is read from the record after its release.
-func released(m *record.Message, tg target, at record.Accepted) *record.Message {
-	out := *m
-	out.Pos, out.FirstN, out.State, out.Content = at.Pos, at.FirstN, herald.MessageSending, herald.Content{}
-	out.Accepted, out.Due = fromMillis(millis(m.Accepted)), fromMillis(millis(m.Due))
+// released makes of a message what is read from the record after its release.
+// It may be done again, with another position, if the group is.
+func released(m *record.Message, tg target, at record.Accepted) {
+	m.Pos, m.FirstN, m.State, m.Content = at.Pos, at.FirstN, herald.MessageSending, herald.Content{}
+	m.Accepted, m.Due = fromMillis(millis(m.Accepted)), fromMillis(millis(m.Due))
 	if tg.form == formChunks {
-		out.Group = record.ImageApart()
+		m.Group = record.ImageApart()
 	}
-	return &out
 }
 
 // release gives a message its log position and, if it is direct, the delivery
