@@ -135,9 +135,9 @@ func (s *Messages) request(app herald.AppKey, r SendRequest, now time.Time) (q d
 	if m.Priority == "" {
 		m.Priority = herald.PriorityNormal
 	}
-	for field, key := range map[string]string{"collapse_key": r.CollapseKey, "ordering_key": r.OrderingKey} {
-		if key != "" {
-			if err := herald.ValidName(field, key); err != nil {
+	for _, name := range [...]struct{ field, key string }{{"collapse_key", r.CollapseKey}, {"ordering_key", r.OrderingKey}} {
+		if name.key != "" {
+			if err := herald.ValidName(name.field, name.key); err != nil {
 				return q, err
 			}
 		}
@@ -194,8 +194,11 @@ func validNotification(at string, n *herald.Notification, whole bool) error {
 	if whole && n.Title == "" && n.Body == "" && n.Platforms == nil && n.Badge == nil && n.Sound == "" && n.Image == "" {
 		return herald.Invalid(at, "Give it at least a title or a body.", "the notification says nothing")
 	}
-	for field, address := range map[string]string{"image": n.Image, "click": n.Click} {
-		if err := validAddress(at+"."+field, address, field == "image"); err != nil {
+	for _, x := range [...]struct{ field, address string }{{"image", n.Image}, {"click", n.Click}} {
+		if x.address == "" {
+			continue
+		}
+		if err := validAddress(at+"."+x.field, x.address, x.field == "image"); err != nil {
 			return err
 		}
 	}

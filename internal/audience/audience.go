@@ -85,7 +85,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 		if err != nil {
 			return Target{}, err
 		}
-		names := collect(&a)
+		var names names
+		names.add(&a)
 		for _, s := range segments {
 			names.add(s)
 		}
@@ -98,10 +99,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 		if err := e.current(ctx, key, lists, &found); err != nil {
 			return Target{}, err
 		}
-		t, current := e.evaluate(app, &a, found, e.present(key, names), before)
+		t, current := e.evaluate(app, &a, found, e.present(app, key, names), before)
 		// Segments, and who is bound to an alias, are read from the record,
 		// the sets from memory. Both stand at one position if the log did not
-		// move between them; with nothing looked up they always do.
+		// move between them; with nothing looked up they always do, and with
+		// IDs too, because the device of an ID never changes.
 		if current || !found.any || try == attempts {
 			return t, nil
 		}
@@ -113,12 +115,22 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 type present struct {
 	online *sets.Set
 	topics map[herald.Topic]*sets.Set
+	recent *sets.Set // seen a moment ago, not in the sets of days yet
 }
 
 // present asks before the index is held, so that no lock of the sessions is
-// taken under that of the index.
-func (e *Evaluator) present(key herald.AppKey, n names) present {
-	p := present{e.online(key), make(map[herald.Topic]*sets.Set, len(n.topics))}
+// taken under that of the index. What the expression does not ask for stays
+// nil: copying it may cost more than all the rest.
+func (e *Evaluator) present(app *registry.App, key herald.AppKey, n names) (p present) {
+	if n.online {
+		p.online = e.online(key)
+	}
+	if n.recent {
+		p.recent = app.JustSeen()
+	}
+	if len(n.topics) > 0 {
+		p.topics = make(map[herald.Topic]*sets.Set, len(n.topics))
+	}
 	for t := range n.topics {
 		p.topics[t] = e.subscribers(key, t)
 	}
@@ -129,7 +141,7 @@ func (e *Evaluator) present(key herald.AppKey, n names) present {
 // and once over these sets as they stood at one position of the log. The index
 // is held only between the two, because changes wait for it.
 func (e *Evaluator) evaluate(app *registry.App, a *herald.Audience, f found, here present, before herald.Pos) (t Target, current bool) {
-	w := walk{found: f, present: here, recent: app.JustSeen(), today: e.now().UTC(), asked: []string{record.DeadSet}}
+	w := walk{found: f, present: here, today: e.now().UTC(), asked: []string{record.DeadSet}}
 	w.eval(a)
 	w.view = app.Index.Snapshot(w.asked)
 	w.asked, w.saved = nil, nil
@@ -158,32 +170,27 @@ func (e *Evaluator) evaluate(app *registry.App, a *herald.Audience, f found, her
 }
 
 // names are what an expression mentions that the sets do not hold: IDs and
-// aliases, which only the record can resolve, and topics.
+// aliases, which only the record can resolve, topics, and who is here.
 type names struct {
 	ids     map[herald.RegistrationID]bool
 	aliases map[herald.Alias]bool
 	topics  map[herald.Topic]bool
+	online  bool
+	recent  bool // who was seen a moment ago
 }
 
-// any reports whether there is something to look up in the record.
-func (n names) any() bool { return len(n.ids)+len(n.aliases) > 0 }
-
-func collect(a *herald.Audience) names {
-	n := names{map[herald.RegistrationID]bool{}, map[herald.Alias]bool{}, map[herald.Topic]bool{}}
-	n.add(a)
-	return n
-}
-
-func (n names) add(a *herald.Audience) {
+func (n *names) add(a *herald.Audience) {
 	for _, id := range a.RegistrationIDs {
-		n.ids[id] = true
+		note(&n.ids, id)
 	}
 	for _, alias := range a.Aliases {
-		n.aliases[alias] = true
+		note(&n.aliases, alias)
 	}
 	if a.Topic != "" {
-		n.topics[a.Topic] = true
+		note(&n.topics, a.Topic)
 	}
+	n.online = n.online || a.Online != nil
+	n.recent = n.recent || a.ActiveWithinDays != 0
 	for _, list := range [][]herald.Audience{a.And, a.Or} {
 		for i := range list {
 			n.add(&list[i])
@@ -194,9 +201,16 @@ func (n names) add(a *herald.Audience) {
 	}
 }
 
+func note[K comparable](m *map[K]bool, k K) {
+	if *m == nil {
+		*m = map[K]bool{}
+	}
+	(*m)[k] = true
+}
+
 // found is what the record answered.
 type found struct {
-	any     bool
+	any     bool // of it may have changed since
 	ids     map[herald.RegistrationID]herald.Ordinal
 	aliases map[herald.Alias][]herald.Ordinal
 	unknown int64
@@ -206,7 +220,7 @@ type found struct {
 }
 
 func (e *Evaluator) lookUp(ctx context.Context, key herald.AppKey, n names) (f found, err error) {
-	f.any = n.any()
+	f.any = len(n.aliases) > 0
 	f.ids = make(map[herald.RegistrationID]herald.Ordinal, len(n.ids))
 	f.aliases = make(map[herald.Alias][]herald.Ordinal, len(n.aliases))
 	for part := range chunked(n.ids) {

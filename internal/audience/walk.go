@@ -17,9 +17,8 @@ type walk struct {
 	found found
 	present
 	// saved is what segments came to; within one walk each is evaluated once.
-	saved  map[string]*sets.Set
-	recent *sets.Set // seen a moment ago, not in the sets of days yet
-	today  time.Time // in UTC, whose days all have 24 hours
+	saved map[string]*sets.Set
+	today time.Time // in UTC, whose days all have 24 hours
 }
 
 // operand is a set on the way. Only one that is owned may be written to; the

@@ -119,7 +119,7 @@ func (d *Dispatcher) Follow(ctx context.Context, key herald.AppKey) error {
 	// what they change is changed already, and no session that connects from
 	// now on is behind the head.
 	from := head.Pos - min(head.Pos, again)
-	f := &follower{d: d, app: key, wake: make(chan struct{}, 1), pos: from, moved: make(chan struct{})}
+	f := &follower{d: d, app: key, wake: make(chan struct{}, 1), pos: from}
 	f.wake <- struct{}{}
 	d.followers[key] = f
 	d.wg.Go(f.run)
@@ -247,13 +247,20 @@ func (d *Dispatcher) now(ctx context.Context, m *record.Message) error {
 // here gives the devices that outlets could reach now; nil if one of them does
 // not know.
 func (d *Dispatcher) here(app herald.AppKey) *sets.Set {
-	out := sets.New()
+	var out *sets.Set
 	for _, o := range d.c.Outlets {
 		p, ok := o.(Presence)
-		if !ok {
+		switch {
+		case !ok:
 			return nil
+		case out == nil:
+			out = p.Online(app)
+		default:
+			out.Or(p.Online(app))
 		}
-		out.Or(p.Online(app))
+	}
+	if out == nil {
+		out = sets.New()
 	}
 	return out
 }

@@ -24,7 +24,7 @@ type follower struct {
 
 	mu    sync.Mutex    // guards what follows
 	pos   herald.Pos    // releases up to here are handed over
-	moved chan struct{} // closed and replaced whenever pos moves
+	moved chan struct{} // closed when pos moves; nil if nobody waits for it
 	// While whole is true, fresh has every release that the log got since it was
 	// read to its end. There may be some in it that were read as well.
 	whole bool
@@ -129,8 +129,10 @@ func (f *follower) step(ctx context.Context) bool {
 		}
 		f.mu.Lock()
 		f.pos = r.Pos
-		close(f.moved)
-		f.moved = make(chan struct{})
+		if f.moved != nil {
+			close(f.moved)
+			f.moved = nil
+		}
 		f.mu.Unlock()
 	}
 	return more
@@ -140,11 +142,15 @@ func (f *follower) step(ctx context.Context) bool {
 func (f *follower) reach(ctx context.Context, pos herald.Pos) error {
 	for {
 		f.mu.Lock()
-		there, moved := f.pos >= pos, f.moved
-		f.mu.Unlock()
-		if there {
+		if f.pos >= pos {
+			f.mu.Unlock()
 			return nil
 		}
+		if f.moved == nil {
+			f.moved = make(chan struct{})
+		}
+		moved := f.moved
+		f.mu.Unlock()
 		select {
 		case <-moved:
 		case <-ctx.Done():
@@ -190,11 +196,12 @@ func (d *Dispatcher) gone(m *record.Message) {
 	if err != nil {
 		return
 	}
-	dead := sets.New()
-	for _, r := range app.RemovedSince(m.EvalPos) {
-		dead.Add(r.Ord)
-	}
-	if !dead.Empty() {
+	removed := app.RemovedSince(m.EvalPos)
+	if len(removed) > 0 {
+		dead := sets.New()
+		for _, r := range removed {
+			dead.Add(r.Ord)
+		}
 		d.c.Ledger.Report(m.App, record.Event{Msg: m.ID, State: herald.StateDeviceGone, Set: dead, Time: d.c.Now(), Via: "server"})
 	}
 }

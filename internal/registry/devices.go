@@ -229,7 +229,11 @@ func (r *Registry) Ordinals(ctx context.Context, key herald.AppKey, ids []herald
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return r.store.OrdinalsByID(ctx, key, ids)
+	app, err := r.App(key)
+	if err != nil {
+		return nil, err
+	}
+	return r.ordinals(ctx, app, key, ids)
 }
 
 // OrdinalsByAlias finds the devices bound to aliases; aliases with none are

@@ -192,6 +192,28 @@ func TestLookUps(t *testing.T) {
 	if d := cmp.Diff(map[herald.RegistrationID]herald.Ordinal{a.ID: 0, b.ID: 1}, ids); d != "" {
 		t.Error(d)
 	}
+	for range 2 { // from memory the answer is the same, and ends with the device
+		c, _ := w.register(registry.RegisterRequest{App: key})
+		some := []herald.RegistrationID{a.ID, a.ID, c.ID}
+		want := map[herald.RegistrationID]herald.Ordinal{a.ID: a.Ord, c.ID: c.Ord}
+		for range 2 {
+			got, err := w.Ordinals(t.Context(), key, some)
+			must(t, err)
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		}
+		_, err := w.Remove(t.Context(), key, c.ID)
+		must(t, err)
+		delete(want, c.ID)
+		got, err := w.Ordinals(t.Context(), key, some)
+		must(t, err)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+	}
+	_, err = w.Ordinals(t.Context(), herald.NewAppKey(), []herald.RegistrationID{a.ID})
+	wantCode(t, err, herald.CodeUnauthorized)
 	aliases, err := w.OrdinalsByAlias(t.Context(), key, []herald.Alias{"anna", "ben"})
 	must(t, err)
 	if d := cmp.Diff(map[herald.Alias][]herald.Ordinal{"anna": {0, 1}}, aliases); d != "" {

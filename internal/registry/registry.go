@@ -47,6 +47,7 @@ type App struct {
 	Index *sets.Index
 	Epoch herald.Epoch
 	keys  signingKeys
+	known knownDevices
 
 	// change makes one change of row or apiKeys at a time, from the record to
 	// memory. It is held over a commit, and taken before mu. mu must not be

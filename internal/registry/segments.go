@@ -172,6 +172,11 @@ func SegmentsOf(a *herald.Audience) []string {
 // Expand gives every segment that an expression uses, those within segments
 // too, as they were at a log position.
 func (r *Registry) Expand(ctx context.Context, key herald.AppKey, a *herald.Audience, at herald.Pos) (map[string]*herald.Audience, error) {
+	uses := false
+	a.Walk(func(x *herald.Audience, _ bool) { uses = uses || len(x.Segments) > 0 })
+	if !uses {
+		return nil, nil
+	}
 	return expand(a, "", func(name string) (*herald.Audience, error) {
 		s, err := r.store.AudienceSegment(ctx, key, name, at)
 		if herald.CodeOf(err) == herald.CodeNotFound {

@@ -3,9 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/faults"
@@ -19,7 +17,7 @@ func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted,
 	if err != nil {
 		return record.Accepted{}, err
 	}
-	audience, err := json.Marshal(a.Audience)
+	audience, err := a.Audience.MarshalJSON() // json.Marshal would read it once more
 	if err != nil {
 		return record.Accepted{}, fmt.Errorf("sqlite: writing an audience: %w", err)
 	}
@@ -75,6 +73,7 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 	m, state := &a.Message, herald.MessageSending
 	devices := m.Target
 	var out record.Accepted
+	at := len(t.news)
 	if scheduled(m) {
 		state, devices = herald.MessageScheduled, -1
 	} else {
@@ -82,42 +81,40 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 		if err != nil {
 			return out, err
 		}
-		at := len(t.news)
 		if out, err = t.release(app, h, m, tg); err != nil {
 			return out, err
 		}
-		t.news[at].message = released(m, tg, out)
 	}
-	_, err := t.exec(`INSERT INTO msg (app, id, state, ended, ends, pos, end_pos, eval_pos, by_alias, devices, unknown, first_n,
-		priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc)
-		VALUES (?, ?, ?, 0, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		app, int64(m.ID), string(state), millis(m.Expires()), int64(out.Pos), int64(m.EvalPos), flag(m.ByAlias), devices, m.Unknown,
+	err := t.add(toMessages,
+		app, int64(m.ID), string(state), int64(0), millis(m.Expires()), int64(out.Pos), int64(0), int64(m.EvalPos), flag(m.ByAlias), devices, m.Unknown,
 		int64(out.FirstN), string(m.Priority), m.CollapseKey, m.OrderingKey, m.TTL.Milliseconds(), millis(m.Accepted), millis(m.Due),
-		string(audience), blob(m.Body), checksum(m.Body), tg.form, blob(tg.bytes), checksum(tg.bytes))
+		string(audience), blob(m.Body), checksum(m.Body), int64(tg.form), blob(tg.bytes), checksum(tg.bytes))
 	if err != nil {
 		return out, err
 	}
 	if m.CollapseKey != "" {
-		if _, err := t.exec("INSERT INTO collapse (app, collapse_key, msg) VALUES (?, ?, ?)", app, m.CollapseKey, int64(m.ID)); err != nil {
+		if _, err := t.execAside("INSERT INTO collapse (app, collapse_key, msg) VALUES (?, ?, ?)", app, m.CollapseKey, int64(m.ID)); err != nil {
 			return out, err
 		}
 	}
 	if state == herald.MessageScheduled {
-		_, err = t.exec("INSERT INTO job (app, kind, msg, due, at, fence) VALUES (?, ?, ?, ?, ?, 0)",
+		_, err = t.execAside("INSERT INTO job (app, kind, msg, due, at, fence) VALUES (?, ?, ?, ?, ?, 0)",
 			app, record.JobRelease, int64(m.ID), millis(m.Due), millis(m.Due))
+		return out, err
 	}
-	return out, err
+	released(m, tg, out)
+	t.news[at].message = m
+	return out, nil
 }
 
-// released gives a message as it is read from the record after its release.
-func released(m *record.Message, tg target, at record.Accepted) *record.Message {
-	out := *m
-	out.Pos, out.FirstN, out.State, out.Content = at.Pos, at.FirstN, herald.MessageSending, herald.Content{}
-	out.Accepted, out.Due = fromMillis(millis(m.Accepted)), fromMillis(millis(m.Due))
+// released makes of a message what is read from the record after its release.
+// It may be done again, with another position, if the group is.
+func released(m *record.Message, tg target, at record.Accepted) {
+	m.Pos, m.FirstN, m.State, m.Content = at.Pos, at.FirstN, herald.MessageSending, herald.Content{}
+	m.Accepted, m.Due = fromMillis(millis(m.Accepted)), fromMillis(millis(m.Due))
 	if tg.form == formChunks {
-		out.Group = record.ImageApart()
+		m.Group = record.ImageApart()
 	}
-	return &out
 }
 
 // release gives a message its log position and, if it is direct, the delivery
@@ -138,43 +135,23 @@ func (t *tx) release(app int64, h *head, m *record.Message, tg target) (record.A
 		h.NextN += uint64(len(m.Direct))
 		return out, t.putEntries(app, m, out)
 	case formChunks:
-		if _, err := t.exec("DELETE FROM target_draft WHERE app = ? AND msg = ?", app, int64(m.ID)); err != nil {
+		if _, err := t.execAside("DELETE FROM target_draft WHERE app = ? AND msg = ?", app, int64(m.ID)); err != nil {
 			return out, err
 		}
 	}
-	_, err := t.exec("INSERT INTO group_msg (app, pos, msg) VALUES (?, ?, ?)", app, int64(out.Pos), int64(m.ID))
-	return out, err
+	return out, t.add(toGroups, app, int64(out.Pos), int64(m.ID))
 }
 
 func (t *tx) logRelease(app int64, h *head, pos herald.Pos, kind record.ReleaseKind, id herald.MessageID) error {
 	t.news = append(t.news, news{app: h.key, release: pos})
-	_, err := t.exec("INSERT INTO release_log (app, pos, kind, msg, at) VALUES (?, ?, ?, ?, ?)",
-		app, int64(pos), string(kind), int64(id), millis(t.db.cfg.Now()))
-	return err
+	return t.add(toReleases, app, int64(pos), string(kind), int64(id), millis(t.db.cfg.Now()))
 }
 
-// entriesAtOnce is how many entries one statement writes, where there are so
-// many.
-const entriesAtOnce = 50
-
-const putEntry = "INSERT INTO entry (app, ord, pos, n, msg) VALUES (?, ?, ?, ?, ?)"
-
 func (t *tx) putEntries(app int64, m *record.Message, at record.Accepted) error {
-	many := putEntry + strings.Repeat(", (?, ?, ?, ?, ?)", entriesAtOnce-1)
-	args := make([]any, 0, 5*min(len(m.Direct), entriesAtOnce))
-	for i := 0; i < len(m.Direct); {
-		n, q := 1, putEntry
-		if len(m.Direct)-i >= entriesAtOnce {
-			n, q = entriesAtOnce, many
-		}
-		args = args[:0]
-		for j := range n {
-			args = append(args, app, int64(m.Direct[i+j]), int64(at.Pos), int64(at.FirstN)+int64(i+j), int64(m.ID))
-		}
-		if _, err := t.exec(q, args...); err != nil {
+	for i, o := range m.Direct {
+		if err := t.add(toEntries, app, int64(o), int64(at.Pos), int64(at.FirstN)+int64(i), int64(m.ID)); err != nil {
 			return err
 		}
-		i += n
 	}
 	return nil
 }
@@ -197,7 +174,7 @@ func (t *tx) repeated(app int64, i *record.Idempotency) ([]byte, error) {
 		return nil, nil
 	}
 	var hash, answer []byte
-	ok, err := t.row(readIdempotency, []any{app, i.Key, millis(t.db.cfg.Now())}, &hash, &answer)
+	ok, err := t.rowAside(readIdempotency, []any{app, i.Key, millis(t.db.cfg.Now())}, &hash, &answer)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -239,7 +216,7 @@ func (t *tx) keep(app int64, i *record.Idempotency) error {
 	if i == nil {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO idempotency (app, idem_key, hash, answer, expires) VALUES (?, ?, ?, ?, ?)
+	_, err := t.execAside(`INSERT INTO idempotency (app, idem_key, hash, answer, expires) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (app, idem_key) DO UPDATE SET hash = excluded.hash, answer = excluded.answer, expires = excluded.expires`,
 		app, i.Key, blob(i.Hash), blob(i.Answer), millis(i.Until))
 	return err

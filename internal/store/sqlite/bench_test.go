@@ -80,7 +80,7 @@ func BenchmarkBareCommit(b *testing.B) {
 				for range min(group, b.N-i) {
 					i++
 					exec("INSERT INTO release_log (app, pos, kind, msg, at) VALUES (1, ?, 'message', ?, 1800000000000)", i, i)
-					exec(putEntry, 1, i*7919%1_000_000, i, i, i)
+					exec(toEntries.text(1), 1, i*7919%1_000_000, i, i, i)
 					exec(`INSERT INTO msg VALUES (1, ?, 'sending', 0, 1800003600000, ?, 0, 0, 0, 1, 0, ?, 'normal', '', '', 3600000,
 						1800000000000, 1800000000000, '"all"', ?, ?, 1, ?, ?)`, i, i, i, a.Body, checksum(a.Body), target, checksum(target))
 				}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"runtime"
@@ -17,8 +18,8 @@ import (
 // maxGroup is how many operations one commit takes at most.
 const maxGroup = 512
 
-// maxYields is how often the writer lets other goroutines run before it closes
-// a group that is smaller than the last.
+// maxYields is how often in a row the writer lets other goroutines run, and
+// gets nothing, before it closes a group that is smaller than the last.
 const maxYields = 4
 
 // op is one write that waits for its turn. run may be called twice (see
@@ -46,11 +47,14 @@ type writer struct {
 	failed failure
 	// restart asks the goroutine to begin the log of SQLite anew.
 	restart atomic.Bool
-	// Used by the goroutine only: prepared statements, and how many
-	// operations the last group had.
-	stmts map[string]*sql.Stmt
-	last  int
-	lazy  bool // commits are not synced at the moment
+	// Used by the goroutine only: prepared statements, those that write, and
+	// how many operations the last group had.
+	stmts  map[string]*sql.Stmt
+	direct directly
+	// appends are of the group that runs.
+	appends appends
+	last    int
+	lazy    bool // commits are not synced at the moment
 	// sync commits; tests put a failing disk here.
 	sync func() error
 }
@@ -63,7 +67,7 @@ func (w *writer) start(ctx context.Context, db *DB) error {
 	w.db, w.conn = db, conn
 	w.ops = make(chan *op, maxGroup)
 	w.quit, w.done = make(chan struct{}), make(chan struct{})
-	w.stmts = map[string]*sql.Stmt{}
+	w.stmts, w.direct.stmts = map[string]*sql.Stmt{}, map[string]driver.Stmt{}
 	w.sync = func() error { return w.control("COMMIT") }
 	return nil
 }
@@ -122,7 +126,7 @@ func (w *writer) stop() {
 }
 
 func (w *writer) close() error {
-	var errs []error
+	errs := []error{w.direct.close(w.conn)}
 	for _, s := range w.stmts {
 		errs = append(errs, s.Close())
 	}
@@ -156,6 +160,7 @@ func (w *writer) gather(group []*op) []*op {
 			if o.taken.CompareAndSwap(false, true) {
 				group = append(group, o)
 			}
+			yields = 0
 		default:
 			// Callers that were answered a moment ago are about to ask for
 			// more. Let them run before the group is closed: without it every
@@ -220,6 +225,9 @@ func (w *writer) attempt(group []*op) error {
 			return w.abandon(err)
 		}
 	}
+	if err := t.flush(); err != nil {
+		return w.abandon(err)
+	}
 	if t.writes > 0 {
 		if err := t.writeHeads(); err != nil {
 			return w.abandon(err)
@@ -262,6 +270,7 @@ func (w *writer) setSync(group []*op) error {
 // abandon rolls back after an error and gives it back. After an error of the
 // disk the database is not written to again.
 func (w *writer) abandon(err error) error {
+	w.appends.drop()
 	if fatal(err) {
 		w.failed.set(err)
 		w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)
@@ -321,7 +330,16 @@ func (t *tx) tell() {
 	}
 }
 
+// stmt prepares a statement that reads, and that sees what the group has
+// written.
 func (t *tx) stmt(q string) (*sql.Stmt, error) {
+	if err := t.flush(); err != nil {
+		return nil, err
+	}
+	return t.prepare(q)
+}
+
+func (t *tx) prepare(q string) (*sql.Stmt, error) {
 	if s, ok := t.w.stmts[q]; ok {
 		return s, nil
 	}
@@ -334,21 +352,30 @@ func (t *tx) stmt(q string) (*sql.Stmt, error) {
 
 // exec changes rows and tells how many.
 func (t *tx) exec(q string, args ...any) (int64, error) {
-	s, err := t.stmt(q)
-	if err != nil {
+	if err := t.flush(); err != nil {
 		return 0, err
 	}
+	return t.execAside(q, args...)
+}
+
+// execAside is exec for a statement that has nothing to do with the tables to
+// which rows are appended, which go on waiting.
+func (t *tx) execAside(q string, args ...any) (int64, error) {
 	t.writes++
-	r, err := s.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
+	return t.w.direct.exec(t.w.conn, q, args)
 }
 
 // row reads at most one row and tells whether there was one.
 func (t *tx) row(q string, args []any, dest ...any) (bool, error) {
-	s, err := t.stmt(q)
+	if err := t.flush(); err != nil {
+		return false, err
+	}
+	return t.rowAside(q, args, dest...)
+}
+
+// rowAside is row for a table to which no rows are appended.
+func (t *tx) rowAside(q string, args []any, dest ...any) (bool, error) {
+	s, err := t.prepare(q)
 	if err != nil {
 		return false, err
 	}

@@ -135,6 +135,13 @@ func (db *DB) devices(ctx context.Context, app herald.AppKey, where string, args
 
 // OrdinalsByID finds the ordinals of registration IDs.
 func (db *DB) OrdinalsByID(ctx context.Context, app herald.AppKey, ids []herald.RegistrationID) (map[herald.RegistrationID]herald.Ordinal, error) {
+	if 0 < len(ids) && len(ids) <= fewIDs {
+		a, err := db.apps.id(app)
+		if err != nil {
+			return nil, err
+		}
+		return db.lookups.ordinals(ctx, a, ids)
+	}
 	out := make(map[herald.RegistrationID]herald.Ordinal, len(ids))
 	err := byName(ctx, db, app, ids, "SELECT id, ord FROM device WHERE app = ? AND id IN (%s)",
 		func(id herald.RegistrationID, o herald.Ordinal) { out[id] = o })

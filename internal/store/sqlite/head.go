@@ -26,7 +26,7 @@ func (t *tx) head(app int64) (*head, error) {
 		return h, nil
 	}
 	h := &head{key: t.db.apps.keyOf(app)}
-	ok, err := t.row("SELECT epoch, pos, next_ord, next_n, next_recipient FROM app_head WHERE app = ?", []any{app},
+	ok, err := t.rowAside("SELECT epoch, pos, next_ord, next_n, next_recipient FROM app_head WHERE app = ?", []any{app},
 		&h.Epoch, &h.Pos, &h.NextOrd, &h.NextN, &h.nextRecipient)
 	if err == nil && !ok {
 		err = damaged(fmt.Sprintf("app_head of app %s", h.key), nil)

@@ -63,6 +63,8 @@ type DB struct {
 	readers pool
 	writers *sql.DB // of which exactly one connection is used, by the writer
 
+	lookups lookups
+
 	w    writer
 	c    checkpointer // not of a bulk writer
 	apps appIDs
@@ -131,6 +133,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	faults.Disk()
 	db := &DB{cfg: cfg}
+	db.lookups.db = db
 	db.apps.ids, db.apps.key = map[herald.AppKey]int64{}, map[int64]herald.AppKey{}
 	if err := db.open(ctx, abs); err != nil {
 		return nil, errors.Join(err, db.closeFiles())
@@ -220,6 +223,7 @@ func atLeast(v, least string) bool {
 
 // Close answers what is waiting, then closes the file. It may be called once.
 func (db *DB) Close() error {
+	db.lookups.wg.Wait()
 	db.c.stop()
 	db.w.stop()
 	return db.closeFiles()
