@@ -123,7 +123,7 @@ func (e *encoder) find(t Transport, p herald.Platform) (Frame, error) {
 	k := frameKey{transport: t, msg: e.msg.ID, kind: e.kind, pos: e.pos}
 	// Nobody will replay what has TTL 0, and what is for one device is seldom
 	// sent twice; it would only drive out what many get.
-	kept := e.pos != 0 && !(e.kind == record.ReleaseMessage && len(e.msg.Direct) == 1)
+	kept := e.pos != 0 && (e.kind != record.ReleaseMessage || len(e.msg.Direct) != 1)
 	if kept {
 		if f := e.hub.cache.get(k, p); f != nil {
 			return f, nil
