@@ -56,7 +56,19 @@ const maxRef = 64
 // case, a member may come once, and text must be UTF-8.
 func ParseClientFrame(b []byte) (ClientFrame, error) {
 	var f ClientFrame
-	if len(b) > herald.MaxFrameBytes || !utf8.Valid(b) {
+	if len(b) > herald.MaxFrameBytes {
+		return f, ErrNotFrame
+	}
+	if f.IDs = plainAck(b); f.IDs != nil {
+		f.Type = "ack"
+		return f, nil
+	}
+	return parseClientFrame(b)
+}
+
+func parseClientFrame(b []byte) (ClientFrame, error) {
+	var f ClientFrame
+	if !utf8.Valid(b) {
 		return f, ErrNotFrame
 	}
 	raw, err := object(b)

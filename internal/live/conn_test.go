@@ -164,21 +164,21 @@ func TestFrameCache(t *testing.T) {
 	}
 	for i := range 5000 {
 		f := Frame(bytes.Repeat([]byte{byte(i)}, 100))
-		if got := c.put(key(i), f); &got[0] != &f[0] {
+		if got := c.put(key(i), keptFrame{frame: f}); &got[0] != &f[0] {
 			t.Fatal("another frame came back")
 		}
-		if again := c.put(key(i), Frame("other")); &again[0] != &f[0] {
+		if again := c.put(key(i), keptFrame{frame: Frame("other")}); &again[0] != &f[0] {
 			t.Fatal("a frame was replaced")
 		}
-		if i >= 3 && c.get(key(i-3)) != nil || i >= 2 && c.get(key(i-2)) == nil {
+		if i >= 3 && c.get(key(i-3), "") != nil || i >= 2 && c.get(key(i-2), "") == nil {
 			t.Fatalf("after %d frames the cache does not hold the last three", i+1)
 		}
 	}
 	if len(c.frames) != 3 || len(c.order) > 2100 || c.room != 0 {
 		t.Fatalf("%d frames, %d keys, room %d", len(c.frames), len(c.order), c.room)
 	}
-	c.put(key(9999), make(Frame, 10000))
-	if c.get(key(9999)) != nil || len(c.frames) != 0 {
+	c.put(key(9999), keptFrame{frame: make(Frame, 10000)})
+	if c.get(key(9999), "") != nil || len(c.frames) != 0 {
 		t.Fatal("a frame larger than the cache is kept")
 	}
 }

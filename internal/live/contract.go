@@ -130,12 +130,16 @@ type Response struct {
 	Header http.Header
 }
 
-// Release is what a transport encodes: the same for every device.
+// Release is what a transport encodes: the same for every device. The content
+// is for [ReleaseJSON] to write: it is empty where the bytes of the record can
+// stand in a frame as they are.
 type Release struct {
 	Kind    record.ReleaseKind
 	Msg     *record.Message
 	Content herald.Content // of the platform that it is encoded for
 	Cursor  string         // "" for a message with TTL 0
+
+	members []byte // what frameMembers gave, in place of Content
 }
 
 // ControlKind is a kind of Control.

@@ -3,6 +3,8 @@ package live
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/herald-push/herald"
@@ -26,45 +28,60 @@ type frameKey struct {
 type frameCache struct {
 	mu     sync.Mutex
 	room   int // bytes
-	frames map[frameKey]Frame
+	frames map[frameKey]keptFrame
 	order  []frameKey // oldest first, from head on
 	head   int
+}
+
+// keptFrame is a frame, and for which platforms there are others. Who has it
+// need not look into the message to know that.
+type keptFrame struct {
+	frame  Frame
+	except []herald.Platform // nil in the frame of a platform
 }
 
 // frameOverhead is about what an entry takes beside its bytes.
 const frameOverhead = 200
 
+func (k *keptFrame) size() int { return len(k.frame) + frameOverhead + 16*len(k.except) }
+
 func newFrameCache(room int) *frameCache {
-	return &frameCache{room: room, frames: map[frameKey]Frame{}}
+	return &frameCache{room: room, frames: map[frameKey]keptFrame{}}
 }
 
-func (c *frameCache) get(k frameKey) Frame {
+// get finds the frame for a platform: that of its own, or that of all which
+// have none. The key is without a platform.
+func (c *frameCache) get(k frameKey, p herald.Platform) Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.frames[k]
+	if f, ok := c.frames[k]; ok && !slices.Contains(f.except, p) {
+		return f.frame
+	}
+	k.platform = p
+	return c.frames[k].frame
 }
 
 // put keeps a frame and gives the one to use: that which came first.
-func (c *frameCache) put(k frameKey, f Frame) Frame {
+func (c *frameCache) put(k frameKey, f keptFrame) Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if old, ok := c.frames[k]; ok {
-		return old
+		return old.frame
 	}
 	c.frames[k] = f
 	c.order = append(c.order, k)
-	c.room -= len(f) + frameOverhead
+	c.room -= f.size()
 	for c.room < 0 && c.head < len(c.order) {
-		oldest := c.order[c.head]
-		c.room += len(c.frames[oldest]) + frameOverhead
-		delete(c.frames, oldest)
+		oldest := c.frames[c.order[c.head]]
+		c.room += oldest.size()
+		delete(c.frames, c.order[c.head])
 		c.head++
 	}
 	if c.head > 1024 && c.head > len(c.order)/2 {
 		c.order = append([]frameKey(nil), c.order[c.head:]...)
 		c.head = 0
 	}
-	return f
+	return f.frame
 }
 
 // encoder makes the frames of one release, each once.
@@ -104,27 +121,44 @@ func (e *encoder) frame(t Transport, p herald.Platform) (Frame, error) {
 
 func (e *encoder) find(t Transport, p herald.Platform) (Frame, error) {
 	k := frameKey{transport: t, msg: e.msg.ID, kind: e.kind, pos: e.pos}
-	var content herald.Content
-	if e.kind == record.ReleaseMessage {
+	// Nobody will replay what has TTL 0, and what is for one device is seldom
+	// sent twice; it would only drive out what many get.
+	kept := e.pos != 0 && (e.kind != record.ReleaseMessage || len(e.msg.Direct) != 1)
+	if kept {
+		if f := e.hub.cache.get(k, p); f != nil {
+			return f, nil
+		}
+	}
+	r := Release{Kind: e.kind, Msg: e.msg, Cursor: e.hub.cursor(e.msg.App, e.pos)}
+	var except []herald.Platform
+	if e.kind == record.ReleaseMessage && !e.asStored(&r) {
 		all, err := e.decode()
 		if err != nil {
 			return nil, err
 		}
 		var differs bool
-		if content, differs = all.For(p); differs {
+		if r.Content, differs = all.For(p); differs {
 			k.platform = p
+		} else if all.Notification != nil {
+			except = slices.Collect(maps.Keys(all.Notification.Platforms))
 		}
 	}
-	if e.pos != 0 {
-		if f := e.hub.cache.get(k); f != nil {
-			return f, nil
-		}
+	f := t.Encode(r)
+	if !kept {
+		return f, nil
 	}
-	f := t.Encode(Release{Kind: e.kind, Msg: e.msg, Content: content, Cursor: e.hub.cursor(e.msg.App, e.pos)})
-	if e.pos == 0 {
-		return f, nil // TTL 0: nobody will replay it
+	return e.hub.cache.put(k, keptFrame{f, except}), nil
+}
+
+// asStored has a release encoded from the body that the record gave, if that
+// can stand in a frame as it is.
+func (e *encoder) asStored(r *Release) bool {
+	c := &e.msg.Content
+	if c.Notification != nil || c.Data != nil || e.err != nil {
+		return false
 	}
-	return e.hub.cache.put(k, f), nil
+	r.members = frameMembers(e.msg.Body)
+	return r.members != nil
 }
 
 // decode reads the content, from the body if the record gave only that.

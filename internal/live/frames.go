@@ -99,6 +99,9 @@ func ReleaseJSON(r Release) []byte {
 	if r.Kind == record.ReleaseWithdraw {
 		return line(withdrawFrame{Type: ReleaseType(r.Kind), ID: m.ID, Cursor: r.Cursor})
 	}
+	if r.members != nil {
+		return messageLine(r)
+	}
 	f := messageFrame{
 		Type: ReleaseType(r.Kind), ID: m.ID, Cursor: r.Cursor,
 		Time: stamp(m.Due), Expires: stamp(m.Expires()), Priority: m.Priority,

@@ -197,7 +197,7 @@ func (s *Session) sendList(list []Waiting, now time.Time) (whole bool) {
 	}
 	d := s.owner()
 	self := sets.New(d.Ord) // shared by the events: nobody changes it
-	var events []record.Event
+	events := make([]record.Event, 0, len(list))
 	gone := &s.hub.recalls
 	gone.mu.RLock()
 	defer gone.mu.RUnlock()

@@ -80,6 +80,7 @@ func (b *Backlog) Waiting(ctx context.Context, d Device, after herald.Pos, limit
 		return nil, 0, false, err
 	}
 	var ended []record.Event
+	list = make([]Waiting, 0, len(all))
 	for _, r := range all {
 		if r.kind == record.ReleaseMessage {
 			end, err := b.ends(ctx, app, d, r.msg)
@@ -109,13 +110,13 @@ type ref struct {
 
 // read fills in the messages of refs. What was purged meanwhile is left out.
 func (b *Backlog) read(ctx context.Context, d Device, all []ref) ([]ref, error) {
-	var ids []herald.MessageID
+	ids := make([]herald.MessageID, 0, len(all))
 	for _, r := range all {
 		if r.msg == nil {
 			ids = append(ids, r.id)
 		}
 	}
-	if ids == nil {
+	if len(ids) == 0 {
 		return all, nil
 	}
 	found, err := b.ledger.Catalog().Messages(ctx, d.App, ids)
@@ -164,20 +165,19 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, li
 		b.overflow(d, entries[herald.MaxPending:])
 		entries = entries[:herald.MaxPending]
 	}
-	var all []ref
-	for _, e := range entries {
-		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
-	}
 	groups, err := b.ledger.WaitingGroups(ctx, d.App, d.Ord, after, head, limit)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range groups {
-		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
-	}
 	notices, err := b.ledger.Notices(ctx, d.App, d.Ord, after)
 	if err != nil {
 		return nil, err
+	}
+	all := make([]ref, 0, len(entries)+len(groups)+len(notices))
+	for _, list := range [][]record.Entry{entries, groups} {
+		for _, e := range list {
+			all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
+		}
 	}
 	for _, m := range notices {
 		all = append(all, ref{pos: m.EndPos, kind: record.ReleaseWithdraw, id: m.ID, msg: m})

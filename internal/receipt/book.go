@@ -12,6 +12,9 @@ import (
 // reported are dropped: a lost receipt costs a duplicate, never a message.
 const maxQueue = 100_000
 
+// maxSpare is how long a queue may be to be used again for the next batch.
+const maxSpare = 4096
+
 // book holds the delivery states of one app.
 type book struct {
 	ledger *Ledger
@@ -81,17 +84,23 @@ func (b *book) shed() {
 // batch is being written makes the next, so that the batches grow with the
 // load and an idle app has no goroutine.
 func (b *book) flush() {
+	var spare []record.Event // of the batch before, empty
 	for {
 		b.queueMu.Lock()
 		events, waiters := b.queue, b.waiters
-		b.queue, b.waiters = nil, nil
+		b.queue, b.waiters = spare, nil
 		if len(events) == 0 && len(waiters) == 0 {
-			b.flushing = false
+			b.flushing, b.queue = false, nil
 			b.queueMu.Unlock()
 			return
 		}
 		b.queueMu.Unlock()
 		err := b.write(merge(events))
+		spare = nil
+		if cap(events) <= maxSpare {
+			clear(events)
+			spare = events[:0]
+		}
 		for _, w := range waiters {
 			w <- err
 		}
@@ -105,6 +114,9 @@ func merge(events []record.Event) []record.Event {
 		msg         herald.MessageID
 		state       herald.DeliveryState
 		via, detail string
+	}
+	if len(events) < 2 {
+		return events
 	}
 	at := make(map[kind]int, len(events))
 	out := events[:0]

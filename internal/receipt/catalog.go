@@ -90,7 +90,7 @@ func (c *Catalog) Messages(ctx context.Context, app herald.AppKey, ids []herald.
 	for _, m := range list {
 		m = slim(m)
 		out[m.ID] = m
-		if m.State != herald.MessageScheduled {
+		if m.State != herald.MessageScheduled && !c.noted(m) {
 			c.Put(m)
 		}
 	}
@@ -119,6 +119,19 @@ func (c *Catalog) Put(m *record.Message) {
 	for c.left -= messageSize(m); c.left < 0; {
 		c.remove(c.order.Back())
 	}
+}
+
+// noted keeps no more than the facts of a message to one device, if there is no
+// room left: the device has asked, what it reports needs no more, and others
+// that many ask for would have to go. It reports whether that was done.
+func (c *Catalog) noted(m *record.Message) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(m.Direct) != 1 || c.left >= messageSize(m) {
+		return false
+	}
+	c.note(catalogKey{m.App, m.ID}, m)
+	return true
 }
 
 // remove drops a message; c.mu is held.

@@ -169,14 +169,20 @@ func (s directStates) has(state herald.DeliveryState) *sets.Set {
 // same state, or as unconfirmed. b.mu is held for reading.
 func (b *book) newsOf(f *facts, e record.Event, out []piece) []piece {
 	event, late := bit(e.State), f.late(e)
+	if o, one := e.Set.Only(); one { // most receipts are of one device
+		switch after := b.after(f, o, event, late); after {
+		case 0:
+			return out
+		case event:
+		default:
+			e.State, e.Detail = herald.StateUnconfirmed, string(e.State)
+		}
+		return append(out, piece{e: e, facts: f})
+	}
 	var same, unsure *sets.Set
 	all := true
 	for o := range e.Set.All() {
-		n, ok := f.number(o)
-		after := mask(0)
-		if ok && n>>16 >= b.purged {
-			after = b.direct.mask(n).after(event, late)
-		}
+		after := b.after(f, o, event, late)
 		if after == 0 {
 			all = false
 			continue
@@ -199,6 +205,15 @@ func (b *book) newsOf(f *facts, e record.Event, out []piece) []piece {
 		out = append(out, piece{e: e, facts: f})
 	}
 	return out
+}
+
+// after says to which state an event takes the delivery to a device; 0 if it
+// changes nothing. b.mu is held for reading.
+func (b *book) after(f *facts, o herald.Ordinal, event mask, late bool) mask {
+	if n, ok := f.number(o); ok && n>>16 >= b.purged {
+		return b.direct.mask(n).after(event, late)
+	}
+	return 0
 }
 
 func with(s *sets.Set, o herald.Ordinal) *sets.Set {

@@ -138,3 +138,22 @@ func TestCatalogReadsTogether(t *testing.T) {
 		t.Errorf("%d messages were read, want 3", source.n)
 	}
 }
+
+// TestCatalogKeepsWhatManyAskFor: a message to one device that is read for it
+// drives nothing out, and what is reported of it is known all the same.
+func TestCatalogKeepsWhatManyAskFor(t *testing.T) {
+	source := &lookups{}
+	c := NewCatalog(source)
+	group := &record.Message{Message: herald.Message{App: "a", ID: 900}, State: herald.MessageSending, Group: record.ImageApart()}
+	c.left = messageSize(group)
+	c.Put(group)
+	if got, err := c.Messages(t.Context(), "a", []herald.MessageID{1, 900}); err != nil || len(got) != 2 || source.n != 1 {
+		t.Fatalf("%v, %v, with %d reads", got, err, source.n)
+	}
+	if f, err := c.about(t.Context(), "a", 1); err != nil || f.firstN != 1 || source.n != 1 {
+		t.Fatalf("%+v, %v, with %d reads", f, err, source.n)
+	}
+	if _, err := c.Message(t.Context(), "a", 900); err != nil || source.n != 1 {
+		t.Fatalf("the group message was driven out: %v", err)
+	}
+}

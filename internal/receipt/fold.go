@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -145,42 +146,47 @@ type place struct {
 
 // segments sorts the events of batches by place.
 func (b *book) segments(ctx context.Context, f *record.Fold, batches []record.Batch) error {
-	events := map[place][]record.Event{}
+	events := map[place]*record.EventList{}
+	var err error
+	put := func(at place, e *record.Event) {
+		list := events[at]
+		if list == nil {
+			list = &record.EventList{}
+			events[at] = list
+		}
+		err = errors.Join(err, list.Add(e))
+	}
 	for _, batch := range batches {
-		for _, e := range batch.Events {
-			about, err := b.ledger.messages.about(ctx, b.app, e.Msg)
+		for i := range batch.Events {
+			e := &batch.Events[i]
+			about, unknown := b.ledger.messages.about(ctx, b.app, e.Msg)
 			switch {
-			case unreadable(err): // purged meanwhile, or damaged
-			case err != nil:
-				return err
+			case unreadable(unknown): // purged meanwhile, or damaged
+			case unknown != nil:
+				return unknown
 			case about.group:
+				part := *e
 				for slab, set := range e.Set.Slabs() {
-					e.Set = set
-					at := place{e.Msg, uint64(slab)}
-					events[at] = append(events[at], e)
+					part.Set = set
+					put(place{e.Msg, uint64(slab)}, &part)
 				}
 			default:
-				about.split(e, events)
+				about.split(e, put)
 			}
 		}
 	}
 	for at, list := range events {
-		batch, err := record.AppendEvents(nil, list)
-		if err != nil {
-			return err
-		}
-		f.Segments = append(f.Segments, record.Segment{Msg: at.msg, Index: at.index, From: batches[0].N, Batch: batch})
+		f.Segments = append(f.Segments, record.Segment{Msg: at.msg, Index: at.index, From: batches[0].N, Batch: list.Append(nil)})
 	}
-	return nil
+	return err
 }
 
 // split puts an event of a direct message where the history of its deliveries
 // is kept; most have one.
-func (f *facts) split(e record.Event, into map[place][]record.Event) {
+func (f *facts) split(e *record.Event, put func(place, *record.Event)) {
 	last := f.firstN + uint64(len(f.direct)) - 1
 	if f.firstN>>historyBits == last>>historyBits {
-		at := place{0, f.firstN >> historyBits}
-		into[at] = append(into[at], e)
+		put(place{0, f.firstN >> historyBits}, e)
 		return
 	}
 	parts := map[place]*sets.Set{}
@@ -191,8 +197,9 @@ func (f *facts) split(e record.Event, into map[place][]record.Event) {
 		}
 	}
 	for at, set := range parts {
-		e.Set = set
-		into[at] = append(into[at], e)
+		part := *e
+		part.Set = set
+		put(at, &part)
 	}
 }
 

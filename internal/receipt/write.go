@@ -40,7 +40,7 @@ type run struct {
 func (b *book) write(events []record.Event) error {
 	ctx := b.ledger.ctx
 	var errs []error
-	var r run
+	r := run{pieces: make([]piece, 0, len(events))}
 	var gone *sets.Set // as of now; most batches need it once, or not at all
 	for n, e := range events {
 		if b.applyVolatile(e) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -22,25 +23,55 @@ const (
 	listBelow   = 128
 )
 
+// eventSize is about what an event of one device takes.
+const eventSize = 48
+
 // errShort says that the bytes end too early.
 var errShort = errors.New("record: encoding ends too early")
 
 // AppendEvents writes events for a row of the receipt log.
 func AppendEvents(b []byte, events []Event) ([]byte, error) {
-	b = append(b, encodingVersion)
+	b = append(slices.Grow(b, eventSize*len(events)), encodingVersion)
 	b = binary.AppendUvarint(b, uint64(len(events)))
-	for _, e := range events {
-		b = binary.AppendUvarint(b, uint64(e.Msg))
-		b = appendString(b, string(e.State))
-		b = binary.AppendVarint(b, e.Time.UnixMilli())
-		b = appendString(b, e.Via)
-		b = appendString(b, e.Detail)
+	for i := range events {
 		var err error
-		if b, err = appendSet(b, e.Set); err != nil {
+		if b, err = appendEvent(b, &events[i]); err != nil {
 			return nil, err
 		}
 	}
 	return b, nil
+}
+
+func appendEvent(b []byte, e *Event) ([]byte, error) {
+	b = binary.AppendUvarint(b, uint64(e.Msg))
+	b = appendString(b, string(e.State))
+	b = binary.AppendVarint(b, e.Time.UnixMilli())
+	b = appendString(b, e.Via)
+	b = appendString(b, e.Detail)
+	return appendSet(b, e.Set)
+}
+
+// EventList is what AppendEvents writes, event by event: to gather the events
+// themselves takes more memory. The zero value is empty.
+type EventList struct {
+	n    uint64
+	list []byte
+}
+
+// Add puts an event behind the others. With an error nothing has changed.
+func (l *EventList) Add(e *Event) error {
+	list, err := appendEvent(l.list, e)
+	if err != nil {
+		return err
+	}
+	l.n, l.list = l.n+1, list
+	return nil
+}
+
+// Append writes the events, for ParseEvents.
+func (l *EventList) Append(b []byte) []byte {
+	b = append(slices.Grow(b, 1+binary.MaxVarintLen64+len(l.list)), encodingVersion)
+	return append(binary.AppendUvarint(b, l.n), l.list...)
 }
 
 // ParseEvents reads what AppendEvents wrote, once or several times in a row.

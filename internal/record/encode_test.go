@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"runtime"
 	"slices"
@@ -53,6 +54,15 @@ func TestEventsRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			want = append(want, batch...)
+			var list record.EventList
+			for i := range batch {
+				if err := list.Add(&batch[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if one, _ := record.AppendEvents(nil, batch); !bytes.Equal(list.Append(nil), one) {
+				t.Fatal("event by event they are written in another way")
+			}
 		}
 		got, err := record.ParseEvents(b)
 		if err != nil {

@@ -7,8 +7,10 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"hash"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -34,8 +36,21 @@ const (
 // signingKeys are the keys of one app, derived from the server key, so that
 // the database alone signs nothing.
 type signingKeys struct {
-	token, cursor, page []byte
+	token, cursor, page *signer
 	jwt                 string
+}
+
+// signer makes MACs with one key. It is safe for use by several goroutines,
+// which share a few states: half of a short MAC is to set up its key.
+type signer struct{ states sync.Pool }
+
+type macState struct {
+	hash      hash.Hash
+	text, sum []byte
+}
+
+func newSigner(key []byte) *signer {
+	return &signer{sync.Pool{New: func() any { return &macState{hash: hmac.New(sha256.New, key)} }}}
 }
 
 func deriveKeys(secret []byte, app herald.AppKey) (k signingKeys, err error) {
@@ -46,28 +61,36 @@ func deriveKeys(secret []byte, app herald.AppKey) (k signingKeys, err error) {
 		}
 		return b
 	}
-	k.token, k.cursor, k.page = derive("device token"), derive("cursor"), derive("page token")
+	k.token, k.cursor, k.page = newSigner(derive("device token")), newSigner(derive("cursor")), newSigner(derive("page token"))
 	k.jwt = base64.RawURLEncoding.EncodeToString(derive("alias token"))
 	return k, err
 }
 
-func mac(key []byte, text string, length int) string {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:length])
+// mac appends the MAC of a text in base64url, cut to a length in bytes.
+func (g *signer) mac(b []byte, text string, length int) []byte {
+	m := g.states.Get().(*macState)
+	defer g.states.Put(m)
+	m.hash.Reset()
+	m.text = append(m.text[:0], text...)
+	m.hash.Write(m.text)
+	m.sum = m.hash.Sum(m.sum[:0])
+	return base64.RawURLEncoding.AppendEncode(b, m.sum[:length])
 }
 
 // signed gives text with its MAC behind the last dot.
-func signed(key []byte, text string, length int) string { return text + "." + mac(key, text, length) }
+func (g *signer) signed(text string, length int) string {
+	b := make([]byte, 0, len(text)+1+base64.RawURLEncoding.EncodedLen(length))
+	return string(g.mac(append(append(b, text...), '.'), text, length))
+}
 
 // verified gives back the text of what signed made, and false if the MAC is
 // not that of the key.
-func verified(key []byte, s string, length int) (string, bool) {
+func (g *signer) verified(s string, length int) (string, bool) {
 	i := strings.LastIndexByte(s, '.')
 	if i < 0 {
 		return "", false
 	}
-	return s[:i], subtle.ConstantTimeCompare([]byte(s[i+1:]), []byte(mac(key, s[:i], length))) == 1
+	return s[:i], subtle.ConstantTimeCompare([]byte(s[i+1:]), g.mac(nil, s[:i], length)) == 1
 }
 
 // HashSecret is what the record keeps of a master secret. The secrets have at
@@ -94,7 +117,7 @@ type deviceClaims struct {
 }
 
 func (k signingKeys) deviceToken(c deviceClaims) string {
-	return signed(k.token, fmt.Sprintf("%s.%s.%d.%s.%d.%d", tokenPrefix, c.app, c.epoch, c.id, c.ord, c.generation), tokenMACLen)
+	return k.token.signed(fmt.Sprintf("%s.%s.%d.%s.%d.%d", tokenPrefix, c.app, c.epoch, c.id, c.ord, c.generation), tokenMACLen)
 }
 
 // appOf reads which app a credential of ours names, without believing it.
@@ -108,7 +131,7 @@ func appOf(token string) (prefix string, app herald.AppKey, ok bool) {
 }
 
 func (k signingKeys) parseDeviceToken(token string) (c deviceClaims, ok bool) {
-	text, ok := verified(k.token, token, tokenMACLen)
+	text, ok := k.token.verified(token, tokenMACLen)
 	f := strings.Split(text, ".")
 	if !ok || len(f) != 6 || f[0] != tokenPrefix {
 		return c, false
@@ -121,11 +144,11 @@ func (k signingKeys) parseDeviceToken(token string) (c deviceClaims, ok bool) {
 }
 
 func (k signingKeys) pageToken(app herald.AppKey, installation string, expires time.Time) string {
-	return signed(k.page, fmt.Sprintf("%s.%s.%s.%d", pagePrefix, app, installation, expires.Unix()), tokenMACLen)
+	return k.page.signed(fmt.Sprintf("%s.%s.%s.%d", pagePrefix, app, installation, expires.Unix()), tokenMACLen)
 }
 
 func (k signingKeys) parsePageToken(token string) (installation string, expires time.Time, ok bool) {
-	text, ok := verified(k.page, token, tokenMACLen)
+	text, ok := k.page.verified(token, tokenMACLen)
 	f := strings.Split(text, ".")
 	if !ok || len(f) != 4 || f[0] != pagePrefix {
 		return "", time.Time{}, false
@@ -139,14 +162,14 @@ func formatKey(app herald.AppKey, id, secret string) string {
 }
 
 func (k signingKeys) formatCursor(epoch herald.Epoch, pos herald.Pos) string {
-	return signed(k.cursor, fmt.Sprintf("%d.%d", epoch, pos), cursorMACLen)
+	return k.cursor.signed(fmt.Sprintf("%d.%d", epoch, pos), cursorMACLen)
 }
 
 func (k signingKeys) parseCursor(s string) (epoch herald.Epoch, pos herald.Pos, ok bool) {
 	if len(s) > 64 {
 		return 0, 0, false
 	}
-	text, ok := verified(k.cursor, s, cursorMACLen)
+	text, ok := k.cursor.verified(s, cursorMACLen)
 	a, b, _ := strings.Cut(text, ".")
 	e, err1 := strconv.ParseUint(a, 10, 32)
 	p, err2 := strconv.ParseUint(b, 10, 64)

@@ -82,6 +82,16 @@ func (s *Set) Len() int64 { return int64(s.bitmap().GetCardinality()) }
 // Empty reports whether the set has no member.
 func (s *Set) Empty() bool { return s.bitmap().IsEmpty() }
 
+// Only gives the member of a set that has one, and no more.
+func (s *Set) Only() (o herald.Ordinal, one bool) {
+	b := s.bitmap()
+	if b.IsEmpty() {
+		return 0, false
+	}
+	first := b.Minimum()
+	return herald.Ordinal(first), first == b.Maximum()
+}
+
 // Clone gives a copy that may be written to.
 func (s *Set) Clone() *Set { return &Set{b: s.bitmap().Clone()} }
 
@@ -124,6 +134,10 @@ func Equal(s, t *Set) bool { return s.bitmap().Equals(t.bitmap()) }
 // All walks the members in ascending order. The set must not change meanwhile.
 func (s *Set) All() iter.Seq[herald.Ordinal] {
 	return func(yield func(herald.Ordinal) bool) {
+		if o, one := s.Only(); one { // of most receipts, which need no iterator
+			yield(o)
+			return
+		}
 		it := s.bitmap().Iterator()
 		for it.HasNext() {
 			if !yield(herald.Ordinal(it.Next())) {

@@ -366,3 +366,27 @@ func TestReadersOfALoadedSet(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestOnly(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    *sets.Set
+		want herald.Ordinal
+		one  bool
+	}{
+		{"nil", nil, 0, false},
+		{"empty", sets.New(), 0, false},
+		{"zero", sets.New(0), 0, true},
+		{"one", sets.New(1 << 31), 1 << 31, true},
+		{"two", sets.New(7, 8), 7, false},
+		{"a range", sets.Range(100_000), 0, false},
+		{"two slabs", sets.New(7, 1<<20), 7, false},
+	} {
+		if o, one := c.s.Only(); one != c.one || one && o != c.want {
+			t.Errorf("%s: %d, %v", c.name, o, one)
+		}
+		if got := c.s.Ordinals(); int64(len(got)) != c.s.Len() || c.one && got[0] != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

@@ -64,14 +64,18 @@ func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, err
 	return r, nil
 }
 
-// One device is the audience of most messages, and reading it as any other JSON
-// takes longer than the row.
+// One device, or all, is the audience of most messages, and reading it as any
+// other JSON takes longer than the row.
 const (
 	oneDevice    = `{"registration_ids":["`
 	oneDeviceEnd = `"]}`
 )
 
 func parseAudience(b []byte, a *herald.Audience) error {
+	if string(b) == `"all"` {
+		*a = herald.Audience{All: true}
+		return nil
+	}
 	if len(b) == len(oneDevice)+herald.RegistrationIDLen+len(oneDeviceEnd) && bytes.HasPrefix(b, []byte(oneDevice)) && bytes.HasSuffix(b, []byte(oneDeviceEnd)) {
 		if id := herald.RegistrationID(b[len(oneDevice) : len(oneDevice)+herald.RegistrationIDLen]); id.Valid() {
 			*a = herald.Audience{RegistrationIDs: []herald.RegistrationID{id}}
@@ -81,8 +85,7 @@ func parseAudience(b []byte, a *herald.Audience) error {
 	return json.Unmarshal(b, a)
 }
 
-// messages reads messages with their targets: first the rows, then what their
-// targets keep elsewhere, because one connection reads one thing at a time.
+// messages reads messages with their targets.
 func (db *DB) messages(ctx context.Context, from queryer, where string, args ...any) ([]*record.Message, error) {
 	return db.messagesBut(ctx, from, func(err error) error { return err }, where, args...)
 }
@@ -126,17 +129,10 @@ func (db *DB) spareDamaged(err error) error {
 	return nil
 }
 
-// readableMessages is messages on one snapshot, without those that are damaged: a
-// row and what belongs to it must be of one moment, else a purge between them
-// looks like damage.
+// readableMessages is messages without those that are damaged. It is one
+// statement, so that all of it is of one moment.
 func (db *DB) readableMessages(ctx context.Context, where string, args ...any) ([]*record.Message, error) {
-	var out []*record.Message
-	err := db.readers.view(ctx, func(tx *snapshot) error {
-		var err error
-		out, err = db.messagesBut(ctx, tx, db.spareDamaged, where, args...)
-		return err
-	})
-	return out, err
+	return db.messagesBut(ctx, &db.readers, db.spareDamaged, where, args...)
 }
 
 // Message finds a message with body and target.
@@ -159,6 +155,9 @@ func (db *DB) Message(ctx context.Context, app herald.AppKey, id herald.MessageI
 func (db *DB) MessagesByID(ctx context.Context, app herald.AppKey, ids []herald.MessageID) ([]*record.Message, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
+		return nil, err
+	}
+	if ctx, err = short(ctx); err != nil {
 		return nil, err
 	}
 	var out []*record.Message
@@ -338,6 +337,9 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, limit int) ([]record.Entry, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
+		return nil, err
+	}
+	if ctx, err = short(ctx); err != nil {
 		return nil, err
 	}
 	var out []record.Entry

@@ -74,6 +74,13 @@ const inSlice = 250
 // in gives n placeholders for an IN list.
 func in(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
+// short is the context of a statement that reads a few rows by their keys, which
+// every device that connects asks for. It ends by itself before anybody could
+// end it, and to watch for that takes two goroutines and more time than the rows.
+func short(ctx context.Context) (context.Context, error) {
+	return context.WithoutCancel(ctx), ctx.Err()
+}
+
 // queryer is what reads: a pool, or a snapshot of it.
 type queryer interface {
 	QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error)
