@@ -82,7 +82,7 @@ func New(c Config) *Service {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		Messages: &Messages{c}, Devices: &Devices{c}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
+		Messages: &Messages{c}, Devices: &Devices{c, make(chan struct{}, maxUploads)}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
 		Topics: &Topics{c}, Segments: &Segments{c}, Files: &Files{c, make(chan struct{}, maxUploads)},
 	}
 }
@@ -91,7 +91,10 @@ func New(c Config) *Service {
 type Messages struct{ c Config }
 
 // Devices registers and changes devices, aliases and tags.
-type Devices struct{ c Config }
+type Devices struct {
+	c       Config
+	imports chan struct{} // a place for each list of bindings that is read now
+}
 
 // Audience estimates.
 type Audience struct{ c Config }
