@@ -41,9 +41,7 @@ type MessageReader interface {
 	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
 	// Counted finds what is kept of a message that was purged.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
-	// Erase forgets what the record knows of a device, and gives the messages
-	// that it has changed. It may be repeated.
-	Erase(ctx context.Context, e record.Erasure) ([]herald.MessageID, error)
+	Eraser
 }
 
 // Config is what a Service is made of; every part is needed.
