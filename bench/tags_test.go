@@ -20,6 +20,8 @@ import (
 	"github.com/herald-push/herald/internal/api"
 	v1 "github.com/herald-push/herald/internal/api/v1"
 	"github.com/herald-push/herald/internal/audience"
+	"github.com/herald-push/herald/internal/offline"
+	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
@@ -61,7 +63,10 @@ func newDesk(b *testing.B) *desk {
 	must(b, reg.Load(ctx))
 	d := &desk{mux: http.NewServeMux()}
 	evaluator := audience.New(audience.Config{Registry: reg, Online: func(herald.AppKey) *sets.Set { return sets.New() }})
-	v1.New(v1.Config{Service: api.New(api.Config{Registry: reg, Audience: evaluator, Presence: nobody{}})}).Mount(d.mux)
+	ledger := receipt.New(receipt.Config{Store: db, Messages: db, DeadAt: reg.DeadAt})
+	b.Cleanup(func() { must(b, ledger.Close(context.Background())) })
+	waiting := offline.New(offline.Config{Store: db, Ledger: ledger, Registry: reg})
+	v1.New(v1.Config{Service: api.New(api.Config{Registry: reg, Audience: evaluator, Presence: nobody{}, Ledger: ledger, Backlog: waiting})}).Mount(d.mux)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.SetBasicAuth(key, secret)
 	d.auth = r.Header.Get("Authorization")
@@ -72,6 +77,8 @@ func newDesk(b *testing.B) *desk {
 type nobody struct{ api.Presence }
 
 func (nobody) Online(herald.AppKey) *sets.Set { return sets.New() }
+
+func (nobody) Rebind(herald.AppKey, herald.Ordinal, herald.Pos) {}
 
 func fill(b *testing.B, bulk *sqlite.Bulk) {
 	b.Helper()

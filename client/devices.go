@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -165,6 +166,47 @@ func (c *Client) PutAlias(ctx context.Context, a herald.Alias) (Alias, error) {
 func (c *Client) ChangeAlias(ctx context.Context, a herald.Alias, m Members) (MembersChanged, error) {
 	var out MembersChanged
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/aliases/" + url.PathEscape(string(a)), body: m, into: &out})
+	return out, err
+}
+
+// Binding is a device with the alias that it is to have.
+type Binding struct {
+	RegistrationID herald.RegistrationID `json:"registration_id"`
+	Alias          *herald.Alias         `json:"alias"` // nil unbinds it
+}
+
+// Bound says what many bindings did.
+type Bound struct {
+	Bound     int64       `json:"bound"`     // devices whose alias has changed
+	Unchanged int64       `json:"unchanged"` // devices that had it already
+	Unknown   int64       `json:"unknown"`   // IDs that nobody has
+	Refused   int64       `json:"refused"`   // lines that are not valid, or whose alias is full
+	Errors    []BindError `json:"errors"`    // the first 100 of those
+}
+
+// BindError is a binding that was refused.
+type BindError struct {
+	Line   int64  `json:"line"` // of the file, or place in the list; from 1
+	Detail string `json:"detail"`
+}
+
+// Bind gives up to 10,000 devices their aliases. It may be repeated.
+func (c *Client) Bind(ctx context.Context, list []Binding) (Bound, error) {
+	body := struct {
+		Bindings []Binding `json:"bindings"`
+	}{list}
+	var out Bound
+	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/aliases", body: body, into: &out})
+	return out, err
+}
+
+// BindFile is Bind for a CSV file of up to a million lines with the columns
+// registration_id and alias; an empty cell unbinds a device. It is read once, so
+// that the call is not tried again. After an error some of it may be done: send
+// the same file again.
+func (c *Client) BindFile(ctx context.Context, list io.Reader) (Bound, error) {
+	var out Bound
+	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/aliases", stream: list, media: "text/csv; charset=utf-8", into: &out})
 	return out, err
 }
 

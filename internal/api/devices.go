@@ -210,7 +210,7 @@ func encodeAttributes(m map[string]string) ([]byte, error) {
 // its sessions. The change is durable already.
 func (s *Devices) rebound(ctx context.Context, d record.Device) error {
 	s.c.Presence.Rebind(d.App, d.Ord, d.BoundPos)
-	return s.c.Backlog.Rebound(ctx, offline.Device{App: d.App, Ord: d.Ord, ID: d.ID})
+	return s.c.Backlog.Rebound(ctx, d.App, sets.New(d.Ord), d.BoundPos)
 }
 
 // mayRead and mayWrite check a call about one device: a device may see and

@@ -2,28 +2,57 @@ package api
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/registry"
 )
+
+// Eraser forgets devices.
+type Eraser interface {
+	// Erase forgets what the record knows of a device, and gives the messages
+	// that it has changed. It may be repeated. When the device is gone, it also
+	// ends the erasure.
+	Erase(ctx context.Context, e record.Erasure) ([]herald.MessageID, error)
+	// BeginErasure notes durably that a device is to be erased.
+	BeginErasure(ctx context.Context, e record.Erasure) error
+	// Erasures lists the erasures of an app that have begun and not ended.
+	Erasures(ctx context.Context, app herald.AppKey) ([]record.Erasure, error)
+}
 
 // Erase removes a device, and with it what the record knows of it: contents of
 // messages that were for it alone, its names in audiences, its history, and its
 // alias if nobody else bears it. Counts stay as they are. It looks at every
 // message of the app, so that only a back end may ask for it.
 //
-// Contents go before the device does: who is stopped in between calls again.
+// That it has begun is durable before anything goes: when it is interrupted,
+// calling again finishes it, and so does the next start.
 func (s *Devices) Erase(ctx context.Context, p Principal, id herald.RegistrationID) error {
 	if err := p.may(ScopeDevicesWrite); err != nil {
 		return err
 	}
-	d, err := s.c.Registry.Device(ctx, p.App, id)
+	return s.eraseDevice(ctx, p.App, id)
+}
+
+func (s *Devices) eraseDevice(ctx context.Context, app herald.AppKey, id herald.RegistrationID) error {
+	begun, err := s.begun(ctx, app, id)
 	if err != nil {
 		return err
 	}
-	e := record.Erasure{App: p.App, Ord: d.Ord, ID: d.ID}
+	d, err := s.c.Registry.Device(ctx, app, id)
+	if herald.CodeOf(err) == herald.CodeNotFound && begun != nil {
+		return s.finishErasure(ctx, *begun)
+	}
+	if err != nil {
+		return err
+	}
+	e := record.Erasure{App: app, Ord: d.Ord, ID: d.ID}
 	if d.Alias != "" {
-		bound, err := s.c.Registry.OrdinalsByAlias(ctx, p.App, []herald.Alias{d.Alias})
+		bound, err := s.c.Registry.OrdinalsByAlias(ctx, app, []herald.Alias{d.Alias})
 		if err != nil {
 			return err
 		}
@@ -31,14 +60,44 @@ func (s *Devices) Erase(ctx context.Context, p Principal, id herald.Registration
 			e.Alias = d.Alias
 		}
 	}
+	if err := s.c.Messages.BeginErasure(ctx, e); err != nil {
+		return err
+	}
 	if err := s.erase(ctx, e); err != nil {
 		return err
 	}
-	if err := s.Remove(ctx, p, id); err != nil {
+	if _, err := s.c.Registry.Remove(ctx, app, id); err != nil {
 		return err
 	}
+	return s.finishErasure(ctx, e)
+}
+
+// begun finds an erasure that has begun; nil if there is none.
+func (s *Devices) begun(ctx context.Context, app herald.AppKey, id herald.RegistrationID) (*record.Erasure, error) {
+	list, err := s.c.Messages.Erasures(ctx, app)
+	for _, e := range list {
+		if e.ID == id {
+			return &e, err
+		}
+	}
+	return nil, err
+}
+
+// finishErasure erases what is left when the device has been removed.
+func (s *Devices) finishErasure(ctx context.Context, e record.Erasure) error {
+	app, err := s.c.Registry.App(e.App)
+	if err != nil {
+		return err
+	}
+	s.c.Presence.Disconnect(e.App, e.Ord, live.Reason{Code: live.CloseBadToken, Text: "the device was removed"})
+	removed := app.RemovedSince(0)
+	if i := slices.IndexFunc(removed, func(r registry.Removal) bool { return r.Ord == e.Ord }); i >= 0 {
+		if err := s.c.Backlog.Gone(ctx, offline.Device{App: e.App, Ord: e.Ord, ID: e.ID}, removed[i].Pos); err != nil {
+			return err
+		}
+	}
 	// What was reported until now is history when it is folded.
-	if err := s.c.Ledger.Settled(ctx, p.App); err != nil {
+	if err := s.c.Ledger.Settled(ctx, e.App); err != nil {
 		return err
 	}
 	if err := s.c.Ledger.Fold(ctx, true); err != nil {
@@ -46,6 +105,23 @@ func (s *Devices) Erase(ctx context.Context, p Principal, id herald.Registration
 	}
 	e.Gone = true
 	return s.erase(ctx, e)
+}
+
+// FinishErasures finishes the erasures that were interrupted. It is for the
+// start of a server.
+func (s *Devices) FinishErasures(ctx context.Context) error {
+	var errs []error
+	for _, app := range s.c.Registry.Apps() {
+		list, err := s.c.Messages.Erasures(ctx, app)
+		errs = append(errs, err)
+		for _, e := range list {
+			err := s.eraseDevice(ctx, app, e.ID)
+			if herald.CodeOf(err) != herald.CodeNotFound { // a call has finished it meanwhile
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Devices) erase(ctx context.Context, e record.Erasure) error {

@@ -251,8 +251,8 @@ func (s *Devices) bound(ctx context.Context, app herald.AppKey, a herald.Alias) 
 	return r, list, err
 }
 
-// ChangeAlias binds devices to an alias and unbinds others. Each device is
-// changed on its own: when one is refused, those before it are changed.
+// ChangeAlias binds devices to an alias and unbinds others, in one commit: all of
+// them or none.
 func (s *Devices) ChangeAlias(ctx context.Context, p Principal, a herald.Alias, m Members) (MembersAnswer, error) {
 	if err := p.may(ScopeDevicesWrite); err != nil {
 		return MembersAnswer{}, err
@@ -264,46 +264,41 @@ func (s *Devices) ChangeAlias(ctx context.Context, p Principal, a herald.Alias, 
 	if err != nil {
 		return MembersAnswer{}, err
 	}
-	out := MembersAnswer{Unknown: unknown}
-	gone := map[herald.RegistrationID]bool{}
-	for _, id := range unknown {
-		gone[id] = true
+	var list []record.Binding
+	for _, id := range m.Remove { // first, which makes room
+		list = append(list, record.Binding{ID: id, From: a})
 	}
-	none := herald.Alias("")
-	for _, c := range []struct {
-		ids   []herald.RegistrationID
-		to    *herald.Alias
-		count *int64
-	}{{m.Remove, &none, &out.Removed}, {m.Add, &a, &out.Added}} {
-		for _, id := range c.ids {
-			if gone[id] {
-				continue
-			}
-			changed, err := s.bind(ctx, p.App, id, a, c.to)
-			if err != nil {
-				return out, err
-			}
-			if changed {
-				*c.count++
-			}
+	for _, id := range m.Add {
+		list = append(list, record.Binding{ID: id, Alias: a})
+	}
+	out := MembersAnswer{Unknown: unknown}
+	done, err := s.bind(ctx, p.App, list, true)
+	if err != nil {
+		return out, err
+	}
+	for i, o := range done.Outcomes {
+		switch {
+		case o != record.BindDone:
+		case i < len(m.Remove):
+			out.Removed++
+		default:
+			out.Added++
 		}
 	}
 	return out, nil
 }
 
-// bind gives a device an alias, or takes this one off it.
-func (s *Devices) bind(ctx context.Context, app herald.AppKey, id herald.RegistrationID, a herald.Alias, to *herald.Alias) (bool, error) {
-	d, err := s.c.Registry.Device(ctx, app, id)
-	if err != nil {
-		return false, err
+// bind changes the aliases of devices in one commit, and ends what waits for
+// them by those that they have lost.
+func (s *Devices) bind(ctx context.Context, app herald.AppKey, list []record.Binding, whole bool) (record.Bound, error) {
+	b, err := s.c.Registry.Bind(ctx, app, list, whole)
+	if err != nil || b.Pos == 0 {
+		return b, err
 	}
-	if d.Alias == *to || *to == "" && d.Alias != a {
-		return false, nil
+	for o := range b.Changed.All() {
+		s.c.Presence.Rebind(app, o, b.Pos)
 	}
-	if d, err = s.c.Registry.Update(ctx, app, id, record.DevicePatch{Alias: to}); err != nil {
-		return false, err
-	}
-	return true, s.rebound(ctx, d)
+	return b, s.c.Backlog.Rebound(ctx, app, b.Changed, b.Pos)
 }
 
 // DeleteAlias unbinds all devices of an alias and forgets it.
@@ -311,15 +306,16 @@ func (s *Devices) DeleteAlias(ctx context.Context, p Principal, a herald.Alias) 
 	if err := p.may(ScopeDevicesWrite); err != nil {
 		return err
 	}
-	_, list, err := s.bound(ctx, p.App, a)
+	_, devices, err := s.bound(ctx, p.App, a)
 	if err != nil {
 		return err
 	}
-	none := herald.Alias("")
-	for _, d := range list {
-		if _, err := s.bind(ctx, p.App, d.ID, a, &none); err != nil {
-			return err
-		}
+	var list []record.Binding
+	for _, d := range devices {
+		list = append(list, record.Binding{ID: d.ID, From: a})
+	}
+	if _, err := s.bind(ctx, p.App, list, true); err != nil {
+		return err
 	}
 	return s.c.Registry.DeleteRecipient(ctx, p.App, a)
 }

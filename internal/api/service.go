@@ -41,9 +41,7 @@ type MessageReader interface {
 	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
 	// Counted finds what is kept of a message that was purged.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
-	// Erase forgets what the record knows of a device, and gives the messages
-	// that it has changed. It may be repeated.
-	Erase(ctx context.Context, e record.Erasure) ([]herald.MessageID, error)
+	Eraser
 }
 
 // Config is what a Service is made of; every part is needed.
@@ -82,7 +80,7 @@ func New(c Config) *Service {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		Messages: &Messages{c}, Devices: &Devices{c}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
+		Messages: &Messages{c}, Devices: &Devices{c, make(chan struct{}, maxUploads)}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
 		Topics: &Topics{c}, Segments: &Segments{c}, Files: &Files{c, make(chan struct{}, maxUploads)},
 	}
 }
@@ -91,7 +89,10 @@ func New(c Config) *Service {
 type Messages struct{ c Config }
 
 // Devices registers and changes devices, aliases and tags.
-type Devices struct{ c Config }
+type Devices struct {
+	c       Config
+	imports chan struct{} // a place for each list of bindings that is read now
+}
 
 // Audience estimates.
 type Audience struct{ c Config }

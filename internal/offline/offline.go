@@ -271,24 +271,44 @@ func (b *Backlog) wasSent(ctx context.Context, app *registry.App, d Device, r re
 	return end == "", err
 }
 
-// Rebound ends what waits for a device by an alias that it has lost. Call it
-// after the alias has changed, before the caller is told.
-func (b *Backlog) Rebound(ctx context.Context, d Device) error {
-	app, all, err := b.waiting(ctx, d, b.ledger.Released(d.App))
+// Rebound ends what waits for devices by aliases that they have lost at a log
+// position. Call it after the aliases have changed, before the caller is told.
+// Only messages that were sent by alias are looked at.
+func (b *Backlog) Rebound(ctx context.Context, app herald.AppKey, ords *sets.Set, at herald.Pos) error {
+	if ords.Empty() {
+		return nil
+	}
+	if _, err := b.registry.App(app); err != nil {
+		return err
+	}
+	head, now := b.ledger.Released(app), b.now()
+	entries, err := b.store.AliasEntries(ctx, app, ords, at, now)
 	if err != nil {
 		return err
 	}
 	var events []record.Event
-	for _, r := range all {
-		end, err := b.ends(ctx, app, d, r.msg)
-		if err != nil {
-			return err
-		}
-		if r.kind == record.ReleaseMessage && end == herald.StateRebound {
-			events = append(events, b.event(d, r, end, "server"))
-		}
+	ends := func(id herald.MessageID, set *sets.Set) {
+		events = append(events, record.Event{Msg: id, State: herald.StateRebound, Set: set, Time: now, Via: "server"})
 	}
-	return b.ledger.Apply(ctx, d.App, events...)
+	of := map[herald.MessageID]*sets.Set{}
+	for _, e := range b.ledger.WaitingOf(app, entries) {
+		if e.Pos > head {
+			continue // it is not released to anybody yet, and ends when it is
+		}
+		if of[e.Msg] == nil {
+			of[e.Msg] = sets.New()
+			ends(e.Msg, of[e.Msg])
+		}
+		of[e.Msg].Add(e.Ord)
+	}
+	groups, err := b.ledger.WaitingByAlias(ctx, app, ords, at, head)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		ends(g.Msg, g.Ords)
+	}
+	return b.ledger.Apply(ctx, app, events...)
 }
 
 // Gone ends everything that waits for a device that was removed at a log

@@ -329,13 +329,13 @@ func TestRebound(t *testing.T) {
 			group := b.send(func(m *record.Message) { asGroup(m); byAlias(m) }, d)
 			racing := b.head()
 			ben := herald.Alias("ben")
-			_, err := b.registry.Update(t.Context(), b.app, d.ID, record.DevicePatch{Alias: &ben})
+			now, err := b.registry.Update(t.Context(), b.app, d.ID, record.DevicePatch{Alias: &ben})
 			b.must(err)
 			// Evaluated before the change, released after it.
 			late := b.send(func(m *record.Message) { byAlias(m); m.EvalPos = racing }, d)
 			his := b.send(byAlias, d)
 			if way == "when the alias changes" {
-				b.must(b.backlog.Rebound(t.Context(), d))
+				b.must(b.backlog.Rebound(t.Context(), b.app, sets.New(d.Ord), now.BoundPos))
 				b.want(direct, d, herald.StateRebound)
 			}
 			b.wantPage(d, message(plain), message(his))
@@ -433,7 +433,7 @@ func TestUnknownApp(t *testing.T) {
 	if _, _, _, err := b.backlog.Waiting(t.Context(), d, 0, 10); err == nil {
 		t.Error("something waits in an app that does not exist")
 	}
-	if err := b.backlog.Rebound(t.Context(), d); err == nil {
+	if err := b.backlog.Rebound(t.Context(), d.App, sets.New(d.Ord), 1); err == nil {
 		t.Error("Rebound in an app that does not exist")
 	}
 }

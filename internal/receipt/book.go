@@ -28,23 +28,26 @@ type book struct {
 	folding  sync.Mutex // held by a fold
 	applying sync.Mutex // held while a batch is applied: a fold takes whole ones; taken before mu
 
-	mu       sync.RWMutex // guards what follows, and what is in cells
-	direct   numbers
-	purged   uint64   // stretches of direct below this one are gone for ever
-	groups   []*group // in the order of their releases
-	live     int      // how many of groups have not ended
-	wide     []*group // those of several cells that have not ended, in the same order
-	small    postings // those of one cell that have not ended
-	byID     map[herald.MessageID]*group
-	notices  []*record.Message // withdrawn, in the order of their notices
-	volatile map[herald.MessageID]*group
-	recent   []herald.MessageID // of volatile, oldest first
-	kept     int64              // bytes that the cells of volatile take
-	tail     []record.Batch     // durable and not folded yet
-	unfolded int                // events in the tail
-	dirty    map[cellKey]*entry // cells that have changed since the last fold, pinned
-	released herald.Pos         // releases up to here are tracked
-	loading  bool               // the log of an earlier run is being read
+	mu      sync.RWMutex // guards what follows, and what is in cells
+	direct  numbers
+	purged  uint64   // stretches of direct below this one are gone for ever
+	groups  []*group // in the order of their releases
+	live    int      // how many of groups have not ended
+	wide    []*group // those of several cells that have not ended, in the same order
+	small   postings // those of one cell that have not ended
+	aliased []*group // those of wide that were sent by alias
+	// Those of one cell that were sent by alias are here, and not in small.
+	aliasedSmall postings
+	byID         map[herald.MessageID]*group
+	notices      []*record.Message // withdrawn, in the order of their notices
+	volatile     map[herald.MessageID]*group
+	recent       []herald.MessageID // of volatile, oldest first
+	kept         int64              // bytes that the cells of volatile take
+	tail         []record.Batch     // durable and not folded yet
+	unfolded     int                // events in the tail
+	dirty        map[cellKey]*entry // cells that have changed since the last fold, pinned
+	released     herald.Pos         // releases up to here are tracked
+	loading      bool               // the log of an earlier run is being read
 }
 
 func (b *book) enqueue(events []record.Event, done chan error) {

@@ -29,6 +29,7 @@ const (
 type group struct {
 	id           herald.MessageID
 	pos, evalPos herald.Pos
+	byAlias      bool
 
 	msg   *record.Message // without body and image; book.mu guards it
 	image *sets.Set       // if it is compact, and the message not one cell
@@ -44,7 +45,7 @@ type group struct {
 
 // newGroup makes a group of a message as the record gives it with its target.
 func (l *Ledger) newGroup(m *record.Message) *group {
-	g := &group{id: m.ID, pos: m.Pos, evalPos: m.EvalPos, msg: light(m)}
+	g := &group{id: m.ID, pos: m.Pos, evalPos: m.EvalPos, byAlias: m.ByAlias, msg: light(m)}
 	g.ended.Store(!m.Ended.IsZero())
 	image, ok := m.Group.Whole()
 	switch {
@@ -163,9 +164,12 @@ func (b *book) take(g *group, m *record.Message) *group {
 	case g.ended.Load():
 	case g.whole:
 		image, _ := m.Group.Whole()
-		b.small.add(g, image)
+		b.smallOf(g).add(g, image)
 	default:
 		b.wide = inserted(b.wide, g)
+		if g.byAlias {
+			b.aliased = inserted(b.aliased, g)
+		}
 	}
 	return g
 }
@@ -177,10 +181,22 @@ func (b *book) over(g *group) {
 	}
 	b.live--
 	if g.whole {
-		b.small.remove(g)
+		b.smallOf(g).remove(g)
 		return
 	}
 	b.wide = slices.DeleteFunc(b.wide, func(w *group) bool { return w == g })
+	if g.byAlias {
+		b.aliased = slices.DeleteFunc(b.aliased, func(w *group) bool { return w == g })
+	}
+}
+
+// smallOf is where a message of one cell is found by its devices: those that
+// were sent by alias apart, because a change of aliases asks for them alone.
+func (b *book) smallOf(g *group) *postings {
+	if g.byAlias {
+		return &b.aliasedSmall
+	}
+	return &b.small
 }
 
 // drop forgets a message; b.mu is held.

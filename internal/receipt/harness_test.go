@@ -42,6 +42,7 @@ type kind string
 const (
 	direct   kind = "direct"
 	group    kind = "group"
+	aliased  kind = "group by alias"
 	volatile kind = "volatile"
 )
 
@@ -247,6 +248,8 @@ func (w *world) message(k kind, evalPos herald.Pos, ords ...herald.Ordinal) *rec
 		return m
 	case group:
 		m.Group = record.WholeImage(sets.New(ords...))
+	case aliased:
+		m.Group, m.ByAlias = record.WholeImage(sets.New(ords...)), true
 	case direct:
 		m.Direct = ords
 	}

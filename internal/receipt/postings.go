@@ -92,6 +92,36 @@ func (p *postings) search(o herald.Ordinal) (out []*group) {
 	return out
 }
 
+// among gives to each the messages that have some of the devices of one slab,
+// with those devices.
+func (p *postings) among(slab sets.Slab, some *sets.Set, each func(*group, *sets.Set)) {
+	ords := some.Ordinals()
+	for list := p.slabs[slab]; len(list) > 0; {
+		g, lows, rest := p.block(list)
+		list = rest
+		if g == nil {
+			continue
+		}
+		var has *sets.Set
+		if len(lows) < len(ords) {
+			for _, low := range lows {
+				if o := herald.Ordinal(slab)<<16 | herald.Ordinal(low); some.Contains(o) {
+					has = with(has, o)
+				}
+			}
+		} else {
+			for _, o := range ords {
+				if _, ok := slices.BinarySearch(lows, uint16(o)); ok {
+					has = with(has, o)
+				}
+			}
+		}
+		if has != nil {
+			each(g, has)
+		}
+	}
+}
+
 func (p *postings) block(list []uint16) (g *group, lows, rest []uint16) {
 	n := blockHead + int(list[2])
 	return p.groups[uint32(list[0])<<16|uint32(list[1])], list[blockHead:n], list[n:]

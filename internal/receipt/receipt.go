@@ -169,7 +169,7 @@ func (l *Ledger) book(app herald.AppKey) *book {
 			ledger: l, app: app, direct: numbers{}, byID: map[herald.MessageID]*group{},
 			volatile: map[herald.MessageID]*group{}, dirty: map[cellKey]*entry{},
 		}
-		b.small.reserve = l.cache.reserve
+		b.small.reserve, b.aliasedSmall.reserve = l.cache.reserve, l.cache.reserve
 		l.books[app] = b
 	}
 	return b

@@ -60,7 +60,7 @@ func (b *book) candidates(o herald.Ordinal, after, upto herald.Pos) (out []*grou
 		}
 	}
 	n := len(out)
-	for _, g := range b.small.find(o) {
+	for _, g := range slices.Concat(b.small.find(o), b.aliasedSmall.find(o)) {
 		if g.pos > after && g.pos <= upto {
 			out = append(out, g)
 		}

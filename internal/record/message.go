@@ -108,6 +108,12 @@ type Entry struct {
 	Msg herald.MessageID
 }
 
+// AliasEntry is an entry of a message that was sent by alias, with its device.
+type AliasEntry struct {
+	Ord herald.Ordinal
+	Entry
+}
+
 // MessageFilter selects messages for listing, newest first.
 type MessageFilter struct {
 	Before herald.MessageID // only older ones; 0 for the newest

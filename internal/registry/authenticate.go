@@ -142,9 +142,7 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 			return DeviceAuth{}, unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token was revoked")
 		}
 	}
-	app.mu.Lock()
-	a.BoundPos = app.bound[a.Ord].pos
-	app.mu.Unlock()
+	a.BoundPos = app.boundLately(a.Ord)
 	return a, nil
 }
 

@@ -61,7 +61,7 @@ func (r *Registry) Register(ctx context.Context, q RegisterRequest) (d record.De
 		return d, "", false, err
 	}
 	if q.Alias != nil && !created {
-		app.noteBind(d.Ord, d.BoundPos, now)
+		app.noteBind(sets.New(d.Ord), d.BoundPos, now)
 	}
 	app.sawNow(d.Ord)
 	return d, app.token(d), created, nil
@@ -133,7 +133,7 @@ func (r *Registry) Update(ctx context.Context, key herald.AppKey, id herald.Regi
 	}
 	d, err := r.store.UpdateDevice(ctx, key, id, p)
 	if err == nil && p.Alias != nil {
-		app.noteBind(d.Ord, d.BoundPos, r.now())
+		app.noteBind(sets.New(d.Ord), d.BoundPos, r.now())
 	}
 	return d, err
 }
@@ -245,13 +245,38 @@ func (r *Registry) OrdinalsByAlias(ctx context.Context, key herald.AppKey, alias
 	return r.store.OrdinalsByAlias(ctx, key, aliases)
 }
 
-func (a *App) noteBind(o herald.Ordinal, pos herald.Pos, now time.Time) {
+// fewBinds is how many devices of one commit are remembered one by one.
+const fewBinds = 100
+
+// noteBind remembers a change of aliases.
+func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	// Two changes may be noted in another order than they were made in.
-	if pos >= a.bound[o].pos {
-		a.bound[o] = recentBind{pos, now}
+	b := recentBind{pos, now}
+	if ords.Len() > fewBinds {
+		a.rebound = append(a.rebound, manyBinds{b, ords})
+		return
 	}
+	for o := range ords.All() {
+		// Two changes may be noted in another order than they were made in.
+		if pos >= a.bound[o].pos {
+			a.bound[o] = b
+		}
+	}
+}
+
+// boundLately gives the position of the last change of a device's alias, if it
+// was in the last minutes; else 0.
+func (a *App) boundLately(o herald.Ordinal) herald.Pos {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last := a.bound[o].pos
+	for _, b := range a.rebound {
+		if b.pos > last && b.ords.Contains(o) {
+			last = b.pos
+		}
+	}
+	return last
 }
 
 func (a *App) sawNow(o herald.Ordinal) {
@@ -357,6 +382,7 @@ func (r *Registry) writeSeen(ctx context.Context, key herald.AppKey, app *App, n
 			delete(app.bound, o)
 		}
 	}
+	app.rebound = slices.DeleteFunc(app.rebound, func(b manyBinds) bool { return now.Sub(b.at) > bindMemory })
 	app.mu.Unlock()
 	if seen.Empty() {
 		return nil

@@ -64,6 +64,7 @@ type App struct {
 	seen    *sets.Set                     // devices seen since the last flush
 	leaving *sets.Set                     // those that a running flush has taken from seen
 	bound   map[herald.Ordinal]recentBind // alias changes of the last minutes
+	rebound []manyBinds                   // those of many devices at once
 	removed []Removal                     // by position
 }
 
@@ -76,6 +77,13 @@ type Removal struct {
 type recentBind struct {
 	pos herald.Pos
 	at  time.Time
+}
+
+// manyBinds is a commit that changed the aliases of many devices. As a set they
+// take little, also when a million are bound within minutes.
+type manyBinds struct {
+	recentBind
+	ords *sets.Set
 }
 
 // bindMemory is how long an alias change is remembered outside the record: far

@@ -194,6 +194,11 @@ func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
+	wg.Go(func() {
+		if err := s.service.Devices.FinishErasures(hubCtx); err != nil && hubCtx.Err() == nil {
+			s.log.ErrorContext(hubCtx, "an erasure that was interrupted is not finished; ask for it again", "error", err)
+		}
+	})
 
 	web, ops := s.servers()
 	failed := make(chan error, 3+len(s.ports))

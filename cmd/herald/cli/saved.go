@@ -165,13 +165,9 @@ func (c *command) fileUpload() *cobra.Command {
 
 // upload uploads a file of this machine.
 func (c *command) upload(ctx context.Context, cl *client.Client, path string, u client.Upload) (client.File, error) {
-	list, err := os.Open(path)
+	list, err := openList(path, "Name a file of this machine, or the id of an uploaded one.")
 	if err != nil {
-		var why *os.PathError
-		if errors.As(err, &why) {
-			err = why.Err
-		}
-		return client.File{}, usage("Name a file of this machine, or the id of an uploaded one.", "%s cannot be read: %v", path, err)
+		return client.File{}, err
 	}
 	defer list.Close() //nolint:errcheck // it was only read
 	if u.Name == "" {
@@ -179,6 +175,19 @@ func (c *command) upload(ctx context.Context, cl *client.Client, path string, u 
 	}
 	u.CSV = u.CSV || strings.EqualFold(filepath.Ext(path), ".csv")
 	return cl.UploadFile(ctx, list, u)
+}
+
+// openList opens a file of this machine.
+func openList(path, remedy string) (*os.File, error) {
+	list, err := os.Open(path)
+	if err != nil {
+		var why *os.PathError
+		if errors.As(err, &why) {
+			err = why.Err
+		}
+		return nil, usage(remedy, "%s cannot be read: %v", path, err)
+	}
+	return list, nil
 }
 
 // fileIDs gives the IDs of files that are named by ID, or by the path of a list

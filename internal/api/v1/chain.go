@@ -91,7 +91,7 @@ func (a *API) serve(x *exchange) error {
 	if err := a.admitOrigin(x, x.p.App); err != nil {
 		return err
 	}
-	if x.op.body != nil {
+	if x.op.body != nil && !x.uploads() {
 		if err := a.readBody(x); err != nil {
 			return err
 		}

@@ -74,6 +74,7 @@ var memberTexts = map[string]string{
 	"time_zone":              "IANA name, e.g. Asia/Shanghai.",
 	"unknown":                "Registration IDs and aliases in the audience that nobody has.",
 
+	"BindAnswer.unknown": "Registration IDs that nobody has.",
 	"AliasView.devices":  "The devices that are bound to it.",
 	"DevicePage.devices": "In the order of registration.",
 	"DeviceView.online":  "Whether it is connected now.",
@@ -107,6 +108,13 @@ func listsAreNotNull(s *huma.Schema) {
 	if values, ok := s.AdditionalProperties.(*huma.Schema); ok {
 		listsAreNotNull(values)
 	}
+}
+
+// describeBinding makes the alias of a binding what it is in JSON: a string or
+// null.
+func describeBinding(all map[string]*huma.Schema) {
+	all["AliasBinding"].Properties["alias"] = &huma.Schema{Type: huma.TypeString, Nullable: true,
+		Description: "The alias that the device gets in the place of another; null unbinds it."}
 }
 
 // describeFormats adds the patterns of the identifiers.

@@ -98,9 +98,12 @@ func (a *API) document(op *operation) {
 	}
 	if op.upload != nil {
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
-		content := map[string]*huma.MediaType{}
+		content, text := map[string]*huma.MediaType{}, op.example
+		if op.body != nil {
+			content, text = o.RequestBody.Content, op.lines
+		}
 		for _, media := range op.upload {
-			content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: op.example}
+			content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: text}
 			if media == "multipart/form-data" {
 				content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"file"}, Properties: map[string]*huma.Schema{
 					"file": {Type: huma.TypeString, Description: "The list, as text/csv or text/plain."}}}}
@@ -165,6 +168,7 @@ func (a *API) finishDocument() {
 	delete(all, "ErrorModel")
 	delete(all, "ErrorDetail")
 	describeMembers(all)
+	describeBinding(all)
 	describeFormats(all)
 	describeAudience(all)
 }

@@ -30,6 +30,7 @@ const (
 
 // addNames adds the operations on aliases and tags.
 func (a *API) addNames() {
+	a.addBindings()
 	a.addAliases()
 	register(a, operation{
 		id: "listTags", method: "GET", path: "/v1/tags", tag: "Aliases and tags", summary: "List tags",
@@ -85,7 +86,7 @@ func (a *API) addAliases() {
 	})
 	register(a, operation{
 		id: "changeAlias", method: "POST", path: "/v1/aliases/{alias}", tag: "Aliases and tags", summary: "Bind devices to an alias, or unbind them", write: true,
-		description: "A device has one alias: binding it to another ends the old binding, and what waits for the old one ends as `rebound` there. Needs the scope `devices:write`.",
+		description: "A device has one alias: binding it to another ends the old binding, and what waits for the old one ends as `rebound` there. All of it is one commit: where the alias would get more than 100 devices nothing is changed. Needs the scope `devices:write`.",
 		body:        api.Members{}, example: exampleMembers, answer: answerMembers,
 	}, func(ctx context.Context, x *exchange, in *aliasInput) (*reply[api.MembersAnswer], error) {
 		m, err := decode[api.Members](x)

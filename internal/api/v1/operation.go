@@ -28,7 +28,8 @@ type operation struct {
 	answer    string   // an example of the good answer, JSON
 	write     bool     // refused while the node drains
 	anonymous bool     // callers without credentials are let through
-	upload    []string // media types of a body that is read as it comes, in the place of JSON
+	upload    []string // media types of a body that is read as it comes, in the place of JSON or beside it
+	lines     string   // example of such a body beside JSON
 	errors    []int    // statuses of its own, beyond those of every operation
 	list      any      // a value of a page's type; the operation also exports, see export.go
 

@@ -120,3 +120,39 @@ func TestPutAlias(t *testing.T) {
 	n.call(n.key, "DELETE", "/v1/aliases/u%2F7", "", 204)
 	n.call(n.key, "GET", "/v1/aliases/u%2F7", "", 404)
 }
+
+func TestBindAliases(t *testing.T) {
+	n := newNode(t)
+	id := n.call(n.key, "POST", "/v1/devices", `{}`, 201)["registration_id"].(string)
+	const csv, form = "Content-Type: text/csv", "Content-Type: multipart/form-data; boundary=b"
+	for _, tt := range []struct {
+		name, body string
+		status     int
+		headers    []string
+		want       string
+	}{
+		{"JSON", `{"bindings":[{"registration_id":"` + id + `","alias":"anna"}]}`, 200, nil, "1 0 0 0"},
+		{"again", `{"bindings":[{"registration_id":"` + id + `","alias":"anna"}]}`, 200, nil, "0 1 0 0"},
+		{"CSV", "registration_id,alias\n" + id + ",ben\nx,y\n00000000000000000000,z\n", 200, []string{csv}, "1 0 1 1"},
+		{"gzip", zipped(t, id+",carl\n"), 200, []string{csv, "Content-Encoding: gzip"}, "1 0 0 0"},
+		{"form", "--b\r\nContent-Disposition: form-data; name=file; filename=a.csv\r\n\r\n" + id + ",dora\r\n--b--\r\n", 200, []string{form}, "1 0 0 0"},
+		{"null", `{"bindings":[{"registration_id":"` + id + `","alias":null}]}`, 200, nil, "1 0 0 0"},
+		{"nothing", `{"bindings":[]}`, 422, nil, ""},
+		{"no list", "\n", 422, []string{csv}, ""},
+		{"lines", id + ",x", 415, []string{"Content-Type: text/plain"}, ""},
+		{"form of lines", "--b\r\nContent-Disposition: form-data; name=file; filename=a.txt\r\n\r\n" + id + ",x\r\n--b--\r\n", 415, []string{form}, ""},
+		{"another type", `x`, 415, []string{"Content-Type: application/xml"}, ""},
+		{"cut off", zipped(t, strings.Repeat(id+",x\n", 100))[:40], 400, []string{csv, "Content-Encoding: gzip"}, ""},
+		{"too large", `{"bindings":[` + strings.Repeat(" ", 1<<20) + `]}`, 413, nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n.t = t
+			v := n.call(n.key, "POST", "/v1/aliases", tt.body, tt.status, tt.headers...)
+			if got := fmt.Sprint(v["bound"], v["unchanged"], v["unknown"], v["refused"]); tt.want != "" && got != tt.want {
+				t.Errorf("%v, want %s", v, tt.want)
+			}
+		})
+	}
+	n.t = t
+	n.call("", "POST", "/v1/aliases", id+",x", 401, csv)
+}

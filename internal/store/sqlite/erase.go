@@ -76,7 +76,10 @@ func (db *DB) Erase(ctx context.Context, r record.Erasure) ([]herald.MessageID, 
 	}
 	return changed, db.write(ctx, func(t *tx) error {
 		return t.securely(func() error {
-			if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ?", a, int64(r.Ord)); err != nil || r.Alias == "" {
+			if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ?", a, int64(r.Ord)); err != nil {
+				return err
+			}
+			if _, err := t.exec("DELETE FROM erasing WHERE app = ? AND id = ?", a, string(r.ID)); err != nil || r.Alias == "" {
 				return err
 			}
 			_, err := t.exec(`DELETE FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS

@@ -18,13 +18,19 @@ func (t *tx) recipient(app int64, h *head, alias herald.Alias) (ord int64, creat
 		return ord, false, err
 	}
 	if h.nextRecipient >= maxOrdinals {
-		return 0, false, herald.Errorf(herald.CodeLimitReached, "Make a new app and move to it.", "the app has had %d aliases", uint64(maxOrdinals))
+		return 0, false, errNoRecipients()
 	}
 	ord = int64(h.nextRecipient)
 	h.nextRecipient++
 	h.dirty = true
-	_, err = t.exec("INSERT INTO recipient (app, ord, alias, created) VALUES (?, ?, ?, ?)", app, ord, string(alias), millis(t.db.cfg.Now()))
+	_, err = t.exec(putRecipient, app, ord, string(alias), millis(t.db.cfg.Now()))
 	return ord, true, err
+}
+
+const putRecipient = "INSERT INTO recipient (app, ord, alias, created) VALUES (?, ?, ?, ?)"
+
+func errNoRecipients() error {
+	return herald.Errorf(herald.CodeLimitReached, "Make a new app and move to it.", "the app has had %d aliases", uint64(maxOrdinals))
 }
 
 // PutRecipient makes the recipient of an alias if there is none, and tells

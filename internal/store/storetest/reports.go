@@ -20,6 +20,8 @@ type Reports interface {
 	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
 	// Erase forgets what the record knows of a device.
 	Erase(ctx context.Context, e record.Erasure) ([]herald.MessageID, error)
+	BeginErasure(ctx context.Context, e record.Erasure) error
+	Erasures(ctx context.Context, app herald.AppKey) ([]record.Erasure, error)
 }
 
 func testMessagesFor(t *testing.T, f *fixture) {
