@@ -248,6 +248,7 @@ func (a *App) noteBind(o herald.Ordinal, pos herald.Pos, now time.Time) {
 	if pos >= a.bound[o].pos {
 		a.bound[o] = recentBind{pos, now}
 	}
+	a.binding = max(a.binding, pos)
 }
 
 func (a *App) sawNow(o herald.Ordinal) {
