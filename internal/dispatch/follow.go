@@ -176,6 +176,7 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 		return nil // it ended before it came to its turn; a notice follows
 	}
 	d.gone(m)
+	d.rebound(m)
 	if m.CollapseKey != "" {
 		if err := d.collapse(ctx, m); err != nil {
 			d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
@@ -203,6 +204,23 @@ func (d *Dispatcher) gone(m *record.Message) {
 			dead.Add(r.Ord)
 		}
 		d.c.Ledger.Report(m.App, record.Event{Msg: m.ID, State: herald.StateDeviceGone, Set: dead, Time: d.c.Now(), Via: "server"})
+	}
+}
+
+// rebound ends a message by alias for devices whose alias changed between the
+// evaluation of its audience and now. A change that is noted after this ends
+// the message itself, which is among the released ones by then: see
+// offline.Backlog.Rebound.
+func (d *Dispatcher) rebound(m *record.Message) {
+	if !m.ByAlias {
+		return
+	}
+	app, err := d.c.Registry.App(m.App)
+	if err != nil {
+		return
+	}
+	if lost := app.BoundSince(m.EvalPos, m.Direct); !lost.Empty() {
+		d.c.Ledger.Report(m.App, record.Event{Msg: m.ID, State: herald.StateRebound, Set: lost, Time: d.c.Now(), Via: "server"})
 	}
 }
 

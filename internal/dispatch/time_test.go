@@ -262,6 +262,40 @@ func TestRemovedBetweenEvaluationAndRelease(t *testing.T) {
 	b.wantStates(m.ID, map[herald.Ordinal]herald.DeliveryState{o[0]: herald.StateDeviceGone, o[1]: herald.StatePending})
 }
 
+// A device whose alias changed while a message by alias was on the way is
+// connected, and stays so: the message ends on it all the same.
+func TestReboundBetweenEvaluationAndRelease(t *testing.T) {
+	for _, form := range []string{"direct", "group"} {
+		t.Run(form, func(t *testing.T) {
+			b := newBench(t)
+			o := b.devices(2)
+			rows, err := b.db.Devices(t.Context(), b.app, record.DeviceFilter{}, 0, 1)
+			b.must(err)
+			head, err := b.db.Head(t.Context(), b.app)
+			b.must(err)
+			alias := herald.Alias("ben")
+			_, err = b.registry.Update(t.Context(), b.app, rows[0].ID, record.DevicePatch{Alias: &alias})
+			b.must(err)
+			tg := to(o...)
+			if form == "group" {
+				tg = toGroup(o...)
+			}
+			tg.Pos = head.Pos
+			b.must(b.d.Follow(t.Context(), b.app))
+			byAlias := func(m *herald.Message) { m.Audience = herald.Audience{Aliases: []herald.Alias{"anna"}} }
+			before, other := b.accept(tg, byAlias), b.accept(tg)
+			now, err := b.db.Head(t.Context(), b.app)
+			b.must(err)
+			tg.Pos = now.Pos
+			after := b.accept(tg, byAlias)
+			b.reach()
+			b.wantStates(before.ID, map[herald.Ordinal]herald.DeliveryState{o[0]: herald.StateRebound, o[1]: herald.StatePending})
+			b.wantStates(other.ID, map[herald.Ordinal]herald.DeliveryState{o[0]: herald.StatePending, o[1]: herald.StatePending})
+			b.wantStates(after.ID, map[herald.Ordinal]herald.DeliveryState{o[0]: herald.StatePending, o[1]: herald.StatePending})
+		})
+	}
+}
+
 // New IDs are above those of the record, whatever the clock says.
 func TestIDsGrowWhenTheClockGoesBack(t *testing.T) {
 	b := newBench(t)

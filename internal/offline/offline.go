@@ -232,7 +232,8 @@ func (b *Backlog) ends(ctx context.Context, app *registry.App, d Device, m *reco
 }
 
 // Resume takes a cursor as acknowledgement: everything of the device's that
-// was sent, and released at or before it, counts as received, durably.
+// was sent, still waits, and was released at or before it, counts as received,
+// durably.
 // Up to the position offered everything was queued on a connection of the
 // device, and counts as sent although that may not be written yet.
 func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos) error {
@@ -260,15 +261,19 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 	return b.ledger.Apply(ctx, d.App, events...)
 }
 
-// wasSent reports whether a release went out to a device: it is written that it
-// did, or it had its turn on an open connection and nothing kept it back.
+// wasSent reports whether a release went out to a device and nothing keeps it
+// back now: it is written that it did, or it had its turn on an open connection.
+// What must end here is no such release even if it was sent. A connection skips
+// it, so that a cursor of something behind it does not say that the copy, which
+// went to an earlier connection, has arrived; and that it has ended need not be
+// written yet, or was lost in a crash.
 func (b *Backlog) wasSent(ctx context.Context, app *registry.App, d Device, r ref, offered herald.Pos) (bool, error) {
 	state, err := b.ledger.State(ctx, r.msg, d.Ord)
-	if err != nil || state == herald.StateSent || r.pos > offered {
-		return state == herald.StateSent, err
+	if err != nil || state != herald.StateSent && r.pos > offered {
+		return false, err
 	}
 	end, err := b.ends(ctx, app, d, r.msg)
-	return end == "", err
+	return err == nil && end == "", err
 }
 
 // Rebound ends what waits for devices by aliases that they have lost at a log

@@ -386,6 +386,44 @@ func TestResume(t *testing.T) {
 	b.want(unsent, d, herald.StateReceived)
 }
 
+// What was sent on a connection that broke, and must end now, is skipped by the
+// next one. A cursor of what came after it does not acknowledge it, also if its
+// end was not written because the server crashed.
+func TestResumeBehindWhatHasEnded(t *testing.T) {
+	for _, kind := range []struct {
+		name   string
+		change func(*record.Message)
+	}{{"direct", nil}, {"group", asGroup}} {
+		t.Run(kind.name, func(t *testing.T) {
+			b := newBench(t)
+			d := b.device("anna")
+			short := b.send(func(m *record.Message) {
+				if ttl(time.Minute)(m); kind.change != nil {
+					kind.change(m)
+				}
+			}, d)
+			hers := b.send(func(m *record.Message) {
+				if byAlias(m); kind.change != nil {
+					kind.change(m)
+				}
+			}, d)
+			behind := b.send(kind.change, d)
+			for _, m := range []*record.Message{short, hers, behind} {
+				b.report(m, herald.StateSent, d)
+			}
+			b.now = b.now.Add(time.Minute)
+			ben := herald.Alias("ben")
+			_, err := b.registry.Update(t.Context(), b.app, d.ID, record.DevicePatch{Alias: &ben})
+			b.must(err)
+			b.must(b.backlog.Resume(t.Context(), d, behind.Pos, behind.Pos))
+			b.want(behind, d, herald.StateReceived)
+			b.wantPage(d)
+			b.want(short, d, herald.StateUnconfirmed)
+			b.want(hers, d, herald.StateRebound)
+		})
+	}
+}
+
 // A notice waits for who was sent the message until the device knows.
 func TestNoticeUntilTold(t *testing.T) {
 	b := newBench(t)

@@ -253,6 +253,7 @@ func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := recentBind{pos, now}
+	a.binding = max(a.binding, pos)
 	if ords.Len() > fewBinds {
 		a.rebound = append(a.rebound, manyBinds{b, ords})
 		return
@@ -270,6 +271,11 @@ func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 func (a *App) boundLately(o herald.Ordinal) herald.Pos {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.lastBind(o)
+}
+
+// lastBind is boundLately with a.mu held.
+func (a *App) lastBind(o herald.Ordinal) herald.Pos {
 	last := a.bound[o].pos
 	for _, b := range a.rebound {
 		if b.pos > last && b.ords.Contains(o) {

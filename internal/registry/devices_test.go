@@ -275,6 +275,62 @@ func TestBoundPos(t *testing.T) {
 	}
 }
 
+// TestBoundSince: the devices whose alias changed after a position.
+func TestBoundSince(t *testing.T) {
+	w := newWorld(t)
+	key, _ := w.newApp()
+	var at []herald.Pos
+	for range 3 {
+		d, _ := w.register(registry.RegisterRequest{App: key, Alias: ptr(herald.Alias("anna"))})
+		at = append(at, d.BoundPos)
+		if len(at) == 3 {
+			break // the last one keeps its first alias
+		}
+		d, err := w.Update(t.Context(), key, d.ID, record.DevicePatch{Alias: ptr(herald.Alias("ben"))})
+		must(t, err)
+		at[len(at)-1] = d.BoundPos
+	}
+	for _, c := range []struct {
+		name  string
+		pos   herald.Pos
+		among []herald.Ordinal
+		want  []herald.Ordinal
+	}{
+		{"all", 0, nil, []herald.Ordinal{0, 1}},
+		{"among", 0, []herald.Ordinal{1, 2}, []herald.Ordinal{1}},
+		{"after the first", at[0], nil, []herald.Ordinal{1}},
+		{"among, after the first", at[0], []herald.Ordinal{0, 2}, nil},
+		{"after the last", at[1], nil, nil},
+	} {
+		if got := w.app(key).BoundSince(c.pos, c.among).Ordinals(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestBoundSinceOfMany: those of a large commit are found, too.
+func TestBoundSinceOfMany(t *testing.T) {
+	w := newWorld(t)
+	key, _ := w.newApp()
+	first, _ := w.register(registry.RegisterRequest{App: key})
+	var list []record.Binding
+	for i := range 150 {
+		d, _ := w.register(registry.RegisterRequest{App: key})
+		list = append(list, record.Binding{ID: d.ID, Alias: herald.Alias(fmt.Sprint("user-", i))})
+	}
+	b, err := w.Bind(t.Context(), key, list, true)
+	must(t, err)
+	if n := w.app(key).BoundSince(b.Pos-1, nil).Len(); n != 150 {
+		t.Errorf("%d devices, want 150", n)
+	}
+	if got := w.app(key).BoundSince(b.Pos-1, []herald.Ordinal{first.Ord, first.Ord + 7}).Ordinals(); !slices.Equal(got, []herald.Ordinal{first.Ord + 7}) {
+		t.Errorf("among two devices it is %v", got)
+	}
+	if !w.app(key).BoundSince(b.Pos, nil).Empty() {
+		t.Error("somebody was bound after it")
+	}
+}
+
 // TestRebindAtOnce: of changes that are made at once the last one of the log
 // is remembered, also if its caller is not the last one to be answered.
 func TestRebindAtOnce(t *testing.T) {

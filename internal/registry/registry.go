@@ -65,6 +65,7 @@ type App struct {
 	leaving *sets.Set                     // those that a running flush has taken from seen
 	bound   map[herald.Ordinal]recentBind // alias changes of the last minutes
 	rebound []manyBinds                   // those of many devices at once
+	binding herald.Pos                    // the last of them, and of all before
 	removed []Removal                     // by position
 }
 
@@ -190,6 +191,36 @@ func (a *App) RemovedSince(pos herald.Pos) []Removal {
 	defer a.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(a.removed, pos+1, func(r Removal, p herald.Pos) int { return cmp.Compare(r.Pos, p) })
 	return a.removed[i:len(a.removed):len(a.removed)]
+}
+
+// BoundSince gives the devices whose alias changed after a log position, as far
+// as that was noted in the last minutes: those among a list, or all if it is
+// nil.
+func (a *App) BoundSince(pos herald.Pos, among []herald.Ordinal) *sets.Set {
+	out := sets.New()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.binding <= pos: // nearly always
+	case among != nil:
+		for _, o := range among {
+			if a.lastBind(o) > pos {
+				out.Add(o)
+			}
+		}
+	default:
+		for _, b := range a.rebound {
+			if b.pos > pos {
+				out.Or(b.ords)
+			}
+		}
+		for o, b := range a.bound {
+			if b.pos > pos {
+				out.Add(o)
+			}
+		}
+	}
+	return out
 }
 
 // DeadAt gives the devices that had been removed at a log position.

@@ -231,7 +231,7 @@ func (w *World) ParseCursor(app herald.AppKey, cursor string) (herald.Pos, bool)
 }
 
 // Resume acknowledges what was sent, or had its turn on a connection up to the
-// position offered and was not kept back there.
+// position offered, and nothing keeps back.
 func (w *World) Resume(_ context.Context, d live.Device, upto, offered herald.Pos) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -244,7 +244,7 @@ func (w *World) Resume(_ context.Context, d live.Device, upto, offered herald.Po
 		}
 		st := w.messages[h.Msg.ID]
 		kept := st.withdrawn || h.Msg.ByAlias && d.BoundPos > h.Msg.EvalPos || !time.Now().Before(h.Msg.Expires())
-		if st.sent.Contains(d.Ord) || h.Pos <= offered && !kept {
+		if !kept && (st.sent.Contains(d.Ord) || h.Pos <= offered) {
 			st.received.Add(d.Ord)
 		}
 	}
