@@ -35,7 +35,7 @@ func (a *API) addBindings() {
 		if err := a.service.Devices.MayBind(x.p); err != nil {
 			return nil, err // before anything is read
 		}
-		return received(a, ctx, x, func(ctx context.Context, u api.Upload) (api.BindAnswer, error) {
+		return received(ctx, a, x, func(ctx context.Context, u api.Upload) (api.BindAnswer, error) {
 			if !u.CSV {
 				return api.BindAnswer{}, refusal(http.StatusUnsupportedMediaType, herald.CodeInvalidRequest, "Send text/csv.", "the list is not CSV")
 			}

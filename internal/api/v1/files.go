@@ -102,14 +102,14 @@ func (a *API) uploadFile(ctx context.Context, x *exchange, in *uploadInput) (*re
 	if err := a.service.Files.MayUpload(x.p); err != nil {
 		return nil, err // before anything is read
 	}
-	return received(a, ctx, x, func(ctx context.Context, u api.Upload) (api.FileView, error) {
+	return received(ctx, a, x, func(ctx context.Context, u api.Upload) (api.FileView, error) {
 		u.Name, u.Of = in.Name, in.Of
 		return a.service.Files.Upload(ctx, x.p, u)
 	})
 }
 
 // received gives the list in the body of an exchange to take, as it comes.
-func received[T any](a *API, ctx context.Context, x *exchange, take func(context.Context, api.Upload) (T, error)) (*reply[T], error) {
+func received[T any](ctx context.Context, a *API, x *exchange, take func(context.Context, api.Upload) (T, error)) (*reply[T], error) {
 	ctx, cancel := context.WithTimeout(ctx, maxUploadTime)
 	defer cancel()
 	body := &arriving{ctx: ctx, control: http.NewResponseController(x.w.ResponseWriter), patience: a.cfg.BodyTime,

@@ -196,7 +196,7 @@ func (t *tx) each(q string, names []string, app int64, row func(scan func(...any
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
 			return err
