@@ -237,21 +237,7 @@ func (r *reader) bytes() []byte {
 func (r *reader) string() string { return string(r.bytes()) }
 
 // list reads the members of a small set.
-func (r *reader) list() []uint32 {
-	last := uint64(0)
-	n := r.count()
-	out := make([]uint32, 0, n)
-	for ; n > 0 && r.err == nil; n-- {
-		more := r.uvarint()
-		if more > 1<<32-1-last {
-			r.fail(errors.New("record: an ordinal is past 2^32"))
-			break
-		}
-		last += more
-		out = append(out, uint32(last))
-	}
-	return out
-}
+func (r *reader) list() []uint32 { return r.listInto(nil) }
 
 func (r *reader) set() *sets.Set {
 	s := sets.New()

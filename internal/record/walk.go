@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -51,8 +52,8 @@ func WalkEvents(b []byte, each func(e *Event, list []uint32)) error {
 
 // listInto is list with a slice that is used again.
 func (r *reader) listInto(out []uint32) []uint32 {
-	last := uint64(0)
-	for n := r.count(); n > 0 && r.err == nil; n-- {
+	last, n := uint64(0), r.count()
+	for out = slices.Grow(out, int(n)); n > 0 && r.err == nil; n-- {
 		more := r.uvarint()
 		if more > 1<<32-1-last {
 			r.fail(errors.New("record: an ordinal is past 2^32"))

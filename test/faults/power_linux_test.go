@@ -212,13 +212,10 @@ func (d *disk) freeze() error {
 	}
 }
 
-// TestMountedDisk repeats, in the long form only, on a file system of its own
-// what TestPowerCutFindsWhatWasNotSynced and TestFullDisk do on a disk that is
-// played: the kernel loses what was not synced, and has no room.
-func TestMountedDisk(t *testing.T) {
-	if long(t) == 0 {
-		return // the short form needs no rights to mount anything
-	}
+// mountedDisk is the part of the long form that repeats, on a file system of its
+// own, what TestPowerCutFindsWhatWasNotSynced and TestFullDisk do on a disk that
+// is played: the kernel loses what was not synced, and has no room.
+func mountedDisk(t *testing.T) {
 	t.Run("not synced", func(t *testing.T) {
 		d := newDisk(t, 128)
 		n := newNode(t, planted(t), "FAULTS_SYNC=NORMAL")

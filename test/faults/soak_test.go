@@ -47,6 +47,9 @@ func TestSoak(t *testing.T) {
 	for began := time.Now(); f.rounds == 0 || time.Since(began) < total && !t.Failed(); f.rounds++ {
 		t.Run(strconv.Itoa(f.rounds), func(t *testing.T) { f.round(t, s+uint64(f.rounds), total > 0) })
 	}
+	if total > 0 {
+		t.Run("mounted disk", mountedDisk) // the short form needs no rights to mount anything
+	}
 	slices.Sort(f.restarts)
 	t.Logf("soak: %d rounds, seed %d: %d messages accepted for good (%d pushes, %d without an answer), %d deliveries received, of which %d copies; "+
 		"%d kills, %d power cuts; %d lost, %d invented, %d cross-app, %d duplicates to the application; ready again after %s (median), %s (longest)",
