@@ -96,6 +96,7 @@ func TestWithdrawn(t *testing.T) {
 	all.each(t, "is told", func(t *testing.T, c client) { c.tape().awaitFrame(t, "withdraw", shown.ID) })
 
 	all.each(t, "away", func(t *testing.T, c client) { c.away(t) })
+	s.awaitOnline(t, 0) // what is sent on a connection that is ending is unconfirmed, not withdrawn
 	never := s.push(t, "never", len(all))
 	withdraw(never.ID)
 	last := s.push(t, "last", len(all))

@@ -137,6 +137,18 @@ func (s *server) awaitCounts(t *testing.T, id, what string, is func(counts) bool
 	})
 }
 
+// awaitOnline waits until the server knows that so many devices are connected:
+// it learns that a client has gone a moment after the client does.
+func (s *server) awaitOnline(t *testing.T, devices int64) {
+	t.Helper()
+	poll(t, fmt.Sprintf("%d online", devices), func() (bool, string) {
+		view := expect[struct {
+			Online int64 `json:"online"`
+		}](t, s.call(t, "POST", "/v1/audience/estimate", s.basic(), object{"audience": "all"}), http.StatusOK)
+		return view.Online == devices, fmt.Sprint(view.Online, " online")
+	})
+}
+
 type registered struct {
 	RegistrationID string `json:"registration_id"`
 	Token          string `json:"token"`
