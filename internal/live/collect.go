@@ -17,7 +17,8 @@ import (
 // there by then.
 type collector struct {
 	hub   *Hub
-	ready chan struct{} // capacity 1: look again whether there is an answer
+	ready chan struct{} // capacity 1: look again whether there is an answer; nil if held is not
+	held  *held         // finishes when there is an answer, with no goroutine that waits
 
 	mu     sync.Mutex // guards what follows
 	frames []Frame
@@ -27,6 +28,8 @@ type collector struct {
 	failed bool   // it cannot be read
 	done   bool   // no more is taken
 	fed    bool   // something was published
+	late   bool   // an empty answer will do
+	ended  bool   // there is an answer, or none will come
 	why    Reason // the session was closed, and why
 
 	feed *feed // of the topics that the request names; nil for none
@@ -93,19 +96,32 @@ func (c *collector) look() {
 	}
 }
 
+// signal notes that there may be an answer now; c.mu is held.
 func (c *collector) signal() {
+	if c.held != nil {
+		if !c.ended && c.answered() {
+			c.ended = true
+			go c.held.finish()
+		}
+		return
+	}
 	select {
 	case c.ready <- struct{}{}:
 	default:
 	}
 }
 
-// answered reports whether there is an answer; late, whether an empty one will
-// do.
-func (c *collector) answered(late bool) bool {
+// answered reports whether there is an answer; c.mu is held.
+func (c *collector) answered() bool {
+	return c.done || c.paged && (c.late || c.fed || len(c.frames) > 0)
+}
+
+// hasAnswer reports whether there is an answer; late, whether an empty one will do.
+func (c *collector) hasAnswer(late bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.done || c.paged && (late || c.fed || len(c.frames) > 0)
+	c.late = late
+	return c.answered()
 }
 
 // wait waits for an answer, an empty one after the time given. While the
@@ -114,7 +130,7 @@ func (c *collector) wait(ctx context.Context, d time.Duration) {
 	late := false
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	for !c.answered(late) {
+	for !c.hasAnswer(late) {
 		select {
 		case <-ctx.Done():
 			return
@@ -168,47 +184,76 @@ func retry(code herald.Code, after time.Duration, text string) *herald.Error {
 	return e
 }
 
-// poll answers one request of a Poller.
-func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller, at *place) error {
+// asked is a request of a Poller that was let in.
+type asked struct {
+	hub    *Hub
+	poller Poller
+	key    deviceKey
+	hello  Hello
+	c      *collector
+	s      *Session
+}
+
+// poll answers one request of a Poller. If it reports true, the answer comes
+// later, and the place is left then.
+func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller, at *Place) (bool, error) {
 	hello, err := RequestHello(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	wait, err := p.Wait(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	d, err := h.Check(r.Context(), hello)
 	if err != nil {
-		return err
+		return false, err
 	}
 	at.known()
-	key := deviceKey{d.App, d.Ord}
-	if err := h.pace.take(key, h.opts.PollRate, h.now()); err != nil {
-		return err
+	a := &asked{hub: h, poller: p, key: deviceKey{d.App, d.Ord}, hello: hello}
+	if err := h.pace.take(a.key, h.opts.PollRate, h.now()); err != nil {
+		return false, err
 	}
-	hello.Ack = AckUpto
-	c := newCollector(h)
-	if len(hello.Topics) > 0 {
-		c.feed = h.feed(d.App, hello.Topics, r.URL.Query().Get("since"))
-		defer c.feed.end()
+	a.hello.Ack = AckUpto
+	since := r.URL.Query().Get("since")
+	if hold, ok := w.(Holder); ok && wait > 0 {
+		a.hold(w, hold, wait, since, at)
+		return true, nil
 	}
-	s := h.Attach(p, c, true)
-	_ = s.Hello(hello) // fails only if the hub is going, which the collector knows
-	c.wait(r.Context(), wait)
+	a.begin(newCollector(h), since)
+	a.c.wait(r.Context(), wait)
+	return false, a.answer(w)
+}
+
+// begin opens the session of the request.
+func (a *asked) begin(c *collector, since string) {
+	a.c = c
+	if len(a.hello.Topics) > 0 {
+		c.feed = a.hub.feed(a.key.app, a.hello.Topics, since)
+	}
+	a.s = a.hub.Attach(a.poller, c, true)
+	_ = a.s.Hello(a.hello) // fails only if the hub is going, which the collector knows
+}
+
+// answer ends the session and writes what there is.
+func (a *asked) answer(w http.ResponseWriter) error {
+	h, c, s := a.hub, a.c, a.s
 	frames, err := c.finish() // before the position is read: nothing is taken after it
 	cursor, since := s.cursor(), ""
-	if err == nil && c.feed != nil {
-		frames, since = c.feed.answer(s, frames, hello.Presence)
+	if c.feed != nil {
+		if err == nil {
+			frames, since = c.feed.answer(s, frames, a.hello.Presence)
+		}
+		c.feed.end()
 	}
 	s.Closed()
 	if err != nil {
 		return err
 	}
 	if len(frames) > 0 {
-		h.pace.brought(key, h.opts.PollRate, hello.Cursor, answered{cursor, since, c.live}, h.now())
+		h.pace.brought(a.key, h.opts.PollRate, a.hello.Cursor, answered{cursor, since, c.live}, h.now())
 	}
-	contentType, body := p.Answer(frames, cursor, since)
+	contentType, body := a.poller.Answer(frames, cursor, since)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")

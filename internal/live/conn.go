@@ -25,7 +25,7 @@ type conn struct {
 	link link
 	wake chan struct{} // capacity 1: there is something for the writer
 
-	place *place // nil in tests
+	place *Place // nil in tests
 
 	handling sync.Mutex // makes the calls of the handler one at a time
 	handler  Handler
@@ -43,6 +43,9 @@ type conn struct {
 func newConn(h *Hub, handler Handler, l link) *conn {
 	return &conn{hub: h, link: l, handler: handler, wake: make(chan struct{}, 1)}
 }
+
+// Place is that of the connection: see Admitted.
+func (c *conn) Place() *Place { return c.place }
 
 // serve runs the connection until it is gone.
 func (c *conn) serve(head []byte) {
@@ -125,7 +128,7 @@ func (c *conn) Send(f Frame) error {
 		return ErrClosed
 	}
 	n := len(f)
-	if c.bytes > 0 && (c.bytes+n > c.hub.opts.SessionQueue || c.hub.queued.Load()+int64(n) > c.hub.opts.QueueMemory) {
+	if !c.hub.HasRoom(c.bytes, n) {
 		c.full = true
 		return ErrFull
 	}

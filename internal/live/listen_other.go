@@ -4,6 +4,6 @@ package live
 
 import "time"
 
-// setUserTimeout does nothing: the system has no such option, and the
+// setOptions does nothing: the system has no such option, and the
 // keep-alive and the write deadline must do.
-func setUserTimeout(uintptr, time.Duration) error { return nil }
+func setOptions(uintptr, time.Duration) error { return nil }

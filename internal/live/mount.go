@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,35 +42,38 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, herald.Errorf(herald.CodeInvalidRequest, "Use GET.", "the method %.16s is not for this address", r.Method), http.StatusMethodNotAllowed)
 		return
 	}
-	p, err := m.hub.admit()
+	p, err := m.hub.Admit()
 	if err != nil {
 		writeProblem(w, err, 0)
 		return
 	}
-	err = p.arrive(m.hub.opts.Address(r))
+	err = p.Arrive(m.hub.opts.Address(r))
 	token := requestToken(r)
 	if err == nil && token != "" {
 		err = p.mayTry()
 	}
 	if err != nil {
-		p.leave()
+		p.Leave()
 		writeProblem(w, err, 0)
 		return
 	}
 	if origin := r.Header.Get("Origin"); !ownPage(r, origin) {
-		p.origin = origin
+		p.opened(origin)
 	}
 	switch t := m.end.(type) {
 	case Upgrader:
 		if !m.upgrade(w, r, t, p, token) {
-			p.leave()
+			p.Leave()
 		}
 	case Poller:
-		defer p.leave()
 		w.Header().Set("X-Accel-Buffering", "no") // nginx passes it on as it comes
-		if err := m.hub.poll(w, r, t, p); err != nil {
+		held, err := m.hub.poll(w, r, t, p)
+		if err != nil {
 			p.tried(token, err)
 			writeProblem(w, err, 0)
+		}
+		if !held {
+			p.Leave()
 		}
 	}
 }
@@ -106,7 +110,7 @@ func preflight(w http.ResponseWriter) {
 
 // upgrade reports whether the request became a connection, which then
 // leaves its place in the hub itself.
-func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p *place, token string) bool {
+func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p *Place, token string) bool {
 	resp, handler, err := up.Upgrade(m.hub, r)
 	for name, values := range resp.Header {
 		// HTTP/2 has no such fields (RFC 9113 section 8.2.2).
@@ -119,20 +123,16 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p
 		writeProblem(w, err, resp.Status)
 		return false
 	}
+	if t, ok := w.(Taker); ok {
+		t.Take(responseHead(resp, w.Header()), handler, p)
+		return true
+	}
 	rc := http.NewResponseController(w)
 	if r.ProtoMajor == 1 {
-		socket, rw, err := rc.Hijack()
-		if err == nil {
+		if socket, rw, err := rc.Hijack(); err == nil {
 			// What the client sent after the head is in net/http's buffer.
 			early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-			l := &socketLink{Conn: socket, early: bytes.Clone(early)}
-			c := newConn(m.hub, handler, l)
-			c.place = p
-			head := responseHead(resp, w.Header())
-			go func() { // the hub waits for it: see admit and leave
-				defer p.leave()
-				c.serve(head)
-			}()
+			m.drive(socket, bytes.Clone(early), responseHead(resp, w.Header()), handler, p)
 			return true
 		}
 	}
@@ -140,7 +140,7 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p
 		writeProblem(w, herald.Errorf(herald.CodeInvalidRequest, "Connect with HTTP/1.1.", "the connection cannot leave HTTP here"), http.StatusUpgradeRequired)
 		return false
 	}
-	defer p.leave()
+	defer p.Leave()
 	w.WriteHeader(resp.Status)
 	if rc.Flush() != nil {
 		return true
@@ -151,6 +151,20 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p
 	c.place = p
 	c.serve(nil)
 	return true
+}
+
+// drive gives a socket that has left net/http to the driver, or to two
+// goroutines of its own.
+func (m *mounted) drive(socket net.Conn, early, head []byte, handler Handler, p *Place) {
+	if d := m.hub.opts.Driver; d != nil && d.Adopt(socket, early, head, handler, p) {
+		return
+	}
+	c := newConn(m.hub, handler, &socketLink{Conn: socket, early: early})
+	c.place = p
+	go func() { // the hub waits for it: see Admit and Leave
+		defer p.Leave()
+		c.serve(head)
+	}()
 }
 
 // responseHead writes the head of a response over HTTP/1.1. A body that

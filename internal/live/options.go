@@ -48,6 +48,8 @@ type Options struct {
 	// AllowApp decides the same about a session whose request had no token, as
 	// soon as its app is known; nil allows all.
 	AllowApp func(app herald.AppKey, origin string) bool
+	// Driver drives the sockets of connections; default: two goroutines for each.
+	Driver Driver
 	// Address is the address of the client that a request comes from; default
 	// the peer of the connection.
 	Address func(r *http.Request) netip.Addr

@@ -3,22 +3,27 @@ package live
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/edge"
 )
 
-// place is what a connection has of the hub from admit to leave. Until its
-// client has authenticated it counts as a stranger at its address.
-type place struct {
-	hub    *Hub
-	origin string // of the page that opened it, to be judged by its app; "" for none
+// Place is what a connection has of the hub from [Hub.Admit] to Leave. Until
+// its client has authenticated it counts as a stranger at its address; what is
+// known of it as such is forgotten then. Its methods may be called from any
+// goroutine. A nil Place, that of a connection in a test, allows everything.
+type Place struct {
+	hub     *Hub
+	unknown atomic.Pointer[stranger] // nil when the client has authenticated
+}
 
-	client netip.Addr // set before it is served; zero: not known
-
-	mu   sync.Mutex // guards from
-	from netip.Addr // where it counts as a stranger; zero: nowhere
+// stranger is what is known of a connection whose client has not authenticated.
+type stranger struct {
+	origin string     // of the page that opened it, to be judged by its app; "" for none
+	client netip.Addr // zero: not known
+	from   netip.Addr // where it is counted; zero: nowhere
 }
 
 // strangers counts connections whose clients have not authenticated.
@@ -27,9 +32,10 @@ type strangers struct {
 	at map[netip.Addr]int
 }
 
-// admit counts a connection that a listener is about to serve, or says why it
-// must not. Who was admitted calls leave when the connection is gone.
-func (h *Hub) admit() (*place, error) {
+// Admit counts a connection that a listener is about to serve, or says why it
+// must not: a *herald.Error. Who was admitted calls Leave when the connection is
+// gone.
+func (h *Hub) Admit() (*Place, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -43,11 +49,14 @@ func (h *Hub) admit() (*place, error) {
 		return nil, e
 	}
 	h.links++
-	return &place{hub: h}, nil
+	return &Place{hub: h}, nil
 }
 
-// leave gives the place back.
-func (p *place) leave() {
+// Hub is the hub that has admitted the connection.
+func (p *Place) Hub() *Hub { return p.hub }
+
+// Leave gives the place back. It is called once.
+func (p *Place) Leave() {
 	p.known()
 	p.hub.mu.Lock()
 	defer p.hub.mu.Unlock()
@@ -56,12 +65,13 @@ func (p *place) leave() {
 	}
 }
 
-// arrive counts the connection at the address of its client, or says that it
-// has too many already. An unknown address is not counted.
-func (p *place) arrive(client netip.Addr) error {
-	p.client = client
+// Arrive counts the connection at the address of its client, or says that it
+// has too many already: a *herald.Error. An unknown address is not counted. It
+// is called once, before the connection is served.
+func (p *Place) Arrive(client netip.Addr) error {
 	most := p.hub.opts.AddressConnections
 	if most <= 0 || !client.IsValid() {
+		p.unknown.Store(&stranger{client: client})
 		return nil
 	}
 	site := edge.Site(client)
@@ -78,75 +88,82 @@ func (p *place) arrive(client netip.Addr) error {
 		s.at = map[netip.Addr]int{}
 	}
 	s.at[site]++
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.from = site
+	p.unknown.Store(&stranger{client: client, from: site})
 	return nil
 }
 
 // known says that the client has authenticated, or is gone.
-func (p *place) known() {
-	p.mu.Lock()
-	site := p.from
-	p.from = netip.Addr{}
-	p.mu.Unlock()
-	if !site.IsValid() {
+func (p *Place) known() {
+	if p == nil {
+		return
+	}
+	u := p.unknown.Swap(nil)
+	if u == nil || !u.from.IsValid() {
 		return
 	}
 	s := &p.hub.strangers
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at[site]--; s.at[site] == 0 {
-		delete(s.at, site)
+	if s.at[u.from]--; s.at[u.from] == 0 {
+		delete(s.at, u.from)
 	}
+}
+
+// opened notes the page that opened the connection; it is called before the
+// connection is served.
+func (p *Place) opened(origin string) {
+	if u := p.unknown.Load(); u != nil {
+		u.origin = origin
+	}
+}
+
+// stranger gives what is known of the client, the zero value if that is who it
+// is.
+func (p *Place) stranger() stranger {
+	if p != nil {
+		if u := p.unknown.Load(); u != nil {
+			return *u
+		}
+	}
+	return stranger{}
 }
 
 // mayTry tells whether a token of this client may be checked now: not while
 // its address has had too many refused, whether it is good or not.
-func (p *place) mayTry() error {
-	if f := p.hub.opts.Failures; f != nil && p.client.IsValid() {
-		return f.Allow(p.client)
+func (p *Place) mayTry() error {
+	if u := p.stranger(); u.client.IsValid() && p.hub.opts.Failures != nil {
+		return p.hub.opts.Failures.Allow(u.client)
 	}
 	return nil
 }
 
 // tried counts the token of this client if it was refused.
-func (p *place) tried(token string, err error) {
-	if f := p.hub.opts.Failures; f != nil && p.client.IsValid() && token != "" && herald.CodeOf(err) == herald.CodeUnauthorized {
-		f.Wrong(p.client)
+func (p *Place) tried(token string, err error) {
+	if u := p.stranger(); u.client.IsValid() && p.hub.opts.Failures != nil && token != "" && herald.CodeOf(err) == herald.CodeUnauthorized {
+		p.hub.opts.Failures.Wrong(u.client)
 	}
 }
 
-// guest is a Conn that a listener has admitted. A session asks it before it
-// checks a token and tells it what came of it and whose it is, and is refused
-// if the page may not use that app.
-type guest interface {
-	mayTry() error
-	tried(token string, err error)
-	entered(herald.AppKey) error
-}
-
-func (c *conn) mayTry() error {
-	if c.place == nil {
-		return nil
-	}
-	return c.place.mayTry()
-}
-
-func (c *conn) tried(token string, err error) {
-	if c.place != nil {
-		c.place.tried(token, err)
-	}
-}
-
-func (c *conn) entered(app herald.AppKey) error {
-	if c.place == nil {
-		return nil
-	}
-	if allow := c.hub.opts.AllowApp; c.place.origin != "" && allow != nil && !allow(app, c.place.origin) {
+// entered says that the client has authenticated for an app. The error is that
+// the page may not use it.
+func (p *Place) entered(app herald.AppKey) error {
+	if u := p.stranger(); u.origin != "" && p.hub.opts.AllowApp != nil && !p.hub.opts.AllowApp(app, u.origin) {
 		return errOrigin()
 	}
-	c.place.known()
+	p.known()
+	return nil
+}
+
+// Admitted is an add-on of a Conn that has a place of the hub.
+type Admitted interface {
+	// Place may be nil.
+	Place() *Place
+}
+
+func placeOf(c Conn) *Place {
+	if a, ok := c.(Admitted); ok {
+		return a.Place()
+	}
 	return nil
 }
 

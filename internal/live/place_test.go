@@ -14,15 +14,15 @@ import (
 func TestStrangersAreCountedByAddress(t *testing.T) {
 	h := NewHub(Options{AddressConnections: 2})
 	t.Cleanup(h.Close)
-	arrive := func(ip string) (*place, error) {
+	arrive := func(ip string) (*Place, error) {
 		t.Helper()
-		p, err := h.admit()
+		p, err := h.Admit()
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(p.leave)
+		t.Cleanup(p.Leave)
 		addr, _ := netip.ParseAddr(ip)
-		return p, p.arrive(addr)
+		return p, p.Arrive(addr)
 	}
 	refused := func(err error) {
 		t.Helper()
@@ -68,17 +68,17 @@ func TestNobodyIsCountedForEver(t *testing.T) {
 	h := NewHub(Options{AddressConnections: 2})
 	defer h.Close()
 	for i := range 100 {
-		p, err := h.admit()
+		p, err := h.Admit()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.arrive(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})); err != nil {
+		if err := p.Arrive(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})); err != nil {
 			t.Fatal(err)
 		}
 		if i%2 == 0 {
 			p.known()
 		}
-		p.leave()
+		p.Leave()
 	}
 	if n := len(h.strangers.at); n != 0 {
 		t.Errorf("%d addresses are still counted", n)

@@ -75,18 +75,16 @@ func (s *Session) open(ctx context.Context) state {
 
 // identify finds out whose token it is, and whether its page may use the app.
 func (s *Session) identify(ctx context.Context, token string) (Device, string, error) {
-	g, guarded := s.conn.(guest)
-	if guarded && !s.oneWay { // the request of a one-way transport was checked
-		if err := g.mayTry(); err != nil {
+	p := placeOf(s.conn)
+	if !s.oneWay { // the request of a one-way transport was checked
+		if err := p.mayTry(); err != nil {
 			return Device{}, "", err
 		}
 	}
 	d, fresh, err := s.hub.authenticate(ctx, token)
-	if guarded {
-		g.tried(token, err)
-		if err == nil {
-			err = g.entered(d.App)
-		}
+	p.tried(token, err)
+	if err == nil {
+		err = p.entered(d.App)
 	}
 	return d, fresh, err
 }

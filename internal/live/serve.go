@@ -42,10 +42,10 @@ func Serve(ctx context.Context, l net.Listener, hub *Hub, t Server) error {
 			return fmt.Errorf("live: serving %s on %s: %w", t.Name(), l.Addr(), err)
 		}
 		link := &socketLink{Conn: socket}
-		p, refused := hub.admit()
+		p, refused := hub.Admit()
 		if refused == nil {
-			go func() { // the hub waits for it: see admit and leave
-				defer p.leave()
+			go func() { // the hub waits for it: see Admit and Leave
+				defer p.Leave()
 				p.serve(ctx, t, link)
 			}()
 			continue
@@ -54,7 +54,7 @@ func Serve(ctx context.Context, l net.Listener, hub *Hub, t Server) error {
 		case places <- struct{}{}:
 			refusals.Go(func() {
 				defer func() { <-places }()
-				refuse(link, t.Refusal(refusalOf(refused)))
+				refuse(link, t.Refusal(RefusalOf(refused)))
 			})
 		default:
 			link.close()
@@ -63,11 +63,11 @@ func Serve(ctx context.Context, l net.Listener, hub *Hub, t Server) error {
 }
 
 // serve drives a connection that was accepted. What waits for bytes of the
-// client comes after admit, and has an end: the PROXY header before its address
+// client comes after Admit, and has an end: the PROXY header before its address
 // is known, and the handshake of TLS.
-func (p *place) serve(ctx context.Context, t Server, link *socketLink) {
-	if err := p.arrive(edge.Address(link.RemoteAddr())); err != nil {
-		refuse(link, t.Refusal(refusalOf(err)))
+func (p *Place) serve(ctx context.Context, t Server, link *socketLink) {
+	if err := p.Arrive(edge.Address(link.RemoteAddr())); err != nil {
+		refuse(link, t.Refusal(RefusalOf(err)))
 		return
 	}
 	if s, ok := link.Conn.(interface{ HandshakeContext(context.Context) error }); ok {
@@ -100,8 +100,8 @@ func accept(ctx context.Context, l net.Listener) (net.Conn, error) {
 	}
 }
 
-// refusalOf gives the close code of an error of admit.
-func refusalOf(err error) Reason {
+// RefusalOf gives the close code of an error of [Hub.Admit] or [Place.Arrive].
+func RefusalOf(err error) Reason {
 	code, text := CloseTooMany, ""
 	if herald.CodeOf(err) == herald.CodeDraining {
 		code = CloseDraining

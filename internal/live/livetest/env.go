@@ -2,6 +2,7 @@ package livetest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -10,6 +11,17 @@ import (
 	"time"
 
 	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/live/engine"
+)
+
+// Driver is who drives the connections.
+type Driver string
+
+// The drivers.
+const (
+	Portable Driver = "portable" // net/http, and two goroutines for each
+	Adopting Driver = "adopting" // net/http, and then the engine
+	Engine   Driver = "engine"   // the engine from the first byte on
 )
 
 // network is what the server listens on and clients dial.
@@ -34,6 +46,15 @@ const (
 	headTimeout = 10 * time.Second
 	maxHead     = 16 << 10
 )
+
+// listener is the network as a server gets it, which for sockets is the
+// listener that the kernel knows.
+func listener(n network) net.Listener {
+	if s, ok := n.(socketNet); ok {
+		return s.Listener
+	}
+	return n
+}
 
 // pipes is a network in memory. A write waits for its reader: nothing is kept
 // by a kernel, so that a test decides what has been read.
@@ -72,18 +93,23 @@ func (p *pipes) dial() (net.Conn, error) {
 type env struct {
 	*testing.T
 	harness   Harness
+	driver    Driver
 	world     *World
 	hub       *live.Hub
 	transport live.Transport
 	net       network
 }
 
-func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
-	e := &env{T: t, harness: h, world: NewWorld(), transport: h.New(), net: n}
+func newEnv(t *testing.T, h Harness, d Driver, o live.Options, n network) *env {
+	e := &env{T: t, harness: h, driver: d, world: NewWorld(), transport: h.New(), net: n}
 	o.Directory, o.Backlog, o.Receipts = e.world, e.world, e.world
+	eng := e.engine()
+	if eng != nil {
+		o.Driver = eng
+	}
 	e.hub = live.NewHub(o)
 	var wg sync.WaitGroup
-	stop := e.serve(&wg)
+	stop := e.serve(&wg, eng)
 	wg.Go(func() {
 		if err := e.hub.Run(context.Background()); err != nil {
 			t.Error(err)
@@ -93,6 +119,9 @@ func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
 		e.hub.Close()
 		stop()
 		wg.Wait()
+		if eng != nil {
+			eng.Close()
+		}
 	})
 	if e.inMemory() {
 		synctest.Wait() // until the hub runs: a case may end without a word to it
@@ -100,13 +129,36 @@ func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
 	return e
 }
 
+// engine makes the engine of the driver; nil for the portable one.
+func (e *env) engine() *engine.Engine {
+	if e.driver == Portable {
+		return nil
+	}
+	k := engine.NewMemory()
+	if !e.inMemory() {
+		var err error
+		if k, err = engine.NewKernel(); err != nil {
+			e.Fatal(err)
+		}
+	}
+	eng, err := engine.New(k, engine.Config{Loops: 2})
+	if err != nil {
+		e.Fatal(err)
+	}
+	return eng
+}
+
 // serve serves the transport until stop is called.
-func (e *env) serve(wg *sync.WaitGroup) (stop func()) {
+func (e *env) serve(wg *sync.WaitGroup, eng *engine.Engine) (stop func()) {
 	switch t := e.transport.(type) {
 	case live.Server:
 		ctx, cancel := context.WithCancel(context.Background())
 		wg.Go(func() {
-			if err := live.Serve(ctx, e.net, e.hub, t); err != nil {
+			serve := live.Serve
+			if eng != nil {
+				serve = eng.Serve
+			}
+			if err := serve(ctx, listener(e.net), e.hub, t); err != nil {
 				e.Error(err)
 			}
 		})
@@ -115,7 +167,16 @@ func (e *env) serve(wg *sync.WaitGroup) (stop func()) {
 		mux := http.NewServeMux()
 		live.Mount(mux, e.hub, t)
 		srv := &http.Server{Handler: mux, ReadHeaderTimeout: headTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
-		wg.Go(func() { _ = srv.Serve(e.net) })
+		wg.Go(func() {
+			if e.driver == Engine {
+				err := eng.ServeHTTP(listener(e.net), srv, map[string][]string{http.MethodGet: {t.Path()}})
+				if !errors.Is(err, http.ErrServerClosed) {
+					e.Errorf("serving: %v", err)
+				}
+			} else {
+				_ = srv.Serve(listener(e.net))
+			}
+		})
 		return func() {
 			_ = srv.Close()
 			if e.inMemory() {

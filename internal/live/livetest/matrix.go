@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/live/engine"
 )
 
 // shape is what decides which cells of the matrix there are for a transport.
@@ -174,9 +175,19 @@ func (c cell) absent(s shape) string {
 
 // Run holds a transport to the contract: its column of the matrix, in memory
 // with a clock of its own, and over real sockets what must hold when things
-// happen at once. Subtests are called transport/fault/cell; one that does not
-// apply to the transport says why.
+// happen at once; with each driver. Subtests are called
+// driver/transport/fault/cell; one that does not apply to the transport says
+// why.
 func Run(t *testing.T, h Harness) {
+	for _, d := range []Driver{Portable, Adopting, Engine} {
+		if _, own := h.New().(live.Server); own && d == Adopting {
+			continue // it has no net/http before it
+		}
+		t.Run(string(d), func(t *testing.T) { run(t, h, d) })
+	}
+}
+
+func run(t *testing.T, h Harness, d Driver) {
 	t.Run(h.New().Name(), func(t *testing.T) {
 		s := shapeOf(h)
 		for _, f := range matrix(h) {
@@ -187,21 +198,25 @@ func Run(t *testing.T, h Harness) {
 							t.Log("does not apply: " + why)
 							return
 						}
-						synctest.Test(t, func(t *testing.T) { c.run(newEnv(t, h, c.opts, newPipes())) })
+						synctest.Test(t, func(t *testing.T) { c.run(newEnv(t, h, d, c.opts, newPipes())) })
 					})
 				}
 			})
 		}
-		t.Run("over real sockets", func(t *testing.T) { overSockets(t, h) })
+		if _, err := engine.NewKernel(); err != nil && d != Portable {
+			t.Logf("over real sockets: does not apply: %v", err)
+			return
+		}
+		t.Run("over real sockets", func(t *testing.T) { overSockets(t, h, d) })
 	})
 }
 
-func overSockets(t *testing.T, h Harness) {
+func overSockets(t *testing.T, h Harness, d Driver) {
 	l, err := live.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newEnv(t, h, live.Options{SessionQueue: 8 << 10}, socketNet{l})
+	e := newEnv(t, h, d, live.Options{SessionQueue: 8 << 10}, socketNet{l})
 	t.Run("live in order", func(t *testing.T) { liveInOrder(e.at(t)) })
 	t.Run("replay and live joined", func(t *testing.T) { interleaves(e.at(t)) })
 }

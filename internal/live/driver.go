@@ -1,0 +1,59 @@
+package live
+
+import (
+	"net"
+	"time"
+)
+
+// Driver drives connections in place of the two goroutines that each has
+// otherwise. It keeps what [Handler] and [Conn] promise, and calls Place.Leave
+// when a connection is gone.
+type Driver interface {
+	// Adopt takes over a socket that has left net/http. early is what has been
+	// read from it already, head what is to be written first. It answers false,
+	// and has done nothing, if it cannot drive such a socket.
+	Adopt(socket net.Conn, early, head []byte, h Handler, p *Place) bool
+}
+
+// Taker is an add-on of the http.ResponseWriter of a Driver that reads requests
+// itself.
+type Taker interface {
+	// Take makes the connection of the request one of a handler, after head is
+	// written. The ResponseWriter is not used after it.
+	Take(head []byte, h Handler, p *Place)
+}
+
+// Holder is an add-on of an http.ResponseWriter whose answer may be written
+// after ServeHTTP has returned.
+type Holder interface {
+	// Hold keeps the request open until done is called, once, after the answer
+	// was written. When the client goes before that, gone is called, from any
+	// goroutine; done has to be called then too.
+	Hold(gone func()) (done func())
+}
+
+// CloseWithin is how long what is queued may take when a connection is closed;
+// LingerFor is how long the peer's end is waited for after ours.
+const (
+	CloseWithin = closeWithin
+	LingerFor   = lingerFor
+)
+
+// HasRoom tells whether a connection for which queued bytes wait may take n
+// more: by its own queue and by the memory for all.
+func (h *Hub) HasRoom(queued, n int) bool {
+	return queued == 0 || queued+n <= h.opts.SessionQueue && h.queued.Load()+int64(n) <= h.opts.QueueMemory
+}
+
+// Queued counts bytes that wait on a connection, and do not any more if n is
+// negative.
+func (h *Hub) Queued(n int) { h.queued.Add(int64(n)) }
+
+// Halved tells whether a queue that was full has drained so far that
+// Handler.Writable is to be called.
+func (h *Hub) Halved(queued int) bool { return queued <= h.opts.SessionQueue/2 }
+
+// WriteTimeout is how long a connection may take nothing of what waits for it.
+// It is longer than the session's own limit for a full queue, which can give
+// the client a reason.
+func (h *Hub) WriteTimeout() time.Duration { return h.opts.Timeout + closeWithin }

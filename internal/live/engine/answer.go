@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/herald-push/herald/internal/live"
+)
+
+// answer is the ResponseWriter of a request that is served on a loop. It keeps
+// the answer until it is whole.
+type answer struct {
+	web    *web
+	header http.Header
+	status int
+	body   []byte
+	held   bool // the answer comes later
+	done   bool
+}
+
+// Header is that of the answer.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader sets the status; the first one counts.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+}
+
+// Write adds to the body.
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.body = append(a.body, b...)
+	return len(b), nil
+}
+
+// FlushError does nothing: see [http.ResponseController]. An answer here is
+// never longer than what a client waits for at once.
+func (a *answer) FlushError() error { return nil }
+
+// SetReadDeadline does nothing: the request is there already.
+func (a *answer) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing: the loop has its own.
+func (a *answer) SetWriteDeadline(time.Time) error { return nil }
+
+// Take makes the connection one of a session: see live.Taker.
+func (a *answer) Take(head []byte, h live.Handler, p *live.Place) {
+	w, c := a.web, a.web.c
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	a.done, w.taken = true, true
+	early := w.buf
+	w.buf = nil
+	w.front.forget(w)
+	c.enter(head, early, h, p)
+	c.deafen(false)
+}
+
+// enter makes a connection one of a session; handling is held. The session may
+// find that the socket is gone already.
+func (c *conn) enter(head, early []byte, h live.Handler, p *live.Place) {
+	c.mu.Lock()
+	c.handler, c.place = h, p
+	c.mu.Unlock()
+	c.raw(head)
+	h.Open(c)
+	if c.over {
+		h.Closed(errAborted)
+		p.Leave()
+		return
+	}
+	if len(early) > 0 && !c.ignores() && h.Data(early) != nil {
+		c.abort()
+	}
+}
+
+// Hold lets the answer come later: see live.Holder.
+func (a *answer) Hold(gone func()) (done func()) {
+	c := a.web.c
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	a.held = true
+	if c.over {
+		go gone()
+	} else {
+		a.web.gone = gone
+	}
+	a.web.front.serving.Add(1)
+	return func() {
+		a.end(func() { a.held, a.web.gone = false, nil })
+		a.web.front.serving.Done()
+	}
+}
+
+// end writes the answer, if it is there.
+func (a *answer) end(before func()) {
+	w, c := a.web, a.web.c
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	if before != nil {
+		before()
+	}
+	if a.done || a.held || c.over {
+		return
+	}
+	a.done = true
+	b, last := a.bytes()
+	if last {
+		c.finish(b)
+		c.loop.due.set(c, waitWrite, live.CloseWithin)
+		return
+	}
+	c.raw(b)
+	w.answered()
+}
+
+// bytes writes the answer, and reports whether it is the last one.
+func (a *answer) bytes() (b []byte, last bool) {
+	a.WriteHeader(http.StatusOK)
+	h := a.header
+	last = h.Get("Connection") == "close" || a.web.front.stopping.Load()
+	if last {
+		h.Set("Connection", "close")
+	}
+	if _, ok := h["Date"]; !ok {
+		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
+		a.body = nil
+	} else {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+		if _, ok := h["Content-Type"]; !ok && len(a.body) > 0 {
+			h.Set("Content-Type", http.DetectContentType(a.body))
+		}
+	}
+	var out bytes.Buffer
+	out.Grow(256 + len(a.body))
+	out.WriteString("HTTP/1.1 ")
+	out.WriteString(strconv.Itoa(a.status))
+	out.WriteByte(' ')
+	out.WriteString(http.StatusText(a.status))
+	out.WriteString("\r\n")
+	_ = h.Write(&out)
+	out.WriteString("\r\n")
+	out.Write(a.body)
+	return out.Bytes(), last
+}
