@@ -93,6 +93,10 @@ type Live struct {
 	// Compression agrees to permessage-deflate with WebSocket clients that
 	// offer it. Default true.
 	Compression bool `koanf:"compression"`
+	// Engine is who drives connections: "epoll" (event loops, Linux) or
+	// "portable" (two goroutines for each connection). Default empty: epoll
+	// where the system has it.
+	Engine string `koanf:"engine"`
 }
 
 // Limits bounds what callers may ask.

@@ -271,6 +271,7 @@ func TestValidate(t *testing.T) {
 		{"short heartbeat", func(c *Config) { c.Live.Heartbeat = time.Millisecond }, "live.heartbeat"},
 		{"timeout equal to heartbeat", func(c *Config) { c.Live.Timeout = c.Live.Heartbeat }, "live.timeout"},
 		{"negative connections", func(c *Config) { c.Live.Connections = -1 }, "live.connections"},
+		{"an unknown engine", func(c *Config) { c.Live.Engine = "kqueue" }, "live.engine"},
 		{"small queue", func(c *Config) { c.Live.SessionQueue = 1000 }, "live.session_queue"},
 		{"queue above memory", func(c *Config) { c.Live.QueueMemory = 1000 }, "live.queue_memory"},
 		{"proxies that are none", func(c *Config) { c.Server.TrustedProxies = []string{"proxy.example"} }, "server.trusted_proxies"},

@@ -98,6 +98,9 @@ func (l Live) validate(bad func(key, remedy, format string, args ...any)) {
 	if l.Timeout <= l.Heartbeat {
 		bad("live.timeout", "Make it longer than live.heartbeat, usually one and a half times as long.", "%s is not longer than live.heartbeat (%s)", l.Timeout, l.Heartbeat)
 	}
+	if !slices.Contains([]string{"", "epoll", "portable"}, l.Engine) {
+		bad("live.engine", "Use epoll or portable, or leave it out.", "%.20q is not an engine", l.Engine)
+	}
 	if l.Connections < 0 {
 		bad("live.connections", "Use 0 for as many as the machine allows.", "%d is negative", l.Connections)
 	}

@@ -166,8 +166,10 @@ func dialable(a net.Addr) string {
 	return net.JoinHostPort(host, strconv.Itoa(t.Port))
 }
 
-func serve(srv *http.Server, l net.Listener) error {
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+func serve(srv *http.Server, l net.Listener) error { return served(l, srv.Serve(l)) }
+
+func served(l net.Listener, err error) error {
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("server: serving %s: %w", l.Addr(), err)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/herald-push/herald/internal/edge/certs"
 	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/live"
+	"github.com/herald-push/herald/internal/live/engine"
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
@@ -39,6 +40,7 @@ type Server struct {
 	ledger     *receipt.Ledger
 	backlog    *offline.Backlog
 	evaluator  *audience.Evaluator
+	engine     *engine.Engine // nil for the portable driver
 	hub        *live.Hub
 	dispatcher atomic.Pointer[dispatch.Dispatcher] // nil until it is built
 	service    *api.Service
@@ -118,13 +120,16 @@ func (s *Server) build(ctx context.Context) (err error) {
 	})
 	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry, Now: faults.Now})
 	s.failures = v1.NewFailures(s.cfg.Limits.AddressRate)
+	if err := s.openEngine(); err != nil {
+		return err
+	}
 	s.hub = live.NewHub(live.Options{
 		Directory: directory{s.registry}, Backlog: backlog{s.backlog}, Receipts: s.ledger, Log: s.log,
 		Heartbeat: s.cfg.Live.Heartbeat, Timeout: s.cfg.Live.Timeout, SessionQueue: s.cfg.Live.SessionQueue,
 		QueueMemory: s.cfg.Live.QueueMemory, MaxConnections: connections(s.cfg.Live.Connections),
 		AllowOrigin: s.allowOrigin, AllowApp: s.allowApp,
 		Address: s.proxies.Client, AddressConnections: s.cfg.Limits.AddressConnections, Failures: s.failures, PollRate: s.cfg.Limits.DeviceRate,
-		PublishRate: s.cfg.Limits.PublishRate,
+		Driver: s.driver(), PublishRate: s.cfg.Limits.PublishRate,
 	})
 	s.metrics = telemetry.New(version.Version(), s.hub.Sessions, s.hub.Dropped)
 	s.metrics.Sets(func() telemetry.Cache {
@@ -202,7 +207,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	web, ops := s.servers()
 	failed := make(chan error, 3+len(s.ports))
-	wg.Go(func() { failed <- serve(web, s.behind(s.http)) })
+	wg.Go(func() { failed <- s.serveWeb(web) })
 	if s.certs != nil {
 		wg.Go(func() { s.certs.Run(hubCtx) })
 	}
@@ -212,7 +217,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { failed <- serve(ops, s.ops) })
 	for _, p := range s.ports {
 		if p.listener != nil { // until the hub is drained, so that who comes is told
-			wg.Go(func() { failed <- live.Serve(hubCtx, s.wrap(p), s.hub, p.transport) })
+			wg.Go(func() { failed <- s.serveRaw(hubCtx, s.wrap(p), p.transport) })
 		}
 	}
 
@@ -287,6 +292,9 @@ func (s *Server) close(ctx context.Context) error {
 		}
 		if s.hub != nil {
 			s.hub.Close()
+		}
+		if s.engine != nil {
+			s.engine.Close()
 		}
 		if s.ledger != nil {
 			errs = append(errs, s.ledger.Close(ctx))
