@@ -120,7 +120,7 @@ func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 // alternate has contests take rounds in turns, after one that does not count.
 func alternate(ctx context.Context, l *Load, what string, list []*contest, round func(c *contest) (float64, error)) error {
-	l.Progress.Begin(what)
+	l.progress().Begin(what)
 	for i := range l.Rounds + 1 {
 		for k, c := range list {
 			v, err := round(c)
@@ -130,10 +130,10 @@ func alternate(ctx context.Context, l *Load, what string, list []*contest, round
 			if i > 0 {
 				c.took = append(c.took, v)
 			}
-			l.Progress.At(i*len(list)+k+1, (l.Rounds+1)*len(list))
+			l.progress().At(i*len(list)+k+1, (l.Rounds+1)*len(list))
 		}
 	}
-	l.Progress.End((l.Rounds + 1) * len(list))
+	l.progress().End((l.Rounds + 1) * len(list))
 	return nil
 }
 

@@ -33,7 +33,16 @@ type Load struct {
 	// Serve are more arguments for the server, such as --set.
 	Serve []string
 
+	quiet     bool         // several things run at once: no progress is shown
 	addresses atomic.Int64 // that clients had
+}
+
+// progress shows how far one thing is.
+func (l *Load) progress() *Progress {
+	if l.quiet {
+		return nil
+	}
+	return l.Progress
 }
 
 // check refuses what cannot be run.

@@ -65,7 +65,7 @@ func startProduct(ctx context.Context, l *Load, transport string, devices int) (
 // register registers the devices, and writes their tokens and IDs into files.
 func (p *product) register(ctx context.Context) error {
 	devices := make([]*stormDevice, p.devices)
-	p.load.Progress.Begin("devices registered")
+	p.load.progress().Begin("devices registered")
 	_, err := share(len(devices), stormCallers, func(i int) (err error) {
 		devices[i], err = register(ctx, p.http, p.server.url, p.seeded, fmt.Sprintf("load-device-%09d", i))
 		return err
@@ -73,7 +73,7 @@ func (p *product) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.load.Progress.End(len(devices))
+	p.load.progress().End(len(devices))
 	var tokens, ids strings.Builder
 	for _, d := range devices {
 		fmt.Fprintln(&tokens, d.token)

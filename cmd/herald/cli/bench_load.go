@@ -114,3 +114,30 @@ func (c *command) benchFanout() *cobra.Command {
 	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
 	return cmd
 }
+
+func (c *command) benchIdle() *cobra.Command {
+	r, f := bench.IdleRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "idle",
+		Short: "Measure what a connection costs that nothing is sent to",
+		Long: "Start a server for each transport, register devices, connect and disconnect them all, and connect them again. The\n" +
+			"memory of a connection is what the resident memory of the server has grown by since none was connected, divided\n" +
+			"by their number: after a rest, and after a rest that follows messages to all. The processor time is that of the\n" +
+			"first rest, and is compared with twice what the floor takes to write the heartbeats. The transports are measured\n" +
+			"at once. Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Idle(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	f.server(cmd)
+	g := cmd.Flags()
+	g.IntSliceVar(&r.Clients, "clients", []int{10_000}, "numbers of clients")
+	g.StringSliceVar(&r.Transports, "transports", []string{"websocket"}, "some of websocket, sse, stream, poll, tcp")
+	g.DurationVar(&r.Settle, "settle", 60*time.Second, "how long the server rests before its memory is read")
+	g.IntVar(&r.Broadcasts, "broadcasts", 13, "messages to all before it is read again")
+	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
+	return cmd
+}

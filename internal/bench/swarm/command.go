@@ -4,7 +4,7 @@ import "time"
 
 // Command is one line on the standard input of a swarm.
 type Command struct {
-	// Do is connect, expect, close, stall, resume, clear or post.
+	// Do is connect, expect, look, close, stall, resume, clear or post.
 	Do string `json:"do"`
 	// Timeout is how long it may take.
 	Timeout time.Duration `json:"timeout"`

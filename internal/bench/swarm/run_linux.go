@@ -192,7 +192,7 @@ func (c *swarm) begin(m *Command) error {
 		c.tally.latency, c.tally.timed = histogram{}, m.Timed
 	case "post":
 		return c.post(m.Post)
-	case "expect":
+	case "expect", "look":
 	default:
 		return fmt.Errorf("%q is no command", m.Do)
 	}
