@@ -21,6 +21,7 @@ import (
 type process struct {
 	cmd   *exec.Cmd
 	url   string
+	tcp   string        // address of raw TCP, if it was asked for
 	ready time.Duration // from its start until it answered that it is ready
 	ended chan error
 }
@@ -43,9 +44,9 @@ func serve(ctx context.Context, program, folder string, out io.Writer, more ...s
 		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
 	}
 	p := &process{cmd: cmd, ended: make(chan error, 1)}
-	url := make(chan string, 1)
+	url, tcp := make(chan string, 1), make(chan string, 4)
 	go func() {
-		readLog(stderr, url, out)
+		readLog(stderr, url, tcp, out)
 		p.ended <- cmd.Wait()
 	}()
 	select {
@@ -61,21 +62,28 @@ func serve(ctx context.Context, program, folder string, out io.Writer, more ...s
 		}
 	}
 	p.ready = time.Since(begun)
+	select {
+	case p.tcp = <-tcp: // it was logged before the URL
+	default:
+	}
 	return p, nil
 }
 
 // readLog finds the address in the log, and passes on what is worse than
 // information.
-func readLog(r io.Reader, url chan<- string, out io.Writer) {
+func readLog(r io.Reader, url, tcp chan<- string, out io.Writer) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var line struct{ Level, Msg, URL string }
+		var line struct{ Level, Msg, URL, Transport, Address string }
 		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Level != "INFO" {
 			fmt.Fprintln(out, lines.Text())
 			continue
 		}
-		if line.Msg == "listening" {
+		switch {
+		case line.Msg == "listening" && line.Transport == "tcp":
+			tcp <- line.Address
+		case line.Msg == "listening" && line.URL != "":
 			url <- line.URL
 		}
 	}
@@ -110,6 +118,9 @@ const tick = time.Second / 100
 // cpu is the processor time that a process has used; 0 where the system does
 // not tell.
 func (p *process) cpu() time.Duration {
+	if d, ok := processClock(p.cmd.Process.Pid); ok {
+		return d
+	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -136,6 +147,11 @@ func (p *process) memory() (m memory) {
 	if err != nil {
 		return m
 	}
+	defer func() {
+		if rss, ok := p.resident(); ok {
+			m.resident = rss
+		}
+	}()
 	for line := range strings.Lines(string(b)) {
 		name, value, _ := strings.Cut(line, ":")
 		n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
@@ -147,4 +163,21 @@ func (p *process) memory() (m memory) {
 		}
 	}
 	return m
+}
+
+// resident reads the resident memory from the page tables. That of
+// /proc/PID/status is the sum of counters which may be late by some hundred
+// kilobytes.
+func (p *process) resident() (int64, bool) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(line, "Rss:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			return n << 10, err == nil
+		}
+	}
+	return 0, false
 }

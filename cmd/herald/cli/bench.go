@@ -13,7 +13,8 @@ import (
 )
 
 func (c *command) benchCommand() *cobra.Command {
-	return group("bench", "Make data of full size, and measure what a server does with it", c.benchSeed(), c.benchAudience(), c.benchStorm())
+	return group("bench", "Make data of full size, and measure what a server does with it", c.benchSeed(), c.benchAudience(), c.benchStorm(),
+		c.benchFloor(), c.benchIdle(), c.benchFanout(), c.benchChild())
 }
 
 // progress tells on standard error how far a long command is.

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/herald-push/herald/internal/bench"
+)
+
+// loadFlags are the flags of the bench commands that make load.
+type loadFlags struct {
+	bench.Load
+	json bool
+	set  []string
+}
+
+func (f *loadFlags) add(cmd *cobra.Command) {
+	g := cmd.Flags()
+	g.IntVar(&f.Rounds, "rounds", 5, "rounds that count, in turns with those of the floor")
+	g.IntVar(&f.Payload, "payload", 256, "bytes of a payload")
+	g.IntVar(&f.Parallel, "parallel", 64, "connections that are being opened at once")
+	g.DurationVar(&f.Nap, "nap", time.Millisecond, "how long the clients sleep when there is nothing to read; 0 wakes them for each message")
+	g.DurationVar(&f.Rest, "rest", 300*time.Millisecond, "how long a server has after each round, which counts")
+	g.BoolVar(&f.json, "json", false, "write the report as JSON")
+}
+
+// server adds the flag for settings of the server that is measured.
+func (f *loadFlags) server(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "a key of the server's configuration, as key=value; may be repeated")
+}
+
+// measure makes a function that gives a report the work of a command. A report
+// that is not whole is not shown.
+func (c *command) measure(f *loadFlags, run func(ctx context.Context) (*bench.Report, error)) func(*cobra.Command, []string) error {
+	return does(func(ctx context.Context, _ []string) (err error) {
+		if f.Program, err = os.Executable(); err != nil {
+			return err
+		}
+		f.Log, f.Progress = c.Err, c.progress()
+		for _, s := range f.set {
+			f.Serve = append(f.Serve, "--set", s)
+		}
+		report, err := run(ctx)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			return report.JSON(c.Out)
+		}
+		return report.Text(c.Out)
+	})
+}
+
+// benchChild is a process that a load command starts.
+func (c *command) benchChild() *cobra.Command {
+	return &cobra.Command{
+		Use: "child KIND", Short: "Be a process of a load command", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: does(func(_ context.Context, args []string) error { return bench.Child(args[0], c.Out) }),
+	}
+}
+
+func (c *command) benchFloor() *cobra.Command {
+	r, f := bench.FloorRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "floor",
+		Short: "Measure the bare server that all ratios are to",
+		Long: "Start a bare server, one thread on epoll without sessions, and measure its processor time for a frame written to\n" +
+			"each connection, for accepting and upgrading a connection, and for a POST that is passed on to one connection,\n" +
+			"one a request and in batches. Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Floor(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	g := cmd.Flags()
+	g.IntSliceVar(&r.Clients, "clients", []int{10_000}, "numbers of clients")
+	g.IntVar(&r.Broadcasts, "broadcasts", 10, "messages to all in a round")
+	g.IntVar(&r.Messages, "messages", 20_000, "messages to one client in a round")
+	g.IntVar(&r.Batch, "batch", 1000, "messages in a batch")
+	g.IntVar(&r.Posters, "posters", 8, "connections that send")
+	return cmd
+}
+
+func (c *command) benchFanout() *cobra.Command {
+	r, f := bench.FanoutRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "fanout",
+		Short: "Measure what a delivery of a message to all costs",
+		Long: "Start a server for each transport and number of clients, connect them, and send messages to all of them. The figure\n" +
+			"is the processor time of the server for one delivery, sending and everything behind it included, and its ratio\n" +
+			"to that of the floor in the same round. It is only given if every client got every message, once, in order and\n" +
+			"whole. Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Fanout(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	f.server(cmd)
+	g := cmd.Flags()
+	g.IntSliceVar(&r.Clients, "clients", []int{10_000}, "numbers of clients")
+	g.StringSliceVar(&r.Transports, "transports", []string{"websocket"}, "some of websocket, sse, stream, tcp")
+	g.IntVar(&r.Broadcasts, "broadcasts", 10, "messages in a round, each when all have got the last")
+	g.IntVar(&r.Burst, "burst", 1, "messages that are sent at a time")
+	g.BoolVar(&r.Ack, "ack", false, "also with clients that acknowledge, over websocket and tcp; the receipts are counted")
+	g.IntVar(&r.TTL, "ttl", 21600, "seconds that a message may wait; 0 are not kept")
+	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
+	return cmd
+}
+
+func (c *command) benchIdle() *cobra.Command {
+	r, f := bench.IdleRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "idle",
+		Short: "Measure what a connection costs that nothing is sent to",
+		Long: "Start a server for each transport, register devices, connect and disconnect them all, and connect them again. The\n" +
+			"memory of a connection is what the resident memory of the server has grown by since none was connected, divided\n" +
+			"by their number: after a rest, and after a rest that follows messages to all. The processor time is that of the\n" +
+			"first rest, and is compared with twice what the floor takes to write the heartbeats. The transports are measured\n" +
+			"at once. Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Idle(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	f.server(cmd)
+	g := cmd.Flags()
+	g.IntSliceVar(&r.Clients, "clients", []int{10_000}, "numbers of clients")
+	g.StringSliceVar(&r.Transports, "transports", []string{"websocket"}, "some of websocket, sse, stream, poll, tcp")
+	g.DurationVar(&r.Settle, "settle", 60*time.Second, "how long the server rests before its memory is read")
+	g.IntVar(&r.Broadcasts, "broadcasts", 13, "messages to all before it is read again")
+	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
+	return cmd
+}

@@ -1,0 +1,29 @@
+package bench
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// processClock reads the clock of the processor time of a process, of all its
+// threads, those among them that have ended. It counts nanoseconds, where
+// /proc/PID/stat has ticks. The number of the clock is made as
+// clock_getcpuclockid(3) does it.
+func processClock(pid int) (time.Duration, bool) {
+	const scheduler = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &ts); err != nil {
+		return 0, false
+	}
+	return time.Duration(ts.Nano()), true
+}
+
+// openFiles is how many descriptors a process may have at most; 0 where that is not known.
+func openFiles() int {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil || l.Max > 1<<30 {
+		return 0
+	}
+	return int(l.Max)
+}
