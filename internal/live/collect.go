@@ -225,7 +225,7 @@ func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller, at *place) 
 // cursor is the position up to which everything was queued; "" for the start.
 func (s *Session) cursor() string {
 	s.mu.Lock()
-	app, high := s.device.App, s.high
+	d, high := s.device(), s.high
 	s.mu.Unlock()
-	return s.hub.cursor(app, high)
+	return s.codec.hub.cursor(d.App, high)
 }
