@@ -33,7 +33,7 @@ func (*hole) Close(live.Reason)       {}
 // wait waits until so many frames were sent.
 func (c *hole) wait(n int64) {
 	for c.sent.Load() < n {
-		time.Sleep(100 * time.Microsecond)
+		<-time.After(100 * time.Microsecond)
 	}
 }
 
@@ -200,7 +200,7 @@ func BenchmarkFanOut(b *testing.B) {
 			must(b, list[i].Hello(live.Hello{Token: token}))
 		}
 		for n.hub.Count(n.app) < count {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		m := &record.Message{Target: int64(count), Group: record.WholeImage(ords)}
 		m.Message = herald.Message{ID: n.ids.Next(time.Now()), App: n.app, Accepted: time.Now(), Due: time.Now()}
@@ -214,7 +214,7 @@ func BenchmarkFanOut(b *testing.B) {
 		}
 		n.ledger.TrackVolatile(m)
 		for took, _ := n.hub.Deliver(context.Background(), h); took.Len() < int64(count); took, _ = n.hub.Deliver(context.Background(), h) {
-			time.Sleep(time.Millisecond) // the last are not welcome yet
+			<-time.After(time.Millisecond) // the last are not welcome yet
 		}
 		b.Run(fmt.Sprint("alone/", count), func(b *testing.B) {
 			used := cpuTime(b)

@@ -12,7 +12,9 @@ type codec struct {
 	Transport
 	hub  *Hub
 	name string
-	ping Frame // the heartbeat, which is the same for everybody; nil for none
+	// The heartbeat, and the answer to that of a client, are the same for
+	// everybody; nil for none.
+	ping, pong Frame
 }
 
 // codec gives what the hub knows of a transport. There are few of them.
@@ -35,7 +37,7 @@ func (h *Hub) codec(t Transport) *codec {
 			return c // somebody was quicker
 		}
 	}
-	c := &codec{Transport: t, hub: h, name: t.Name(), ping: t.Control(Control{Kind: Ping})}
+	c := &codec{Transport: t, hub: h, name: t.Name(), ping: t.Control(Control{Kind: Ping}), pong: t.Control(Control{Kind: Pong})}
 	list = append(slices.Clip(list), c)
 	h.codecs.Store(&list)
 	return c

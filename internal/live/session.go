@@ -238,7 +238,15 @@ func (s *Session) control(c Control) {
 }
 
 // Pong answers a client's ping.
-func (s *Session) Pong() { s.control(Control{Kind: Pong}) }
+func (s *Session) Pong() { s.Reply(s.codec.pong) }
+
+// Reply sends what the protocol of the transport has to answer. Without room it
+// is dropped.
+func (s *Session) Reply(f Frame) {
+	if len(f) > 0 {
+		_ = s.conn.Send(f)
+	}
+}
 
 // Refuse tells the client that what it sent was not done. ref is the client's
 // own name for it, or "".
@@ -277,8 +285,8 @@ func (s *Session) tick(now time.Duration) {
 	switch {
 	case why.Code != 0:
 		s.Close(why)
-	case ping && s.codec.ping != nil:
-		_ = s.conn.Send(s.codec.ping)
+	case ping:
+		s.Reply(s.codec.ping)
 	}
 }
 

@@ -392,7 +392,7 @@ func TestOnly(t *testing.T) {
 }
 
 func TestBatches(t *testing.T) {
-	for _, s := range []*sets.Set{nil, sets.New(), sets.New(7), sets.New(1, 2, 3, 70_000, 1<<32 - 1), sets.Range(200_000)} {
+	for _, s := range []*sets.Set{nil, sets.New(), sets.New(7), sets.New(1, 2, 3, 70_000, 1<<32-1), sets.Range(200_000)} {
 		for _, room := range []int{1, 3, 512} {
 			got := sets.New()
 			last := int64(-1)
