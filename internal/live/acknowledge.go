@@ -30,17 +30,17 @@ func (s *Session) Event(what herald.DeliveryState, ids []herald.MessageID) *hera
 	case len(ids) > herald.MaxIDsPerCall:
 		return herald.Invalid("ids", "Send several frames.", "%d IDs are more than %d", len(ids), herald.MaxIDsPerCall)
 	}
-	d, open := s.Device()
+	a, open := s.where()
 	if !open {
 		return errNotOpen()
 	}
 	now := time.Now()
-	self := sets.New(d.Ord) // shared by the events: nobody changes it
+	self := sets.New(s.ord) // shared by the events: nobody changes it
 	events := make([]record.Event, len(ids))
 	for i, id := range ids {
 		events[i] = record.Event{Msg: id, State: what, Set: self, Time: now, Via: viaReceipt}
 	}
-	s.hub.opts.Receipts.Report(d.App, events...)
+	s.codec.hub.opts.Receipts.Report(a.key, events...)
 	return nil
 }
 
@@ -48,23 +48,30 @@ func (s *Session) Event(what herald.DeliveryState, ids []herald.MessageID) *hera
 // cursor that is foreign, damaged or of another epoch is ignored: that costs
 // duplicates, never a message.
 func (s *Session) AckUpto(cursor string) *herald.Error {
-	d, open := s.Device()
+	a, open := s.where()
 	if !open {
 		return errNotOpen()
 	}
-	pos, ok := s.hub.opts.Directory.ParseCursor(d.App, cursor)
+	pos, ok := s.codec.hub.parseCursor(a.key, cursor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mode != AckUpto {
+	if !s.upto {
 		return herald.Invalid("upto", `Ask for it with "ack":"upto" in hello, or ?ack=upto in the address; or acknowledge with ids.`,
 			"this session acknowledges by ids")
 	}
 	// What was not offered here yet cannot be acknowledged here.
-	if pos = min(pos, s.high); ok && pos > s.upto {
-		s.upto = pos
-		s.hub.pool.push(s)
+	if pos = min(pos, s.high); ok && s.isOpen() && pos > s.busy().cursor {
+		s.task.cursor = pos
+		s.codec.hub.pool.push(s)
 	}
 	return nil
+}
+
+// where gives the app of an open session.
+func (s *Session) where() (a *app, open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.app, s.isOpen()
 }
 
 func errNotOpen() *herald.Error {

@@ -255,10 +255,10 @@ func (s *Session) hold(b []byte) holding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.state == stateWaiting, s.state == stateOpening && len(s.early) >= maxEarly:
+	case s.state == stateWaiting, s.state == stateOpening && len(s.task.early) >= maxEarly:
 		return tooEarly
 	case s.state == stateOpening:
-		s.early = append(s.early, bytes.Clone(b))
+		s.task.early = append(s.task.early, bytes.Clone(b))
 		return heldFrame
 	}
 	return goOn
@@ -267,9 +267,13 @@ func (s *Session) hold(b []byte) holding {
 // takeEarly acts on the frames that were held, and gives the state.
 func (s *Session) takeEarly() state {
 	for {
+		var list [][]byte
 		s.mu.Lock()
-		list, st := s.early, s.state
-		s.early = nil
+		st := s.state
+		if s.task != nil {
+			list, s.task.early = s.task.early, nil
+			s.rest()
+		}
 		s.mu.Unlock()
 		if len(list) == 0 {
 			return st

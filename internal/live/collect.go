@@ -270,7 +270,7 @@ func (a *asked) answer(w http.ResponseWriter) error {
 // cursor is the position up to which everything was queued; "" for the start.
 func (s *Session) cursor() string {
 	s.mu.Lock()
-	app, high := s.device.App, s.high
+	d, high := s.device(), s.high
 	s.mu.Unlock()
-	return s.hub.cursor(app, high)
+	return s.codec.hub.cursor(d.App, high)
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -18,36 +19,117 @@ const (
 	deferred                // the replay of this connection brings it, or has brought it
 )
 
+// fanOut is a delivery under way, in room that is used again.
+type fanOut struct {
+	enc  *encoder
+	ords [fanOutPart]uint32 // some devices
+	list []*Session         // theirs
+	took ascending
+	sent []sentBy // few: one for each name of a transport
+}
+
+// sentBy are the devices that were sent a release over one transport.
+type sentBy struct {
+	via string
+	ascending
+}
+
+// fanOutPart is how many devices are looked at together: the roster is locked
+// for no longer, however many there are.
+const fanOutPart = 512
+
+var fanOuts = sync.Pool{New: func() any { return &fanOut{list: make([]*Session, 0, fanOutPart)} }}
+
 // Deliver sends a release to those devices of its set that are connected here,
 // and answers the devices that it took it for: those to which it was sent, and
 // those whose session is still replaying and will come to it. It reports
 // "sent" for the former at once and for the latter when it happens.
+//
+// Who joins meanwhile finds the release in the backlog. No lock is held on the
+// way that another delivery needs, but for moments.
 func (h *Hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
-	took := sets.New()
 	a := h.lookup(h.whose(d.App))
 	now := time.Now()
 	if a == nil || overdue(d.Kind, d.Msg, d.Pos, now) {
-		return took, nil
+		return sets.New(), nil
 	}
-	list := a.reached(d.Set, nil)
-	enc := h.encoder(d.Kind, d.Msg, d.Pos)
-	var by viaSets
-	for _, s := range list {
-		switch got, err := s.offer(enc); {
-		case err != nil:
+	here := a.reached(d.Set)
+	f := fanOuts.Get().(*fanOut)
+	defer f.done()
+	f.enc = h.encoder(d.Kind, d.Msg, d.Pos)
+	for ords := range here.Batches(f.ords[:]) {
+		f.list = a.sessions(ords, f.list[:0])
+		if err := f.offer(); err != nil {
 			h.opts.Log.Error("a message cannot be encoded", "message", d.Msg.ID.String(), "error", err)
-			return took, nil
-		case got == sent:
-			by.add(s.transport.Name(), s.device.Ord)
-			took.Add(s.device.Ord)
-		case got == deferred:
-			took.Add(s.device.Ord)
+			return f.took.of(here), nil
 		}
 	}
 	if d.Kind == record.ReleaseMessage {
-		h.report(d.App, d.Msg.ID, now, by)
+		h.reportSent(d, now, f.sent, here)
 	}
-	return took, nil
+	return f.took.of(here), nil
+}
+
+// offer offers the release to some sessions, those of a device one after the
+// other.
+func (f *fanOut) offer() error {
+	for _, s := range f.list {
+		frame, err := f.enc.frame(s.codec, s.platform)
+		if err != nil {
+			return err
+		}
+		switch s.offer(f.enc, frame) {
+		case sent:
+			f.by(s.codec.name).add(s.ord)
+			f.took.add(s.ord)
+		case deferred:
+			f.took.add(s.ord)
+		}
+	}
+	return nil
+}
+
+func (f *fanOut) by(via string) *sentBy {
+	for i := range f.sent {
+		if f.sent[i].via == via {
+			return &f.sent[i]
+		}
+	}
+	if len(f.sent) < cap(f.sent) {
+		f.sent = f.sent[:len(f.sent)+1] // with the room that it had
+	} else {
+		f.sent = append(f.sent, sentBy{})
+	}
+	last := &f.sent[len(f.sent)-1]
+	last.via, last.list = via, last.list[:0]
+	return last
+}
+
+// done gives the room back.
+func (f *fanOut) done() {
+	clear(f.list[:cap(f.list)])
+	f.enc, f.list, f.took.list, f.sent = nil, f.list[:0], f.took.list[:0], f.sent[:0]
+	fanOuts.Put(f)
+}
+
+// ascending gathers ordinals that come in ascending order, some more than once.
+type ascending struct{ list []uint32 }
+
+func (a *ascending) add(o herald.Ordinal) {
+	if n := len(a.list); n == 0 || a.list[n-1] != uint32(o) {
+		a.list = append(a.list, uint32(o))
+	}
+}
+
+// of makes a set of them. They are some of another set, and mostly all: then
+// it is a copy of that.
+func (a *ascending) of(all *sets.Set) *sets.Set {
+	if int64(len(a.list)) == all.Len() {
+		return all.Clone()
+	}
+	out := sets.New()
+	out.AddMany(a.list)
+	return out
 }
 
 // overdue reports whether a message's TTL has ended. One with TTL 0 is handed
@@ -56,70 +138,50 @@ func overdue(kind record.ReleaseKind, m *record.Message, pos herald.Pos, now tim
 	return kind == record.ReleaseMessage && pos != 0 && !m.Expires().After(now)
 }
 
-// viaSets is a set of devices for each transport; there are few of those.
-type viaSets []viaSet
-
-type viaSet struct {
-	via string
-	set *sets.Set
-}
-
-func (v *viaSets) add(via string, ord herald.Ordinal) {
-	for _, e := range *v {
-		if e.via == via {
-			e.set.Add(ord)
-			return
-		}
+// reportSent reports to whom a release was sent.
+func (h *Hub) reportSent(d record.Handover, now time.Time, by []sentBy, here *sets.Set) {
+	if len(by) == 0 {
+		return
 	}
-	*v = append(*v, viaSet{via, sets.New(ord)})
-}
-
-func (h *Hub) report(key herald.AppKey, msg herald.MessageID, now time.Time, by viaSets) {
-	events := make([]record.Event, 0, len(by))
-	for _, e := range by {
-		events = append(events, record.Event{Msg: msg, State: herald.StateSent, Set: e.set, Time: now, Via: e.via})
+	events := make([]record.Event, len(by))
+	for i := range by {
+		events[i] = record.Event{Msg: d.Msg.ID, State: herald.StateSent, Set: by[i].of(here), Time: now, Via: by[i].via}
 	}
-	if len(events) > 0 {
-		h.opts.Receipts.Report(key, events...)
-	}
+	h.opts.Receipts.Report(d.App, events...)
 }
 
 // offer gives a release to a session that is online. The frame is made before
 // the lock is taken, because that may ask the directory for a cursor.
-func (s *Session) offer(e *encoder) (offered, error) {
-	f, err := e.frame(s.transport, s.device.Platform)
-	if err != nil {
-		return refused, err
-	}
+func (s *Session) offer(e *encoder, f Frame) offered {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateLive && s.state != stateReplaying && s.state != stateOpening || !s.wants(e.kind, e.msg) {
-		return refused, nil
+		return refused
 	}
 	if e.pos == 0 {
 		if s.state == stateOpening {
-			return refused, nil // not welcomed yet, so not connected
+			return refused // not welcomed yet, so not connected
 		}
-		return s.push(f), nil
+		return s.push(f)
 	}
 	if e.pos <= s.high {
-		return deferred, nil
+		return deferred
 	}
 	if s.state == stateLive {
 		if s.push(f) == sent {
 			s.high = e.pos
-			return sent, nil
+			return sent
 		}
 		s.stall()
 	}
-	s.missed = max(s.missed, e.pos)
-	return deferred, nil
+	s.busy().missed = max(s.task.missed, e.pos)
+	return deferred
 }
 
 // wants reports whether a release may go to the session's device: a message
 // that was sent by alias is not for who was bound to it later. s.mu is held.
 func (s *Session) wants(kind record.ReleaseKind, m *record.Message) bool {
-	return kind != record.ReleaseMessage || !m.ByAlias || s.device.BoundPos <= m.EvalPos
+	return kind != record.ReleaseMessage || !m.ByAlias || s.bound <= m.EvalPos
 }
 
 // push queues a frame; s.mu is held.

@@ -92,12 +92,20 @@ type encoder struct {
 	pos     herald.Pos
 	content *herald.Content // as accepted; nil until it is needed
 	err     error           // the content cannot be read
-	made    []madeFrame     // few: transports times platforms with overrides
+	made    []encoded       // few: transports times platforms
+	last    encoded         // of the session before; most are alike
 }
 
+// encoded is the frame for the sessions over one transport on one platform.
+type encoded struct {
+	codec    *codec
+	platform platformNumber
+	frame    Frame
+}
+
+// madeFrame is the frame for the sessions over one transport.
 type madeFrame struct {
 	transport Transport
-	platform  herald.Platform
 	frame     Frame
 }
 
@@ -106,15 +114,20 @@ func (h *Hub) encoder(kind record.ReleaseKind, msg *record.Message, pos herald.P
 }
 
 // frame gives the frame for a transport and a platform.
-func (e *encoder) frame(t Transport, p herald.Platform) (Frame, error) {
+func (e *encoder) frame(c *codec, p platformNumber) (Frame, error) {
+	if e.last.codec == c && e.last.platform == p {
+		return e.last.frame, nil
+	}
 	for i := range e.made {
-		if m := &e.made[i]; m.transport == t && m.platform == p {
+		if m := &e.made[i]; m.codec == c && m.platform == p {
+			e.last = *m
 			return m.frame, nil
 		}
 	}
-	f, err := e.find(t, p)
+	f, err := e.find(c.Transport, p.platform())
 	if err == nil {
-		e.made = append(e.made, madeFrame{t, p, f})
+		e.last = encoded{c, p, f}
+		e.made = append(e.made, e.last)
 	}
 	return f, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,16 +25,17 @@ type Hub struct {
 	process uint64       // a random number of this hub, for what must not outlive it
 	dropped atomic.Int64 // publications for which a queue had no room
 
-	mu       sync.Mutex
-	apps     map[herald.AppKey]*app
-	all      map[*Session]struct{} // attached and not closed
-	links    int                   // connections that a listener serves
-	idle     chan struct{}         // closed when links falls to 0 after drain began; nil before
-	opening  int                   // sessions between authentication and join
-	late     map[deviceKey]lateChange
+	codecs   atomic.Pointer[[]*codec]
+	apps     apps
+	openings openings
 	offers   offers
-	recalls  recalls // has a lock of its own
+	recalls  recalls
 	busy     busyTopics
+
+	mu       sync.Mutex    // guards what follows; what is above has locks of its own
+	all      []*Session    // attached and not closed; each knows its place
+	links    int           // connections that a listener serves
+	idle     chan struct{} // closed when links falls to 0 after drain began; nil before
 	draining bool
 	closed   bool
 
@@ -53,9 +55,6 @@ func NewHub(o Options) *Hub {
 		cache: newFrameCache(o.FrameMemory),
 		pool:  newPool(),
 		wheel: newWheel(),
-		apps:  map[herald.AppKey]*app{},
-		all:   map[*Session]struct{}{},
-		late:  map[deviceKey]lateChange{},
 
 		process: rand.Uint64(),
 	}
@@ -149,15 +148,41 @@ func (h *Hub) leaveAll(leave func(*Session)) <-chan struct{} {
 		}
 	}
 	idle := h.idle
-	list := make([]*Session, 0, len(h.all))
-	for s := range h.all {
-		list = append(list, s)
-	}
+	list := slices.Clone(h.all)
 	h.mu.Unlock()
 	for _, s := range list {
 		leave(s)
 	}
 	return idle
+}
+
+// enter takes a session into the hub, unless that is closing.
+func (h *Hub) enter(s *Session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining || h.closed {
+		s.place = -1
+		return false
+	}
+	s.place = int32(len(h.all))
+	h.all = append(h.all, s)
+	return true
+}
+
+// exit takes it out.
+func (h *Hub) exit(s *Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.place < 0 {
+		return
+	}
+	last := len(h.all) - 1
+	h.all[s.place] = h.all[last]
+	h.all[s.place].place = s.place
+	h.all[last], s.place = nil, -1
+	if h.all = h.all[:last]; last < cap(h.all)/4 {
+		h.all = append(make([]*Session, 0, cap(h.all)/2), h.all...)
+	}
 }
 
 // now is the time since the hub began, by the monotonic clock.
@@ -188,6 +213,14 @@ func (h *Hub) cursor(app herald.AppKey, pos herald.Pos) string {
 		return ""
 	}
 	return h.opts.Directory.Cursor(app, pos)
+}
+
+// parseCursor reads a cursor back; false for none, and for one that is not good.
+func (h *Hub) parseCursor(app herald.AppKey, cursor string) (herald.Pos, bool) {
+	if cursor == "" {
+		return 0, false
+	}
+	return h.opts.Directory.ParseCursor(app, cursor)
 }
 
 func errNoToken() *herald.Error {

@@ -31,22 +31,27 @@ func Stream(hub *Hub, t OneWay, contentType string, r *http.Request) (Response, 
 	// Who compresses a stream on its way holds frames back to do so.
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx passes frames on as they come
-	return Response{Status: http.StatusOK, Header: h}, &oneWay{transport: t, hub: hub, hello: hello}, nil
+	return Response{Status: http.StatusOK, Header: h}, &oneWay{transport: t, start: &oneWayStart{hub, hello}}, nil
 }
 
-// oneWay is one connection.
+// oneWay is one connection. There is one for each that is idle.
 type oneWay struct {
 	transport OneWay
-	hub       *Hub
-	hello     Hello
+	start     *oneWayStart // nil once it is open
 	session   *Session
+}
+
+// oneWayStart is what a connection begins with.
+type oneWayStart struct {
+	hub   *Hub
+	hello Hello
 }
 
 // Open begins the session.
 func (h *oneWay) Open(c Conn) {
-	h.session = h.hub.Attach(h.transport, c, true)
-	_ = h.session.Hello(h.hello) // the first call cannot fail
-	h.hello = Hello{}
+	h.session = h.start.hub.Attach(h.transport, c, true)
+	_ = h.session.Hello(h.start.hello) // the first call cannot fail
+	h.start = nil
 }
 
 // Data ends the connection: after its request, a client has nothing to say.

@@ -1,21 +1,31 @@
 package live
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/sets"
 )
 
-// app is what is online of one app. Apps stay once they were seen.
+// apps are those of which somebody was ever online here. They stay.
+type apps struct {
+	mu sync.RWMutex // guards of
+	of map[herald.AppKey]*app
+}
+
+// app is what is online of one app.
 type app struct {
-	mu     sync.RWMutex
+	key herald.AppKey
+
+	mu     sync.RWMutex // guards what follows, but topics
 	online *sets.Set
-	// devices has the newest session of each device that is online; the others
+	// roster has the newest session of each device that is online; the others
 	// follow in Session.older.
-	devices map[herald.Ordinal]*Session
-	count   int
+	roster roster
+	count  int
 
 	topics topics // has a lock of its own
 }
@@ -25,29 +35,30 @@ type deviceKey struct {
 	ord herald.Ordinal
 }
 
-// lateChange is what became of a device while a session of it was opening:
-// authenticated already, and not online yet.
-type lateChange struct {
-	bound herald.Pos
-	gone  *Reason
-}
-
 func (h *Hub) app(key herald.AppKey) *app {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	a := h.apps[key]
+	if a := h.lookup(key); a != nil {
+		return a
+	}
+	h.apps.mu.Lock()
+	defer h.apps.mu.Unlock()
+	a := h.apps.of[key]
 	if a == nil {
-		a = &app{online: sets.New(), devices: map[herald.Ordinal]*Session{}}
-		h.apps[key] = a
+		if h.apps.of == nil {
+			h.apps.of = map[herald.AppKey]*app{}
+		}
+		// A key may be cut from a whole token, which it must not keep.
+		key = herald.AppKey(strings.Clone(string(key)))
+		a = &app{key: key, online: sets.New()}
+		h.apps.of[key] = a
 	}
 	return a
 }
 
 // lookup gives the app if anything of it was ever online, else nil.
 func (h *Hub) lookup(key herald.AppKey) *app {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.apps[key]
+	h.apps.mu.RLock()
+	defer h.apps.mu.RUnlock()
+	return h.apps.of[key]
 }
 
 // Online gives the devices of an app that are connected to this node now, as a
@@ -75,20 +86,13 @@ func (h *Hub) Count(key herald.AppKey) int {
 
 // Sessions is the number of open sessions of each transport.
 func (h *Hub) Sessions() map[string]int {
-	h.mu.Lock()
-	apps := make([]*app, 0, len(h.apps))
-	for _, a := range h.apps {
-		apps = append(apps, a)
-	}
-	h.mu.Unlock()
+	h.apps.mu.RLock()
+	apps := slices.Collect(maps.Values(h.apps.of))
+	h.apps.mu.RUnlock()
 	out := map[string]int{}
 	for _, a := range apps {
 		a.mu.RLock()
-		for _, s := range a.devices {
-			for ; s != nil; s = s.older {
-				out[s.transport.Name()]++
-			}
-		}
+		a.roster.each(func(s *Session) { out[s.codec.name]++ })
 		a.mu.RUnlock()
 	}
 	return out
@@ -99,7 +103,7 @@ func (h *Hub) Sessions() map[string]int {
 func (h *Hub) Transports(key herald.AppKey, ord herald.Ordinal) []string {
 	var out []string
 	for _, s := range h.sessionsOf(key, ord) {
-		out = append(out, s.transport.Name())
+		out = append(out, s.codec.name)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -121,7 +125,7 @@ func (h *Hub) Offered(key herald.AppKey, ord herald.Ordinal) (pos herald.Pos) {
 // Rebind tells open sessions of a device at which log position its alias
 // changed. What was evaluated before and names aliases is not for it any more.
 func (h *Hub) Rebind(key herald.AppKey, ord herald.Ordinal, pos herald.Pos) {
-	h.noteLate(deviceKey{key, ord}, lateChange{bound: pos})
+	h.openings.note(deviceKey{key, ord}, lateChange{bound: pos})
 	for _, s := range h.sessionsOf(key, ord) {
 		s.rebind(pos)
 	}
@@ -130,7 +134,7 @@ func (h *Hub) Rebind(key herald.AppKey, ord herald.Ordinal, pos herald.Pos) {
 // Disconnect ends every session of a device, e.g. because it was removed or
 // its tokens were revoked.
 func (h *Hub) Disconnect(key herald.AppKey, ord herald.Ordinal, why Reason) {
-	h.noteLate(deviceKey{key, ord}, lateChange{gone: &why})
+	h.openings.note(deviceKey{key, ord}, lateChange{gone: &why})
 	for _, s := range h.sessionsOf(key, ord) {
 		s.Close(why)
 	}
@@ -144,46 +148,64 @@ func (h *Hub) sessionsOf(key herald.AppKey, ord herald.Ordinal) []*Session {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	var out []*Session
-	for s := a.devices[ord]; s != nil; s = s.older {
+	for s := a.roster.get(ord); s != nil; s = s.older {
 		out = append(out, s)
 	}
 	return out
 }
 
-// beginOpening and endOpening frame the time in which what Authenticate
-// answered may become stale without anybody finding the session.
-func (h *Hub) beginOpening() {
-	h.mu.Lock()
-	h.opening++
-	h.mu.Unlock()
+// openings are the sessions between authentication and join, and what became
+// of their devices meanwhile.
+type openings struct {
+	mu   sync.Mutex // guards what follows
+	now  int
+	late map[deviceKey]lateChange
 }
 
-func (h *Hub) endOpening() {
-	h.mu.Lock()
-	if h.opening--; h.opening == 0 {
-		clear(h.late)
+// lateChange is what became of a device while a session of it was opening:
+// authenticated already, and not online yet.
+type lateChange struct {
+	bound herald.Pos
+	gone  *Reason
+}
+
+// begin and end frame the time in which what Authenticate answered may become
+// stale without anybody finding the session.
+func (o *openings) begin() {
+	o.mu.Lock()
+	o.now++
+	o.mu.Unlock()
+}
+
+func (o *openings) end() {
+	o.mu.Lock()
+	if o.now--; o.now == 0 {
+		o.late = nil
 	}
-	h.mu.Unlock()
+	o.mu.Unlock()
 }
 
-func (h *Hub) noteLate(k deviceKey, c lateChange) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.opening == 0 {
+func (o *openings) note(k deviceKey, c lateChange) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.now == 0 {
 		return
 	}
-	old := h.late[k]
+	old := o.late[k]
 	old.bound = max(old.bound, c.bound)
 	if c.gone != nil {
 		old.gone = c.gone
 	}
-	h.late[k] = old
+	if o.late == nil {
+		o.late = map[deviceKey]lateChange{}
+	}
+	o.late[k] = old
 }
 
-func (h *Hub) lateChange(k deviceKey) lateChange {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.late[k]
+func (o *openings) change(k deviceKey) lateChange {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.late[k]
 }
 
 // join puts a session online. It gives the device's oldest session if there
@@ -191,9 +213,10 @@ func (h *Hub) lateChange(k deviceKey) lateChange {
 func (a *app) join(s *Session, ord herald.Ordinal) (tooMany *Session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.older, s.joined = a.devices[ord], true
-	a.devices[ord] = s
-	a.online.Add(ord)
+	if s.older, s.joined = a.roster.get(ord), true; s.older == nil {
+		a.online.Add(ord)
+	}
+	a.roster.put(ord, s)
 	a.count++
 	t := s
 	for range herald.MaxSessions - 1 {
@@ -219,35 +242,36 @@ func (a *app) leave(s *Session, ord herald.Ordinal) {
 	}
 	s.joined = false
 	a.count--
-	if a.devices[ord] == s {
-		if s.older != nil {
-			a.devices[ord] = s.older
-		} else {
-			delete(a.devices, ord)
-			a.online.Remove(ord)
-		}
-	} else {
-		for t := a.devices[ord]; t != nil; t = t.older {
+	newest := a.roster.get(ord)
+	switch {
+	case newest != s:
+		for t := newest; t != nil; t = t.older {
 			if t.older == s {
 				t.older = s.older
 				break
 			}
 		}
+	case s.older != nil:
+		a.roster.put(ord, s.older)
+	default:
+		a.roster.remove(ord)
+		a.online.Remove(ord)
 	}
 	s.older = nil
 }
 
-// reached collects the sessions of those devices of a set that are online.
-func (a *app) reached(set *sets.Set, into []*Session) []*Session {
+// reached gives those devices of a set that are online, as a set of the
+// caller's own.
+func (a *app) reached(set *sets.Set) *sets.Set {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if a.count == 0 {
-		return into
-	}
-	for ord := range sets.Intersect(set, a.online).All() {
-		for s := a.devices[ord]; s != nil; s = s.older {
-			into = append(into, s)
-		}
-	}
-	return into
+	return sets.Intersect(set, a.online)
+}
+
+// sessions appends the sessions of some devices, given in ascending order, that
+// are online now: those of a device one after the other.
+func (a *app) sessions(ords []uint32, into []*Session) []*Session {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.roster.collect(ords, into)
 }

@@ -144,7 +144,7 @@ func (a *topics) untold(t *topic, i int) (list []telling, end bool) {
 
 // send reports whether the queue had no room.
 func (t telling) send(made *presenceFrames) (full bool) {
-	f := made.frame(t.session.transport, t.sub.topic.name, t.devices)
+	f := made.frame(t.session.codec.Transport, t.sub.topic.name, t.devices)
 	return len(f) > 0 && errors.Is(t.session.conn.Send(f), ErrFull)
 }
 

@@ -62,7 +62,7 @@ func (h *Hub) Publish(key herald.AppKey, p Publication) (devices int) {
 	}
 	pub := &outgoing{Publication: p, at: h.now()}
 	a.topics.recent.keep(pub)
-	var transport Transport // of the session before; most have the same
+	var last *codec // of the session before; most have the same
 	var frame Frame
 	return a.topics.walk(p.Topic, func(list []*Session) {
 		for _, s := range list {
@@ -70,8 +70,8 @@ func (h *Hub) Publish(key herald.AppKey, p Publication) (devices int) {
 				c.published()
 				continue
 			}
-			if s.transport != transport {
-				transport, frame = s.transport, pub.frame(s.transport)
+			if s.codec != last {
+				last, frame = s.codec, pub.frame(s.codec.Transport)
 			}
 			if len(frame) > 0 && errors.Is(s.conn.Send(frame), ErrFull) {
 				h.dropped.Add(1)
@@ -93,17 +93,17 @@ func (s *Session) Publish(name herald.Topic, data json.RawMessage, ref string) *
 	}
 	if !s.mayPublish() {
 		e := herald.Errorf(herald.CodeRateLimited, "Publish less often, or from an app server with POST /v1/publish.",
-			"this session may publish %d times a second", s.hub.opts.PublishRate)
+			"this session may publish %d times a second", s.codec.hub.opts.PublishRate)
 		e.RetryAfter = time.Second
 		return e
 	}
 	if err := herald.ValidTopic("topic", string(name)); err != nil {
 		return topicError(err, "topic")
 	}
-	if err := s.hub.opts.Directory.MayUse(d, herald.TopicPublish, name); err != nil {
+	if err := s.codec.hub.opts.Directory.MayUse(d, herald.TopicPublish, name); err != nil {
 		return topicError(err, "topic")
 	}
-	s.hub.Publish(d.App, Publication{Topic: name, From: d.ID, Data: data})
+	s.codec.hub.Publish(d.App, Publication{Topic: name, From: d.ID, Data: data})
 	if ref != "" {
 		s.control(Control{Kind: Published, Ref: ref})
 	}
@@ -112,7 +112,7 @@ func (s *Session) Publish(name herald.Topic, data json.RawMessage, ref string) *
 
 // mayPublish takes one from what the session may publish now.
 func (s *Session) mayPublish() bool {
-	now := s.hub.now()
+	now := s.codec.hub.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.topics == nil {
@@ -121,7 +121,7 @@ func (s *Session) mayPublish() bool {
 		}
 		s.topics = &sessionTopics{}
 	}
-	return s.topics.rate.take(now, s.hub.opts.PublishRate)
+	return s.topics.rate.take(now, s.codec.hub.opts.PublishRate)
 }
 
 // bucket bounds a rate, with twice as many at once. Its zero value is full.

@@ -140,7 +140,7 @@ func (f *feed) answer(s *Session, frames []Frame, presence bool) (_ []Frame, sin
 	}
 	list, last := f.recent.after(f.start, names)
 	for i, p := range list {
-		frame := p.frame(s.transport)
+		frame := p.frame(s.codec.Transport)
 		if room -= len(frame); room < 0 && len(frames) > 0 {
 			last = f.start
 			if i > 0 {
@@ -170,7 +170,7 @@ func (s *Session) presence(names []herald.Topic) (frames []Frame) {
 		}
 		a.topics.mu.RUnlock()
 		var one *presenceFrames
-		if f := one.frame(s.transport, name, devices); len(f) > 0 {
+		if f := one.frame(s.codec.Transport, name, devices); len(f) > 0 {
 			frames = append(frames, f)
 		}
 	}

@@ -20,37 +20,35 @@ const maxRetry = 32 * time.Second
 // one page, and reports whether there is more. Only one worker is at a session.
 func (s *Session) turn(ctx context.Context) (again bool) {
 	s.mu.Lock()
-	st, upto := s.state, s.upto
-	s.upto = 0
+	st, upto := s.state, herald.Pos(0)
+	if s.task != nil {
+		upto, s.task.cursor = s.task.cursor, 0
+		s.rest()
+	}
 	s.mu.Unlock()
 	if st == stateOpening {
 		st = s.open(ctx)
 	}
 	if upto != 0 && (st == stateReplaying || st == stateLive) {
-		if err := s.hub.opts.Backlog.Resume(ctx, s.owner(), upto, upto); err != nil {
-			s.hub.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
+		if err := s.codec.hub.opts.Backlog.Resume(ctx, s.owner(), upto, upto); err != nil {
+			s.codec.hub.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
 	}
 	return st == stateReplaying && s.replay(ctx)
 }
 
-func (s *Session) owner() Device {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.device
-}
-
 // open authenticates, joins, takes the cursor, welcomes and subscribes.
 func (s *Session) open(ctx context.Context) state {
-	h := s.hub
-	h.beginOpening()
-	defer h.endOpening()
+	h := s.codec.hub
+	h.openings.begin()
+	defer h.openings.end()
 	s.mu.Lock()
-	hello := s.hello
-	s.mu.Unlock()
-	if hello == nil {
+	if s.state != stateOpening {
+		s.mu.Unlock()
 		return stateClosed
 	}
+	hello := s.task.hello
+	s.mu.Unlock()
 	d, fresh, err := s.identify(ctx, hello.Token)
 	if err != nil {
 		s.Close(reasonOf(err))
@@ -60,14 +58,14 @@ func (s *Session) open(ctx context.Context) state {
 		return stateClosed
 	}
 	h.opts.Directory.Seen(d, time.Now())
-	if pos, ok := h.opts.Directory.ParseCursor(d.App, hello.Cursor); ok && hello.Cursor != "" {
+	if pos, ok := h.parseCursor(d.App, hello.Cursor); ok {
 		if err := h.opts.Backlog.Resume(ctx, d, pos, h.Offered(d.App, d.Ord)); err != nil {
 			// Costs duplicates, never a message.
 			h.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
 	}
-	s.welcome(fresh)
-	s.subscribeFirst(hello)
+	s.welcome(d.ID, fresh)
+	s.subscribeFirst(&hello)
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
 	s.sendPage(list, upto, more, err)
 	return s.takeEarly()
@@ -81,7 +79,7 @@ func (s *Session) identify(ctx context.Context, token string) (Device, string, e
 			return Device{}, "", err
 		}
 	}
-	d, fresh, err := s.hub.authenticate(ctx, token)
+	d, fresh, err := s.codec.hub.authenticate(ctx, token)
 	p.tried(token, err)
 	if err == nil {
 		err = p.entered(d.App)
@@ -120,16 +118,16 @@ func reasonOf(err error) Reason {
 // join puts the session online, unless it was closed, or the device was sent
 // away, meanwhile. From here on releases are noted in missed.
 func (s *Session) join(d Device) bool {
-	a := s.hub.app(d.App)
+	a := s.codec.hub.app(d.App)
 	s.mu.Lock()
 	if s.state != stateOpening {
 		s.mu.Unlock()
 		return false
 	}
-	s.app, s.device = a, d
+	s.app, s.ord, s.name, s.platform, s.bound = a, d.Ord, nameOf(d.ID), numberOf(d.Platform), d.BoundPos
 	tooMany := a.join(s, d.Ord)
 	s.mu.Unlock()
-	late := s.hub.lateChange(deviceKey{d.App, d.Ord})
+	late := s.codec.hub.openings.change(deviceKey{d.App, d.Ord})
 	s.rebind(late.bound)
 	if tooMany != nil {
 		tooMany.Close(Reason{CloseReplaced, "the device has opened more sessions than it may"})
@@ -141,31 +139,32 @@ func (s *Session) join(d Device) bool {
 	return true
 }
 
-func (s *Session) welcome(fresh string) {
-	h := s.hub
+func (s *Session) welcome(id herald.RegistrationID, fresh string) {
+	h := s.codec.hub
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateOpening {
 		return
 	}
 	s.control(Control{
-		Kind: Welcome, Session: s.name(), Token: fresh, Device: s.device.ID,
+		Kind: Welcome, Session: s.wireName(), Token: fresh, Device: id,
 		Heartbeat: h.opts.Heartbeat, Timeout: h.opts.Timeout,
 	})
-	s.state, s.hello, s.heard = stateReplaying, nil, h.now()
+	s.state, s.task.hello, s.heard = stateReplaying, Hello{}, h.now()
 	h.wheel.schedule(s, s.heard+s.pingAfter())
 }
 
 // replay reads and sends the next page, and reports whether there is more.
 func (s *Session) replay(ctx context.Context) (again bool) {
 	s.mu.Lock()
-	ready := s.state == stateReplaying && !s.stalled && s.retryAt == 0
-	d, high := s.device, s.high
-	s.mu.Unlock()
+	ready := s.state == stateReplaying && !s.stalled && s.busy().retryAt == 0
 	if !ready {
+		s.mu.Unlock()
 		return false
 	}
-	list, upto, more, err := s.hub.opts.Backlog.Waiting(ctx, d, high, pageSize)
+	d, high := s.device(), s.high
+	s.mu.Unlock()
+	list, upto, more, err := s.codec.hub.opts.Backlog.Waiting(ctx, d, high, pageSize)
 	return s.sendPage(list, upto, more, err)
 }
 
@@ -173,7 +172,7 @@ func (s *Session) replay(ctx context.Context) (again bool) {
 // all and nothing was fanned out meanwhile that the page does not have.
 func (s *Session) sendPage(list []Waiting, upto herald.Pos, more bool, err error) (again bool) {
 	if err != nil {
-		s.hub.opts.Log.Warn("the backlog cannot be read", "error", err)
+		s.codec.hub.opts.Log.Warn("the backlog cannot be read", "error", err)
 		s.later()
 	} else {
 		whole := s.sendList(list, time.Now())
@@ -196,7 +195,7 @@ func (s *Session) sendList(list []Waiting, now time.Time) (whole bool) {
 	d := s.owner()
 	self := sets.New(d.Ord) // shared by the events: nobody changes it
 	events := make([]record.Event, 0, len(list))
-	gone := &s.hub.recalls
+	gone := &s.codec.hub.recalls
 	gone.mu.RLock()
 	defer gone.mu.RUnlock()
 	whole = true
@@ -204,14 +203,14 @@ func (s *Session) sendList(list []Waiting, now time.Time) (whole bool) {
 		_, back := gone.gone[recalled{d.App, w.Msg.ID}]
 		got, ok := s.replayOne(w, now, back && w.Kind == record.ReleaseMessage)
 		if got == sent && w.Kind == record.ReleaseMessage {
-			events = append(events, record.Event{Msg: w.Msg.ID, State: herald.StateSent, Set: self, Time: now, Via: s.transport.Name()})
+			events = append(events, record.Event{Msg: w.Msg.ID, State: herald.StateSent, Set: self, Time: now, Via: s.codec.name})
 		}
 		if whole = ok; !ok {
 			break
 		}
 	}
 	if len(events) > 0 {
-		s.hub.opts.Receipts.Report(d.App, events...)
+		s.codec.hub.opts.Receipts.Report(d.App, events...)
 	}
 	return whole
 }
@@ -224,9 +223,9 @@ func (s *Session) replayOne(w Waiting, now time.Time, late bool) (got offered, o
 	late = late || overdue(w.Kind, w.Msg, w.Pos, now)
 	if !late {
 		var err error
-		if f, err = s.hub.encoder(w.Kind, w.Msg, w.Pos).frame(s.transport, s.device.Platform); err != nil {
+		if f, err = s.codec.hub.encoder(w.Kind, w.Msg, w.Pos).frame(s.codec, s.platform); err != nil {
 			// It would fail each time: skip it, or the device gets nothing more.
-			s.hub.opts.Log.Error("a message cannot be encoded", "message", w.Msg.ID.String(), "error", err)
+			s.codec.hub.opts.Log.Error("a message cannot be encoded", "message", w.Msg.ID.String(), "error", err)
 			late = true
 		}
 	}
@@ -258,11 +257,12 @@ func (s *Session) settle(list []Waiting, upto herald.Pos, more bool) (again bool
 	progress := upto > s.high || len(list) > 0
 	s.high = max(s.high, upto)
 	switch {
-	case !more && s.missed <= s.high:
-		s.state, s.missed, s.retries = stateLive, 0, 0
+	case !more && s.busy().missed <= s.high:
+		s.state, s.task.missed, s.task.retries = stateLive, 0, 0
+		s.rest()
 		return false
 	case progress:
-		s.retries = 0
+		s.task.retries = 0
 		return true
 	}
 	// The backlog does not show yet what was fanned out: ask again soon.
@@ -281,11 +281,11 @@ func (s *Session) later() {
 
 // delay schedules the next try; s.mu is held.
 func (s *Session) delay() {
-	now := s.hub.now()
-	wait := min(tick<<s.retries, maxRetry)
+	h, w := s.codec.hub, s.busy()
+	wait := min(tick<<w.retries, maxRetry)
 	if wait < maxRetry {
-		s.retries++
+		w.retries++
 	}
-	s.retryAt = now + wait
-	s.hub.wheel.schedule(s, min(s.retryAt, s.heard+s.pingAfter()))
+	w.retryAt = h.now() + wait
+	h.wheel.schedule(s, min(w.retryAt, s.heard+s.pingAfter()))
 }

@@ -37,9 +37,9 @@ func (h *Hub) whose(app herald.AppKey) herald.AppKey {
 	if !faults.Planted("other_app") {
 		return app
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for key := range h.apps {
+	h.apps.mu.RLock()
+	defer h.apps.mu.RUnlock()
+	for key := range h.apps.of {
 		if key != app {
 			return key
 		}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -38,58 +39,90 @@ type Hello struct {
 // Session is one connected device, whatever the transport. Its methods may be
 // called from any goroutine and do not block; what reads the record happens on
 // the hub's workers. While idle it holds no goroutine, channel, timer or
-// buffer.
+// buffer, and it is as small as it can be: there may be hundreds of thousands.
 type Session struct {
-	hub       *Hub
-	transport Transport
-	conn      Conn
+	// What a delivery needs comes first, to be together in the cache. The order
+	// of the rest leaves no gaps.
+	codec *codec // set once, like conn, oneWay and id
+	conn  Conn
+
+	mu    sync.Mutex // guards what names no other lock
+	high  herald.Pos // up to here everything was offered on this connection; releases at or before it are skipped
+	older *Session   // the device's next older session; guarded by app.mu
+	// ord, platform and name are set before the session joins, and are read
+	// without the lock from then on.
+	ord       herald.Ordinal
+	platform  platformNumber
+	state     state
+	upto      bool // acknowledges by cursor: AckUpto
+	stalled   bool // the queue is full; Writable continues the replay
+	pinged    bool
 	oneWay    bool
+	joined    bool      // guarded by app.mu
+	poolState poolState // guarded by pool.mu
+	place     int32     // in Hub.all; guarded by Hub.mu
+
+	app       *app       // where it joined
+	bound     herald.Pos // see Device.BoundPos
+	name      deviceName
+	wheelSlot int16 // 1 + the slot; 0 for none; guarded by wheel.mu
+	heard     time.Duration
+	task      *task          // nil while it is idle
+	topics    *sessionTopics // nil until it subscribes or publishes
 	id        uint64
 
-	mu     sync.Mutex // guards what follows, up to the next comment
-	state  state
-	mode   AckMode
-	device Device // set before the session joins; later only BoundPos changes, the rest is read without the lock
-	hello  *Hello // while opening
-	// high is the log position up to which everything was offered on this
-	// connection; releases at or before it are skipped.
-	high herald.Pos
+	wheelNext, wheelPrev *Session // guarded by wheel.mu
+	poolNext             *Session // guarded by pool.mu
+}
+
+// task is what a session has while it is not idle: until it is live, and while
+// a cursor is to be taken.
+type task struct {
+	hello Hello    // while opening
+	early [][]byte // frames that came before the session was open
 	// missed is the last release that was fanned out while the session was
 	// not live; it is live again only when the replay has come to it.
 	missed  herald.Pos
-	stalled bool          // the queue is full; Writable continues the replay
-	stallAt time.Duration // since when
+	cursor  herald.Pos    // to be acknowledged; 0 for none
+	stallAt time.Duration // since when the queue is full, if it is
 	retryAt time.Duration // when the backlog is to be read again; 0 if it is not
 	retries uint8
-	upto    herald.Pos // a cursor to be acknowledged; 0 for none
-	early   [][]byte   // frames that came before the session was open
-	heard   time.Duration
-	pinged  bool
-	app     *app           // where it joined
-	topics  *sessionTopics // nil until it subscribes or publishes
+}
 
-	older  *Session // the device's next older session; guarded by app.mu
-	joined bool     // guarded by app.mu
+// busy gives the session's task, which it has from now on; s.mu is held.
+func (s *Session) busy() *task {
+	if s.task == nil {
+		s.task = &task{}
+	}
+	return s.task
+}
 
-	wheelNext, wheelPrev *Session // guarded by wheel.mu
-	wheelSlot            int16    // 1 + the slot; 0 for none
+// rest gives the task up if nothing is left of it; s.mu is held.
+func (s *Session) rest() {
+	if s.state == stateLive && s.task != nil && s.task.cursor == 0 && len(s.task.early) == 0 {
+		s.task = nil
+	}
+}
 
-	poolState poolState // guarded by pool.mu
-	poolNext  *Session
+// deviceName is a registration ID without what a string takes beside its bytes,
+// and without holding on to the token that it was cut from.
+type deviceName [herald.RegistrationIDLen]byte
+
+func nameOf(id herald.RegistrationID) (n deviceName) {
+	copy(n[:], id)
+	return n
+}
+
+func (n deviceName) id() herald.RegistrationID {
+	return herald.RegistrationID(bytes.TrimRight(n[:], "\x00"))
 }
 
 // Attach begins the session of a connection. A transport calls it in
 // Handler.Open, and then Hello as soon as it knows the token. oneWay says that
 // the client cannot send, so that its silence means nothing.
 func (h *Hub) Attach(t Transport, c Conn, oneWay bool) *Session {
-	s := &Session{hub: h, transport: t, conn: c, oneWay: oneWay, id: rand.Uint64(), mode: AckEach, heard: h.now()}
-	h.mu.Lock()
-	refuse := h.draining || h.closed
-	if !refuse {
-		h.all[s] = struct{}{}
-	}
-	h.mu.Unlock()
-	if refuse {
+	s := &Session{codec: h.codec(t), conn: c, oneWay: oneWay, id: rand.Uint64(), heard: h.now()}
+	if !h.enter(s) {
 		s.Close(Reason{CloseDraining, "the server is going away"})
 		return s
 	}
@@ -109,11 +142,9 @@ func (s *Session) Hello(hello Hello) error {
 	if s.state != stateWaiting {
 		return herald.Invalid("type", "Send hello once, as the first frame, and only if the request did not authenticate.", "the session is open already")
 	}
-	if hello.Ack != "" {
-		s.mode = hello.Ack
-	}
-	s.state, s.hello = stateOpening, &hello
-	s.hub.pool.push(s)
+	s.upto = hello.Ack == AckUpto
+	s.state, s.busy().hello = stateOpening, hello
+	s.codec.hub.pool.push(s)
 	return nil
 }
 
@@ -121,7 +152,22 @@ func (s *Session) Hello(hello Hello) error {
 func (s *Session) Device() (Device, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.device, s.isOpen()
+	return s.device(), s.isOpen()
+}
+
+// device tells it; s.mu is held.
+func (s *Session) device() Device {
+	if s.app == nil {
+		return Device{}
+	}
+	return Device{App: s.app.key, Ord: s.ord, ID: s.name.id(), Platform: s.platform.platform(), BoundPos: s.bound}
+}
+
+// owner tells whose session it is, whether it is open or not.
+func (s *Session) owner() Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.device()
 }
 
 // Heard notes that the client has sent something, whatever it was. Before the
@@ -130,7 +176,7 @@ func (s *Session) Heard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateWaiting {
-		s.heard, s.pinged = s.hub.now(), false
+		s.heard, s.pinged = s.codec.hub.now(), false
 	}
 }
 
@@ -140,7 +186,7 @@ func (s *Session) Writable() {
 	defer s.mu.Unlock()
 	if s.stalled && s.state == stateReplaying {
 		s.stalled = false
-		s.hub.pool.push(s)
+		s.codec.hub.pool.push(s)
 	}
 }
 
@@ -164,38 +210,43 @@ func (s *Session) end() {
 	s.mu.Lock()
 	done := s.state == stateClosed
 	s.state = stateClosed
-	s.hello, s.early = nil, nil
 	subscribed := s.topics
-	s.topics = nil
-	a, ord, high := s.app, s.device.Ord, s.high
-	key := deviceKey{s.device.App, ord}
+	s.task, s.topics = nil, nil
+	a, high := s.app, s.high
 	s.mu.Unlock()
 	if done {
 		return
 	}
-	if s.oneWay && high != 0 {
-		s.hub.offers.note(key, high)
-	}
+	h := s.codec.hub
 	if a != nil {
-		s.hub.leaveTopics(a, s, subscribed)
-		a.leave(s, ord)
+		if s.oneWay && high != 0 {
+			h.offers.note(deviceKey{a.key, s.ord}, high)
+		}
+		h.leaveTopics(a, s, subscribed)
+		a.leave(s, s.ord)
 	}
-	s.hub.wheel.remove(s)
-	s.hub.mu.Lock()
-	delete(s.hub.all, s)
-	s.hub.mu.Unlock()
+	h.wheel.remove(s)
+	h.exit(s)
 }
 
 // control sends what concerns this session alone. What does not fit the queue
 // is dropped: the client will notice by the heartbeat.
 func (s *Session) control(c Control) {
-	if f := s.transport.Control(c); f != nil {
+	if f := s.codec.Control(c); f != nil {
 		_ = s.conn.Send(f)
 	}
 }
 
 // Pong answers a client's ping.
-func (s *Session) Pong() { s.control(Control{Kind: Pong}) }
+func (s *Session) Pong() { s.Reply(s.codec.pong) }
+
+// Reply sends what the protocol of the transport has to answer. Without room it
+// is dropped.
+func (s *Session) Reply(f Frame) {
+	if len(f) > 0 {
+		_ = s.conn.Send(f)
+	}
+}
 
 // Refuse tells the client that what it sent was not done. ref is the client's
 // own name for it, or "".
@@ -205,7 +256,7 @@ func (s *Session) Refuse(err *herald.Error, ref string) {
 
 func (s *Session) rebind(pos herald.Pos) {
 	s.mu.Lock()
-	s.device.BoundPos = max(s.device.BoundPos, pos)
+	s.bound = max(s.bound, pos)
 	s.mu.Unlock()
 }
 
@@ -213,15 +264,16 @@ func (s *Session) rebind(pos herald.Pos) {
 func (s *Session) stall() {
 	s.state = stateReplaying
 	if !s.stalled {
-		s.stalled, s.stallAt = true, s.hub.now()
-		s.hub.wheel.schedule(s, min(s.stallAt+s.hub.opts.Timeout, s.heard+s.pingAfter()))
+		h, w := s.codec.hub, s.busy()
+		s.stalled, w.stallAt = true, h.now()
+		h.wheel.schedule(s, min(w.stallAt+h.opts.Timeout, s.heard+s.pingAfter()))
 	}
 }
 
 // pingAfter is the session's heartbeat: the announced one, give or take a
 // tenth, so that sessions which began together do not stay together.
 func (s *Session) pingAfter() time.Duration {
-	hb := s.hub.opts.Heartbeat
+	hb := s.codec.hub.opts.Heartbeat
 	return hb*9/10 + time.Duration(s.id%1024)*(hb/5)/1024
 }
 
@@ -234,13 +286,14 @@ func (s *Session) tick(now time.Duration) {
 	case why.Code != 0:
 		s.Close(why)
 	case ping:
-		s.control(Control{Kind: Ping})
+		s.Reply(s.codec.ping)
 	}
 }
 
 // check decides what is due and schedules what comes next; s.mu is held.
 func (s *Session) check(now time.Duration) (why Reason, ping bool) {
-	o := &s.hub.opts
+	h := s.codec.hub
+	o := &h.opts
 	switch s.state {
 	case stateClosed:
 		return Reason{}, false
@@ -252,17 +305,18 @@ func (s *Session) check(now time.Duration) (why Reason, ping bool) {
 		} else if now >= next {
 			return Reason{CloseBadToken, "no hello within " + o.HelloTimeout.String()}, false
 		}
-		s.hub.wheel.schedule(s, next)
+		h.wheel.schedule(s, next)
 		return Reason{}, false
 	}
-	if s.retryAt != 0 && now >= s.retryAt {
-		s.retryAt = 0
-		s.hub.pool.push(s)
+	w := s.task
+	if w != nil && w.retryAt != 0 && now >= w.retryAt {
+		w.retryAt = 0
+		h.pool.push(s)
 	}
 	silent := now - s.heard
 	next := s.heard + s.pingAfter()
 	switch {
-	case s.stalled && now-s.stallAt >= o.Timeout:
+	case s.stalled && now-w.stallAt >= o.Timeout:
 		return Reason{CloseSlow, "the queue stayed full"}, false
 	case s.oneWay && silent >= s.pingAfter():
 		// Nobody can answer: silence is counted from the ping.
@@ -275,14 +329,14 @@ func (s *Session) check(now time.Duration) (why Reason, ping bool) {
 		s.pinged, next = true, s.heard+o.Timeout
 	}
 	if s.stalled {
-		next = min(next, s.stallAt+o.Timeout)
+		next = min(next, w.stallAt+o.Timeout)
 	}
-	if s.retryAt != 0 {
-		next = min(next, s.retryAt)
+	if w != nil && w.retryAt != 0 {
+		next = min(next, w.retryAt)
 	}
-	s.hub.wheel.schedule(s, next)
+	h.wheel.schedule(s, next)
 	return Reason{}, ping
 }
 
-// name is the session's ID on the wire.
-func (s *Session) name() string { return strconv.FormatUint(s.id, 36) }
+// wireName is the session's ID on the wire.
+func (s *Session) wireName() string { return strconv.FormatUint(s.id, 36) }

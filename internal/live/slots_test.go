@@ -10,7 +10,7 @@ import (
 func TestSlotsAreUsedAgain(t *testing.T) {
 	var a topics
 	enter := func(ord herald.Ordinal) subscription {
-		return a.enter("chat/7", &Session{device: Device{Ord: ord}}, ord, notAsked)
+		return a.enter("chat/7", &Session{ord: ord}, ord, notAsked)
 	}
 	first := enter(1)
 	for range 3 * blockSize {

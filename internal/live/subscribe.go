@@ -23,7 +23,7 @@ func (s *Session) subscribe(field string, names []herald.Topic, presence bool, r
 	}
 	for {
 		rules := a.topics.generation()
-		if err := s.hub.maySubscribe(d, field, names); err != nil {
+		if err := s.codec.hub.maySubscribe(d, field, names); err != nil {
 			return err
 		}
 		done, err := s.enter(&a.topics, rules, field, names, presence)
@@ -38,7 +38,7 @@ func (s *Session) subscribe(field string, names []herald.Topic, presence bool, r
 	if presence {
 		s.tellPresence(&a.topics)
 	}
-	s.hub.busy.mark(a)
+	s.codec.hub.busy.mark(a)
 	return nil
 }
 
@@ -77,7 +77,7 @@ func topicError(err error, field string) *herald.Error {
 func (s *Session) joinedApp() (*app, Device, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.app, s.device, s.isOpen()
+	return s.app, s.device(), s.isOpen()
 }
 
 // isOpen reports whether the session was welcomed; s.mu is held.
@@ -125,7 +125,7 @@ func (s *Session) enter(a *topics, rules uint64, field string, names []herald.To
 		if i := s.topics.find(name); i >= 0 {
 			a.watch(s.topics.list[i], told)
 		} else {
-			s.topics.list = append(s.topics.list, a.enter(name, s, s.device.Ord, told))
+			s.topics.list = append(s.topics.list, a.enter(name, s, s.ord, told))
 		}
 	}
 	return true, nil
@@ -159,9 +159,9 @@ func (s *Session) drop(name herald.Topic) bool {
 	}
 	a := &s.app.topics
 	a.mu.Lock()
-	a.exit(s.topics.list[i], s.device.Ord)
+	a.exit(s.topics.list[i], s.ord)
 	a.mu.Unlock()
-	s.hub.busy.mark(s.app)
+	s.codec.hub.busy.mark(s.app)
 	s.topics.list = slices.Delete(s.topics.list, i, i+1)
 	return true
 }
@@ -173,7 +173,7 @@ func (h *Hub) leaveTopics(a *app, s *Session, had *sessionTopics) {
 	}
 	a.topics.mu.Lock()
 	for _, sub := range had.list {
-		a.topics.exit(sub, s.device.Ord)
+		a.topics.exit(sub, s.ord)
 	}
 	a.topics.mu.Unlock()
 	h.busy.mark(a)

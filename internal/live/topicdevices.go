@@ -20,7 +20,7 @@ type devices struct {
 func (t *topic) sessionsOf(ord herald.Ordinal) (n int) {
 	for _, b := range t.blocks {
 		for _, place := range b.slots {
-			if place.s != nil && place.s.device.Ord == ord {
+			if place.s != nil && place.s.ord == ord {
 				n++
 			}
 		}
@@ -42,7 +42,7 @@ func (t *topic) arrives(ord herald.Ordinal) bool {
 	for _, b := range t.blocks {
 		for _, place := range b.slots {
 			if place.s != nil {
-				t.devices.add(place.s.device.Ord)
+				t.devices.add(place.s.ord)
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (t *topic) subscribers() *sets.Set {
 	for _, b := range t.blocks {
 		for _, place := range b.slots {
 			if place.s != nil {
-				out.Add(place.s.device.Ord)
+				out.Add(place.s.ord)
 			}
 		}
 	}

@@ -66,9 +66,13 @@ func (w *wheel) due(now time.Duration, into []*Session) []*Session {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for end := int64(now / tick); w.turn <= end; w.turn++ {
-		for s := w.slots[w.turn%wheelSlots]; s != nil; s = w.slots[w.turn%wheelSlots] {
-			w.unlink(s)
+		s := w.slots[w.turn%wheelSlots]
+		w.slots[w.turn%wheelSlots] = nil
+		for s != nil {
+			next := s.wheelNext
+			s.wheelNext, s.wheelPrev, s.wheelSlot = nil, nil, 0
 			into = append(into, s)
+			s = next
 		}
 	}
 	return into
@@ -87,9 +91,10 @@ func (h *Hub) beat(ctx context.Context) {
 		}
 		h.offers.turn(h.now())
 		h.beatTopics(h.now())
-		list = h.wheel.due(h.now(), list[:0])
+		now := h.now()
+		list = h.wheel.due(now, list[:0])
 		for i, s := range list {
-			s.tick(h.now())
+			s.tick(now)
 			list[i] = nil
 		}
 	}

@@ -390,3 +390,27 @@ func TestOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestBatches(t *testing.T) {
+	for _, s := range []*sets.Set{nil, sets.New(), sets.New(7), sets.New(1, 2, 3, 70_000, 1<<32-1), sets.Range(200_000)} {
+		for _, room := range []int{1, 3, 512} {
+			got := sets.New()
+			last := int64(-1)
+			for some := range s.Batches(make([]uint32, room)) {
+				for _, o := range some {
+					if int64(o) <= last {
+						t.Fatalf("%d after %d", o, last)
+					}
+					last = int64(o)
+				}
+				got.AddMany(some)
+			}
+			if !sets.Equal(got, s) {
+				t.Errorf("%d of %d members, %d at a time", got.Len(), s.Len(), room)
+			}
+		}
+		for range s.Batches(make([]uint32, 2)) {
+			break
+		}
+	}
+}

@@ -137,7 +137,7 @@ func TestDeflatedParserHoldsNothingBetweenMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p.body != nil {
+	if p.coming != nil {
 		t.Fatal("a buffer is still held")
 	}
 }

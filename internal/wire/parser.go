@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 )
 
 // Message is what a client sent: a whole text or binary message, or a control
@@ -40,6 +41,12 @@ type Parser struct {
 	// Deflate says that permessage-deflate was agreed: see [AcceptDeflate].
 	Deflate bool
 
+	*coming // nil between messages
+}
+
+// coming is what a parser has of a message that is not complete, and how it
+// has ended.
+type coming struct {
 	header  [14]byte // of the current frame, as far as it has come
 	headLen uint8
 	inFrame bool // the header is complete and the payload is coming
@@ -58,6 +65,15 @@ type Parser struct {
 	err      error
 }
 
+// comings are used again: most messages come in one piece, and the parsers of
+// idle connections have none.
+var comings = sync.Pool{New: func() any { return new(coming) }}
+
+// begun reports whether there is anything to be kept for the next call.
+func (c *coming) begun() bool {
+	return c.headLen > 0 || c.inFrame || c.message != 0 || c.control != nil || c.closed || c.err != nil
+}
+
 // Next takes bytes off the front of data and gives the next message that they
 // complete, with the rest of the bytes. ok is false when more are needed; then
 // rest is empty. It overwrites data, because the payload is unmasked in place.
@@ -65,6 +81,22 @@ type Parser struct {
 // After an error, which is an [*Error], it gives the same error again. What
 // follows a close frame is ignored (RFC 6455 section 5.5.1).
 func (p *Parser) Next(data []byte) (m Message, rest []byte, ok bool, err error) {
+	if p.coming == nil {
+		if len(data) == 0 {
+			return Message{}, nil, false, nil
+		}
+		p.coming = comings.Get().(*coming)
+	}
+	m, rest, ok, err = p.next(data)
+	if !p.begun() {
+		*p.coming = coming{}
+		comings.Put(p.coming)
+		p.coming = nil
+	}
+	return m, rest, ok, err
+}
+
+func (p *Parser) next(data []byte) (m Message, rest []byte, ok bool, err error) {
 	if p.err != nil {
 		return Message{}, nil, false, p.err
 	}

@@ -171,7 +171,7 @@ func TestParserHoldsNothingBetweenMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p.body != nil || p.control != nil {
+	if p.coming != nil {
 		t.Fatal("a buffer is still held")
 	}
 }

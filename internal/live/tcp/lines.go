@@ -6,8 +6,8 @@ import "bytes"
 // feed; a carriage return before it is dropped. Between lines it holds no
 // buffer.
 type splitter struct {
-	limit int    // bytes of a line without its end
 	part  []byte // of the line that is coming
+	limit int32  // bytes of a line without its end
 	long  bool   // a line was too long; nothing more is read
 }
 
@@ -29,7 +29,7 @@ func (s *splitter) next(data []byte) (line, rest []byte, got outcome) {
 		end = len(data)
 	}
 	// One byte more than the limit may be the carriage return.
-	if s.long = s.long || len(s.part)+end > s.limit+1; s.long {
+	if s.long = s.long || len(s.part)+end > int(s.limit)+1; s.long {
 		s.part = nil
 		return nil, nil, tooLong
 	}
@@ -42,7 +42,7 @@ func (s *splitter) next(data []byte) (line, rest []byte, got outcome) {
 		return nil, nil, needMore
 	}
 	s.part = nil
-	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) > s.limit {
+	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) > int(s.limit) {
 		s.long = true
 		return nil, nil, tooLong
 	}

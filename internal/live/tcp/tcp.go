@@ -34,19 +34,27 @@ func (t *Transport) Refusal(why live.Reason) live.Frame { return live.Line(live.
 
 // NewHandler makes the handler of a connection.
 func (t *Transport) NewHandler(hub *live.Hub) live.Handler {
-	return &handler{transport: t, hub: hub, lines: splitter{limit: herald.MaxFrameBytes}}
+	return &handler{start: &start{t, hub}, lines: splitter{limit: herald.MaxFrameBytes}}
 }
 
-// handler is one connection.
+// handler is one connection. There is one for each that is idle.
 type handler struct {
+	start   *start // nil once it is open
+	session *live.Session
+	lines   splitter
+}
+
+// start is what a connection begins with.
+type start struct {
 	transport *Transport
 	hub       *live.Hub
-	session   *live.Session
-	lines     splitter
 }
 
 // Open begins the session, which waits for hello.
-func (h *handler) Open(c live.Conn) { h.session = h.hub.Attach(h.transport, c, false) }
+func (h *handler) Open(c live.Conn) {
+	h.session = h.start.hub.Attach(h.start.transport, c, false)
+	h.start = nil
+}
 
 // Data reads lines.
 func (h *handler) Data(b []byte) error {

@@ -96,32 +96,36 @@ func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live
 	if wire.OffersProtocol(r.Header, Subprotocol) {
 		h.Set("Sec-WebSocket-Protocol", Subprotocol)
 	}
-	c := &handler{transport: t, hub: hub, hello: hello, parser: wire.Parser{Limit: herald.MaxFrameBytes}}
+	c := &handler{start: &start{t, hub, hello}, parser: wire.Parser{Limit: herald.MaxFrameBytes}}
 	if answer := t.compression(hub, r, hello.Token, offers); answer != "" {
 		h.Set("Sec-WebSocket-Extensions", answer)
-		c.transport, c.parser.Deflate = t.deflated, true
+		c.start.transport, c.parser.Deflate = t.deflated, true
 	}
 	return live.Response{Status: http.StatusSwitchingProtocols, Header: h}, c, nil
 }
 
-// handler is one connection.
+// handler is one connection. There is one for each that is idle.
 type handler struct {
+	start   *start // nil once it is open
+	session *live.Session
+	parser  wire.Parser
+}
+
+// start is what a connection begins with.
+type start struct {
 	transport live.Transport
 	hub       *live.Hub
 	hello     live.Hello // from the request
-	session   *live.Session
-	conn      live.Conn
-	parser    wire.Parser
 }
 
 // Open begins the session; without a token in the request it waits for hello.
 func (h *handler) Open(c live.Conn) {
-	h.conn = c
-	h.session = h.hub.Attach(h.transport, c, false)
-	if h.hello.Token != "" {
-		_ = h.session.Hello(h.hello) // the first call cannot fail
+	s := h.start
+	h.start = nil
+	h.session = s.hub.Attach(s.transport, c, false)
+	if s.hello.Token != "" {
+		_ = h.session.Hello(s.hello) // the first call cannot fail
 	}
-	h.hello = live.Hello{}
 }
 
 // Data reads frames. What breaks the protocol is answered with the close code
@@ -150,7 +154,7 @@ func (h *handler) message(m wire.Message) {
 		h.session.Close(live.Reason{Code: wire.CloseUnsupported, Text: "frames are text messages"})
 	case wire.Ping:
 		// Without room the answer is dropped; the client will ask again.
-		_ = h.conn.Send(wire.AppendFrame(nil, wire.Pong, m.Payload))
+		h.session.Reply(wire.AppendFrame(nil, wire.Pong, m.Payload))
 	case wire.Close:
 		h.session.Close(live.Reason{Code: m.Code}) // the echo of section 5.5.1
 	}
