@@ -27,14 +27,14 @@
 //
 // BenchmarkSend and BenchmarkBurst compare these ways, each in the same run:
 //
-//   - IOSQE_CQE_SKIP_SUCCESS, no completion for a success, saves less than can
-//     be measured here. It is also a trap: the kernel takes a short send for a
-//     success, and only MSG_WAITALL makes it count as a failure.
-//   - Registered files save nothing that can be measured here either, cost a
-//     system call for each connection, and hold the socket open after close(2).
+//   - IOSQE_CQE_SKIP_SUCCESS, no completion for a success, saves nothing that
+//     stands out from the spread. It is also a trap: the kernel takes a short
+//     send for a success, and only MSG_WAITALL makes it count as a failure.
+//   - Registered files save nothing that stands out either, cost a system call
+//     for each connection, and hold a socket open after its close(2).
 //   - IORING_SETUP_SINGLE_ISSUER binds the ring to a thread, and a goroutine
 //     to LockOSThread, and with IORING_SETUP_DEFER_TASKRUN it gains nothing
-//     for sends that complete within the call.
+//     for sends that complete within the call that submits them.
 //   - Linked sends complete one after the other through task work and cost
 //     more than a write(2) for each; Sendv is one operation.
 package uring

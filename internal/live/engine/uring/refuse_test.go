@@ -3,13 +3,16 @@
 package uring
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
+	"weak"
 
 	"golang.org/x/sys/unix"
 )
@@ -136,6 +139,12 @@ func TestSubmitWhenTheKernelHesitates(t *testing.T) {
 		{"three at a time", func(fd int, submit, wait, flags uint32) (int, syscall.Errno) {
 			return enter(fd, min(submit, 3), wait, flags)
 		}},
+		{"one at a time, and each only when asked again and again", func(fd int, submit, wait, flags uint32) (int, syscall.Errno) {
+			if calls++; calls%patience != 0 {
+				return 0, unix.EAGAIN
+			}
+			return enter(fd, min(submit, 1), wait, flags)
+		}},
 		{"no memory for a while", refuseFirst(unix.EAGAIN, patience)},
 		{"busy for a while", refuseFirst(unix.EBUSY, patience)},
 		{"interrupted often", refuseFirst(unix.EINTR, 100)},
@@ -235,6 +244,54 @@ func TestSubmitAccountsForEachSend(t *testing.T) {
 				t.Errorf("again: %v, %v", again, got)
 			}
 		})
+	}
+}
+
+// TestBytesLiveUntilSubmit leaves the ring as the only one who has the bytes,
+// lets the collector run before Submit and makes garbage of the same size. The
+// bytes must arrive, and after Submit nobody may hold them.
+func TestBytesLiveUntilSubmit(t *testing.T) {
+	const frames, size = 16, 2048
+	r := newRing(t, 2*frames)
+	fd, peer := pair(t, false)
+	vfd, vpeer := pair(t, false)
+	fds := []int{fd, vfd}
+	for range 3 {
+		for i := range fds {
+			var held []weak.Pointer[byte]
+			frame := func(seed int) []byte {
+				p := text(uint64(seed), size)
+				held = append(held, weak.Make(&p[0]))
+				return p
+			}
+			for j := range frames {
+				if i == 0 {
+					r.Send(fd, frame(j), 0)
+				} else if n := r.Sendv(vfd, [][]byte{frame(2 * j), frame(2*j + 1)}, 0); n != 2 {
+					t.Fatalf("took %d frames", n)
+				}
+			}
+			runtime.GC()
+			var garbage [][]byte
+			for range 20 * frames {
+				garbage = append(garbage, bytes.Repeat([]byte{0xee}, size))
+			}
+			if got := submitted(t, r); len(got) > 0 {
+				t.Fatalf("unsent %v", got)
+			}
+			runtime.KeepAlive(garbage)
+			for j := range held {
+				if !bytes.Equal(receive(t, []int{peer, vpeer}[i], size), text(uint64(j), size)) {
+					t.Fatalf("frame %d: other bytes", j)
+				}
+			}
+			runtime.GC()
+			for j, w := range held {
+				if w.Value() != nil {
+					t.Errorf("frame %d is held after Submit", j)
+				}
+			}
+		}
 	}
 }
 

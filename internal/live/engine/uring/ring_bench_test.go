@@ -212,9 +212,9 @@ func BenchmarkSend(b *testing.B) {
 					add(", fixed", batch, variant{fixed: true})
 					add(", fixed, skip", batch, variant{fixed: true, skip: true})
 				}
-				add("", 128, variant{})
-				add("", 512, variant{})
-				add("", 1024, variant{})
+				for _, batch := range []int{1, 2, 4, 8, 16, 128, 512, 1024} {
+					add("", batch, variant{})
+				}
 				add(", single, defer", 256, variant{onOne: true})
 				add(", RawSyscall", 256, variant{raw: true})
 				alternate(b, c, ways, 256, late)
