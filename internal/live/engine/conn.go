@@ -173,18 +173,27 @@ func (c *conn) drop() {
 	c.count()
 }
 
+// claim lists what waits, to be written by who calls it; then comes wrote. It
+// reports false if there is nothing to be done.
+func (c *conn) claim(frames [][]byte) ([][]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dirty = false
+	if c.dead || c.blocked {
+		return frames, false
+	}
+	frames = c.pending(frames)
+	c.writing = len(frames) > 0
+	return frames, true
+}
+
 // flush writes what waits, as far as there is room. It gives the slice of
 // frames back for the next call.
 func (c *conn) flush(frames [][]byte) [][]byte {
-	c.mu.Lock()
-	c.dirty = false
-	if c.dead || c.blocked {
-		c.mu.Unlock()
+	frames, ok := c.claim(frames[:0])
+	if !ok {
 		return frames
 	}
-	frames = c.pending(frames[:0])
-	c.writing = len(frames) > 0
-	c.mu.Unlock()
 	n, err := 0, error(nil)
 	if len(frames) > 0 {
 		n, err = c.loop.kernel.Write(int(c.fd), frames)

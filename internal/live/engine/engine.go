@@ -20,6 +20,9 @@ type Config struct {
 	// Loops is how many loops there are; default one for each processor that Go
 	// uses.
 	Loops int
+	// NoBatches writes to one socket at a time, also where the kernel can write
+	// to many at once.
+	NoBatches bool
 	// Log is told of what goes wrong; default: nobody.
 	Log *slog.Logger
 }
@@ -48,7 +51,7 @@ func New(k Kernel, c Config) (*Engine, error) {
 	}
 	e := &Engine{kernel: k, log: c.Log, empty: make(chan struct{})}
 	for range c.Loops {
-		l, err := newLoop(k)
+		l, err := newLoop(k, e.newBatch(c))
 		if err != nil {
 			e.stop()
 			return nil, fmt.Errorf("engine: starting a loop: %w", err)
@@ -56,6 +59,23 @@ func New(k Kernel, c Config) (*Engine, error) {
 		e.loops = append(e.loops, l)
 	}
 	return e, nil
+}
+
+// newBatch makes what a loop writes with to many sockets; nil if that is not to
+// be had, which is said once.
+func (e *Engine) newBatch(c Config) Batch {
+	k, ok := e.kernel.(Batcher)
+	if !ok || c.NoBatches {
+		return nil
+	}
+	b, err := k.NewBatch()
+	if err != nil {
+		if len(e.loops) == 0 {
+			e.log.Info("sockets are written to one by one", "reason", err)
+		}
+		return nil
+	}
+	return b
 }
 
 // Close cuts the connections that are left, and ends the loops.

@@ -51,6 +51,26 @@ type Sockets interface {
 	Close(fd int)
 }
 
+// Batcher is an add-on of a Kernel that can write to many sockets at once.
+type Batcher interface {
+	// NewBatch makes what one loop writes with. The error says why there is none.
+	NewBatch() (Batch, error)
+}
+
+// Batch writes to many sockets in one call of the kernel. One goroutine uses it.
+type Batch interface {
+	// Add queues what is to be written to a socket, which has nothing queued;
+	// false if there is no room. It may take only the first of the frames. The
+	// bytes must not change, and the socket stays open, until Write is done.
+	Add(fd int, frames [][]byte, user int) (taken int, ok bool)
+	// Write writes what is queued and calls short for each socket that did not
+	// take all of it, as Sockets.Write would say it. An error is the end of the
+	// batch; those whose bytes may have been written in part are told of it.
+	Write(short func(user, n int, err error)) error
+	// Close gives it back.
+	Close()
+}
+
 // Poller tells which sockets are ready.
 type Poller interface {
 	// Add begins to look whether a socket can be read.

@@ -18,6 +18,7 @@ type loop struct {
 	kernel Kernel
 	poller Poller
 	due    deadlines
+	batch  *batch // nil if the kernel has none
 	ended  sync.WaitGroup
 
 	table sync.RWMutex // guards conns
@@ -31,12 +32,15 @@ type loop struct {
 	wake  chan struct{} // capacity 1
 }
 
-func newLoop(k Kernel) (*loop, error) {
+func newLoop(k Kernel, b Batch) (*loop, error) {
 	p, err := k.NewPoller()
 	if err != nil {
 		return nil, err
 	}
 	l := &loop{kernel: k, poller: p, wake: make(chan struct{}, 1)}
+	if b != nil {
+		l.batch = &batch{Batch: b}
+	}
 	l.ended.Go(l.read)
 	l.ended.Go(l.write)
 	return l, nil
@@ -51,6 +55,9 @@ func (l *loop) close() {
 	l.rouse()
 	l.mu.Unlock()
 	l.ended.Wait()
+	if l.batch != nil {
+		l.batch.Close()
+	}
 }
 
 // put makes a connection known by its descriptor.
@@ -144,6 +151,9 @@ func (l *loop) write() {
 		list := l.next()
 		if list == nil {
 			return
+		}
+		if l.batch != nil && len(list) >= fewWrites {
+			list = l.writeMany(list)
 		}
 		for i, c := range list {
 			frames = c.flush(frames)
