@@ -25,8 +25,9 @@ type front struct {
 
 	headTime, bodyTime, idleTime time.Duration
 
-	stopping atomic.Bool
-	serving  sync.WaitGroup // requests, the held ones too
+	live, calls workers
+	stopping    atomic.Bool
+	serving     sync.WaitGroup // requests, the held ones too
 
 	mu    sync.Mutex
 	conns map[*web]struct{} // that wait for a request or are being served
@@ -54,6 +55,7 @@ func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]st
 	f := &front{
 		engine: e, handler: srv.Handler, hot: hot, log: e.log, under: l, from: a,
 		headTime: srv.ReadHeaderTimeout, bodyTime: bodyTime, idleTime: srv.IdleTimeout,
+		live: workers{most: liveWorkers}, calls: workers{most: callWorkers},
 		conns: map[*web]struct{}{}, others: make(chan net.Conn), over: make(chan struct{}),
 	}
 	accepted := make(chan error, 1)

@@ -3,7 +3,6 @@ package engine
 import (
 	"bufio"
 	"bytes"
-	"io"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -24,6 +23,7 @@ type web struct {
 
 	from   netip.AddrPort
 	buf    []byte // what has come of the next request
+	headed bool   // the head of a request is there, and its body has its own time
 	busy   bool   // a request is being served
 	first  bool   // no request has been served yet
 	leaves bool   // what comes next is for net/http, when all is written
@@ -67,56 +67,49 @@ func (w *web) next() {
 	v, head, body := w.front.hot.inspect(w.buf)
 	switch v {
 	case more:
-		if head > 0 {
+		if head > 0 && !w.headed {
+			w.headed = true
 			w.c.loop.due.set(w.c, waitRequest, w.front.bodyTime)
 		}
-		return
 	case serve:
-		if r := w.request(head + body); r != nil {
-			w.busy = true
-			w.c.loop.due.clear(w.c, waitRequest)
-			w.front.serving.Add(1)
-			go w.serve(r)
-			return
+		w.busy, w.headed = true, false
+		w.c.loop.due.clear(w.c, waitRequest)
+		w.front.serving.Add(1)
+		n := head + body
+		b := w.buf[:n:n]
+		if w.buf = bytes.Clone(w.buf[n:]); len(w.buf) == 0 {
+			w.buf = nil
 		}
+		pool := &w.front.calls
+		if b[0] == 'G' {
+			pool = &w.front.live
+		}
+		pool.run(func() { w.serve(b) })
+	default:
+		w.leave()
 	}
-	w.leave()
 }
 
 // readers read requests; one is back when its request is served.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 
-// incoming is a request with the reader that its body comes from.
-type incoming struct {
-	*http.Request
-	reader *bufio.Reader
-}
-
-// request takes a request of n bytes off the buffer; nil if net/http's reader
-// does not like it, which is then for its server to say.
-func (w *web) request(n int) *incoming {
-	b := w.buf[:n:n]
+// serve answers a request, on a goroutine of the pool.
+func (w *web) serve(b []byte) {
+	defer w.front.serving.Done()
 	reader := readers.Get().(*bufio.Reader)
 	reader.Reset(bytes.NewReader(b))
+	defer func() {
+		reader.Reset(nil)
+		readers.Put(reader)
+	}()
 	r, err := http.ReadRequest(reader)
 	if err != nil {
-		readers.Put(reader)
-		return nil
+		w.refuse(b)
+		return
 	}
 	r.RemoteAddr = w.from.String()
-	if w.buf = bytes.Clone(w.buf[n:]); len(w.buf) == 0 {
-		w.buf = nil
-	}
-	return &incoming{r, reader}
-}
-
-// serve answers a request, on a goroutine of its own.
-func (w *web) serve(r *incoming) {
-	defer w.front.serving.Done()
 	a := &answer{web: w, header: http.Header{}}
 	defer func() {
-		r.reader.Reset(nil)
-		readers.Put(r.reader)
 		if v := recover(); v != nil {
 			if v != http.ErrAbortHandler {
 				w.front.log.Error("a request made the server panic", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
@@ -126,8 +119,17 @@ func (w *web) serve(r *incoming) {
 		}
 		a.end(nil)
 	}()
-	w.front.handler.ServeHTTP(a, r.Request)
-	_, _ = io.Copy(io.Discard, r.Body)
+	w.front.handler.ServeHTTP(a, r)
+}
+
+// refuse leaves a request that net/http's reader does not like, which is for
+// its server to say.
+func (w *web) refuse(b []byte) {
+	w.c.handling.Lock()
+	defer w.c.handling.Unlock()
+	w.busy = false
+	w.buf = append(b, w.buf...)
+	w.leave()
 }
 
 // answered goes on after an answer; handling is held.
