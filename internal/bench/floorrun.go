@@ -56,9 +56,11 @@ func (r *FloorRun) size(ctx context.Context, report *Report, n int) (err error) 
 	}{
 		{"write to each of %d sockets", func(c *contest) (float64, error) { return c.round(ctx, r.Load, r.Broadcasts, 1) }},
 		{"accept and upgrade, %d connections", func(c *contest) (float64, error) { return c.reconnect(ctx, r.Load) }},
-		{"POST to one of %d sockets", func(c *contest) (float64, error) { return c.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters)) }},
+		{"POST to one of %d sockets", func(c *contest) (float64, error) {
+			return c.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, n))
+		}},
 		{"the same in batches, %d sockets", func(c *contest) (float64, error) {
-			return c.post(ctx, r.Load, base.letters(r.Messages, r.Batch, r.Posters))
+			return c.post(ctx, r.Load, base.letters(r.Messages, r.Batch, r.Posters, n))
 		}},
 	} {
 		c.took = nil
@@ -73,10 +75,10 @@ func (r *FloorRun) size(ctx context.Context, report *Report, n int) (err error) 
 }
 
 // letters says how messages are posted to the floor.
-func (b *bare) letters(messages, batch, posters int) swarm.Post {
+func (b *bare) letters(messages, batch, posters, clients int) swarm.Post {
 	path := "/"
 	if batch > 0 {
 		path = "/batch"
 	}
-	return swarm.Post{Address: b.address, Path: path, Size: b.size, Connections: posters, Messages: messages, Batch: batch}
+	return swarm.Post{Address: b.address, Path: path, Size: b.size, Connections: posters, Messages: messages, Batch: batch, Clients: clients}
 }

@@ -24,6 +24,17 @@ type process struct {
 	tcp   string        // address of raw TCP, if it was asked for
 	ready time.Duration // from its start until it answered that it is ready
 	ended chan error
+	// worker is the process that does the work, where that is a child of what
+	// was started; else 0.
+	worker int
+}
+
+// pid is the process that is measured.
+func (p *process) pid() int {
+	if p.worker != 0 {
+		return p.worker
+	}
+	return p.cmd.Process.Pid
 }
 
 // serve starts a server on a folder and waits until it is ready.
@@ -118,10 +129,10 @@ const tick = time.Second / 100
 // cpu is the processor time that a process has used; 0 where the system does
 // not tell.
 func (p *process) cpu() time.Duration {
-	if d, ok := processClock(p.cmd.Process.Pid); ok {
+	if d, ok := processClock(p.pid()); ok {
 		return d
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
 	if err != nil {
 		return 0
 	}
@@ -143,7 +154,7 @@ type memory struct {
 }
 
 func (p *process) memory() (m memory) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
 	if err != nil {
 		return m
 	}
@@ -169,7 +180,7 @@ func (p *process) memory() (m memory) {
 // /proc/PID/status is the sum of counters which may be late by some hundred
 // kilobytes.
 func (p *process) resident() (int64, bool) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid()))
 	if err != nil {
 		return 0, false
 	}

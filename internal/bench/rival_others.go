@@ -1,24 +1,291 @@
 package bench
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/bench/swarm"
+)
+
+// other is another product as a rival: a program of a Debian package, with a
+// configuration of its own in a temporary folder.
+type other struct {
+	load    *Load
+	kind    *otherKind
+	process process
+	folder  string
+	address string
+	http    *http.Client
+	conn    net.Conn // that publishes over MQTT
+}
+
+// otherKind tells products apart.
+type otherKind struct {
+	name, program, packages string
+	// module is a file that the program needs.
+	module string
+	args   func(config string) []string
+	config func(folder, address string, clients int) string
+	target swarm.Target
+	worker bool // the work is done by a child of the process
+}
+
+func otherKinds() []otherKind {
+	return []otherKind{{
+		name: "mosquitto", program: "mosquitto", packages: "mosquitto",
+		args: func(config string) []string { return []string{"-c", config} },
+		config: func(_, address string, _ int) string {
+			host, port, _ := net.SplitHostPort(address) // we made it
+			return fmt.Sprintf("listener %s %s\nallow_anonymous true\npersistence false\nlog_type error\nmax_connections -1\n", port, host)
+		},
+		target: swarm.Target{Proto: swarm.MQTT},
+	}, {
+		name: "nchan", program: "nginx", packages: "nginx libnginx-mod-nchan", module: nchanModule, worker: true,
+		args: func(config string) []string { return []string{"-e", "stderr", "-c", config} },
+		config: func(folder, address string, clients int) string {
+			return strings.NewReplacer("FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(clients+100)).Replace(nchanConfig)
+		},
+		target: swarm.Target{Proto: swarm.WebSocket, Path: "/sub"},
+	}}
+}
+
+const (
+	nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+	nchanConfig = `load_module ` + nchanModule + `;
+daemon off;
+pid FOLDER/pid;
+worker_processes 1;
+events { worker_connections CONNECTIONS; }
+http {
+	access_log off;
+	client_body_temp_path FOLDER/body;
+	proxy_temp_path FOLDER/proxy;
+	fastcgi_temp_path FOLDER/fastcgi;
+	uwsgi_temp_path FOLDER/uwsgi;
+	scgi_temp_path FOLDER/scgi;
+	server {
+		listen ADDRESS;
+		location = /sub { nchan_subscriber websocket; nchan_channel_id bench; nchan_subscriber_first_message newest; }
+		location = /pub { nchan_publisher http; nchan_channel_id bench; }
+	}
+}
+`
 )
 
 // Rivals are the products that Herald is measured against.
-func Rivals() []string { return []string{"mosquitto", "nchan"} }
+func Rivals() (names []string) {
+	for _, k := range otherKinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
 
 // checkRival refuses a product that is not known or not installed.
 func checkRival(name string) error {
 	if name == "" {
 		return nil
 	}
-	return herald.Invalid("against", "Give one of "+strings.Join(Rivals(), ", ")+".", "%q is no product to measure against", name)
+	_, _, err := findRival(name)
+	return err
+}
+
+// findRival finds the program of a product. That of a daemon may not be in the
+// path of a user.
+func findRival(name string) (k otherKind, program string, err error) {
+	i := slices.IndexFunc(otherKinds(), func(k otherKind) bool { return k.name == name })
+	if i < 0 {
+		return k, "", herald.Invalid("against", "Give one of "+strings.Join(Rivals(), ", ")+".", "%q is no product to measure against", name)
+	}
+	k = otherKinds()[i]
+	program, err = exec.LookPath(k.program)
+	if err != nil {
+		program, err = exec.LookPath("/usr/sbin/" + k.program)
+	}
+	if err == nil && k.module != "" {
+		_, err = os.Stat(k.module)
+	}
+	if err != nil {
+		return k, "", herald.Errorf(herald.CodeNotFound, "Install it: apt-get install "+k.packages, "%s is not installed: %v", name, err)
+	}
+	return k, program, nil
 }
 
 // startRival starts another product.
-func startRival(_ context.Context, _ *Load, name string, _ int) (rival, error) {
-	return nil, checkRival(name)
+func startRival(ctx context.Context, l *Load, name string, clients int) (_ rival, err error) {
+	k, program, err := findRival(name)
+	if err != nil {
+		return nil, err
+	}
+	o := &other{load: l, kind: &k, http: manyCallers()}
+	if o.folder, err = os.MkdirTemp("", "herald-bench-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, o.Stop())
+		}
+	}()
+	if o.address, err = freeAddress(ctx); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(o.folder, "conf")
+	if err := os.WriteFile(config, []byte(k.config(o.folder, o.address, clients)), 0o644); err != nil { //nolint:gosec // another user reads it
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, k.args(config)...) //nolint:gosec // a program of the table above
+	cmd.Stderr, cmd.Dir = l.Log, o.folder
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 20 * time.Second
+	if err := unprivileged(cmd, o.folder); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
+	}
+	o.process = process{cmd: cmd, ended: make(chan error, 1)}
+	go func() { o.process.ended <- cmd.Wait() }()
+	return o, o.ready(ctx)
+}
+
+// freeAddress gives an address that nobody listens on now.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// ready waits until the product listens.
+func (o *other) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", o.address)
+		if err == nil {
+			err = o.greet(conn)
+			return errors.Join(err, o.findWorker())
+		}
+		select {
+		case err := <-o.process.ended:
+			o.process.ended <- err
+			return fmt.Errorf("bench: %s has ended: %w", o.kind.name, err)
+		default:
+		}
+		if !rest(ctx, 20*time.Millisecond) {
+			return fmt.Errorf("bench: %s does not listen: %w", o.kind.name, err)
+		}
+	}
+}
+
+// greet makes a connection the one that publishes, for MQTT.
+func (o *other) greet(conn net.Conn) error {
+	if o.kind.target.Proto != swarm.MQTT {
+		return conn.Close()
+	}
+	o.conn = conn
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(swarm.MQTTConnect("bench-sender")); err != nil {
+		return err
+	}
+	var answer [4]byte // CONNACK
+	if _, err := io.ReadFull(bufio.NewReaderSize(conn, 16), answer[:]); err != nil || answer[3] != 0 {
+		return fmt.Errorf("bench: %s refuses who publishes: %x, %w", o.kind.name, answer, err)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// findWorker finds the child that does the work.
+func (o *other) findWorker() error {
+	if !o.kind.worker {
+		return nil
+	}
+	pid := o.process.cmd.Process.Pid
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return err
+	}
+	list := strings.Fields(string(b))
+	if len(list) != 1 {
+		return fmt.Errorf("bench: %s has %d workers, want one", o.kind.name, len(list))
+	}
+	o.process.worker, err = strconv.Atoi(list[0])
+	return err
+}
+
+// Process is the process that does the work.
+func (o *other) Process() *process { return &o.process }
+
+// Target is the product, without tokens.
+func (o *other) Target() (swarm.Target, string) {
+	t := o.kind.target
+	t.Address = o.address
+	return t, ""
+}
+
+// Broadcast publishes.
+func (o *other) Broadcast(ctx context.Context, first uint32, count int) error {
+	for i := range uint32(count) {
+		payload := swarm.Mark{Kind: swarm.Broadcast, Seq: first + i, Sent: time.Now().UnixNano()}.Append(nil, o.load.Payload)
+		if o.conn != nil {
+			if _, err := o.conn.Write(swarm.MQTTPublish(nil, 0, payload)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := o.publish(ctx, payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish publishes over HTTP.
+func (o *other) publish(ctx context.Context, payload []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+o.address+"/pub", bytes.NewReader(payload))
+	if err != nil {
+		return err
+	}
+	resp, err := o.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = &refusal{resp.StatusCode, text}
+	}
+	return err
+}
+
+// Settle has nothing to wait for.
+func (o *other) Settle(context.Context) error { return nil }
+
+// Stop ends the product and removes its folder.
+func (o *other) Stop() error {
+	if o.conn != nil {
+		_ = o.conn.Close()
+	}
+	o.http.CloseIdleConnections()
+	if o.process.cmd != nil {
+		_ = o.process.cmd.Process.Signal(os.Interrupt) // it may have ended
+		<-o.process.ended                              // by a signal: its code says nothing
+	}
+	return os.RemoveAll(o.folder)
 }

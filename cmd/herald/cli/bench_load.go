@@ -141,3 +141,54 @@ func (c *command) benchIdle() *cobra.Command {
 	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
 	return cmd
 }
+
+func (c *command) benchUnicast() *cobra.Command {
+	r, f := bench.UnicastRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "unicast",
+		Short: "Measure what a message to one connected device costs",
+		Long: "Start a server, connect devices, and send messages to one of them each over connections that are kept, the next when\n" +
+			"the last was answered. The figure is the processor time of the server for one message, from the request to the\n" +
+			"socket of the device, and its ratio to that of the floor, which passes on a POST. Messages have a TTL of 0.\n" +
+			"Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Unicast(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	f.server(cmd)
+	g := cmd.Flags()
+	g.IntVar(&r.Clients, "clients", 10_000, "number of clients")
+	g.StringVar(&r.Transport, "transport", "websocket", "websocket, sse, stream or tcp")
+	g.IntVar(&r.Messages, "messages", 20_000, "messages in a round")
+	g.IntVar(&r.Posters, "posters", 8, "connections that send")
+	g.IntVar(&r.Batch, "batch", 0, "also in batches of so many")
+	g.BoolVar(&r.Durable, "durable", false, "also messages that are stored")
+	g.IntVar(&r.Recipients, "recipients", 0, "clients that get messages, in turns; 0 are all")
+	return cmd
+}
+
+func (c *command) benchConnect() *cobra.Command {
+	r, f := bench.ConnectRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "connect",
+		Short: "Measure what a device that connects costs",
+		Long: "Start a server for each transport, register devices, and connect all of them in each round. Nothing waits for them.\n" +
+			"The figure is the processor time of the server from the connection to the open session, and its ratio to what\n" +
+			"the floor takes to accept and upgrade. Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Connect(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	f.server(cmd)
+	g := cmd.Flags()
+	g.IntVar(&r.Clients, "clients", 10_000, "number of clients")
+	g.StringSliceVar(&r.Transports, "transports", []string{"websocket"}, "some of websocket, sse, stream, tcp")
+	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
+	return cmd
+}

@@ -1,6 +1,10 @@
 package bench
 
 import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,4 +30,16 @@ func openFiles() int {
 		return 0
 	}
 	return int(l.Max)
+}
+
+// nobody is the user and group without rights, by convention.
+const nobody = 65534
+
+// unprivileged has a command run without the rights of root, and own its folder.
+func unprivileged(cmd *exec.Cmd, folder string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return errors.Join(os.Chmod(folder, 0o700), os.Chown(folder, nobody, nobody)) //nolint:gosec // a folder needs the right to be entered
 }
