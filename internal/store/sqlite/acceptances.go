@@ -63,7 +63,7 @@ func (db *DB) acceptOpen(ctx context.Context, open []*acceptance) {
 		}
 	default:
 		for _, w := range open {
-			w.out, w.err = record.Accepted{}, db.write(ctx, w.run)
+			w.err = db.write(ctx, w.run)
 		}
 	}
 }
