@@ -57,36 +57,40 @@ func (a *API) addBatch() {
 	}, undirected[struct{}, batchReply])
 }
 
-// sendBatch serves POST /v1/messages:batch. The whole body is read before
-// anything is done: a batch that is cut off or too long does nothing.
+// sendBatch serves POST /v1/messages:batch.
 func (a *API) sendBatch(x *exchange) error {
+	items, err := a.readBatch(x)
+	if err == nil {
+		a.answerBatch(x, x.isLines(), a.service.Messages.SendBatch(x.r.Context(), x.p, items))
+	}
+	return err
+}
+
+// readBatch reads the whole of a batch before anything is done, so that one that
+// is cut off or too long does nothing, and counts its messages.
+func (a *API) readBatch(x *exchange) ([]api.BatchItem, error) {
 	if len(x.r.Header.Values("Idempotency-Key")) > 0 {
 		err := herald.Errorf(herald.CodeInvalidRequest, "Give each message an idempotency_key of its own.", "a batch has no idempotency key")
 		err.Field = "Idempotency-Key"
-		return &refused{err, http.StatusBadRequest}
+		return nil, &refused{err, http.StatusBadRequest}
 	}
 	if n := x.r.ContentLength; n < 0 || n > herald.MaxRequestBytes {
 		select {
 		case a.large <- struct{}{}:
-			defer func() { <-a.large }()
+			x.after = func() { <-a.large }
 		default:
-			return &herald.Error{Code: herald.CodeRateLimited, Message: "too many large batches are under way",
+			return nil, &herald.Error{Code: herald.CodeRateLimited, Message: "too many large batches are under way",
 				Remedy: "Repeat the request when one of them has ended, or send smaller ones.", RetryAfter: time.Second}
 		}
 	}
 	if err := a.readBody(x, api.MaxBatchBytes); err != nil {
-		return err
+		return nil, err
 	}
-	lines := x.isLines()
-	items, err := a.batchItems(x, lines)
+	items, err := a.batchItems(x, x.isLines())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := a.takeMore(x, len(items)-1); err != nil {
-		return err
-	}
-	a.answerBatch(x, lines, a.service.Messages.SendBatch(x.r.Context(), x.p, items))
-	return nil
+	return items, a.takeMore(x, len(items)-1)
 }
 
 // isLines reports whether the body is NDJSON.

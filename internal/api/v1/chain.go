@@ -28,6 +28,8 @@ type exchange struct {
 	w    *writer
 	r    *http.Request
 	own  writer // what w points to
+	// after, if set, is done when the request is.
+	after func()
 }
 
 type exchangeKey struct{}
@@ -39,6 +41,7 @@ func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	x := a.exchange(w, r)
+	defer x.finished()
 	defer func() {
 		if v := recover(); v != nil {
 			a.recovered(x, v)
@@ -86,6 +89,13 @@ func requestID() string {
 }
 
 var requestIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
+
+// finished does what waits for the end of the request.
+func (x *exchange) finished() {
+	if x.after != nil {
+		x.after()
+	}
+}
 
 func (x *exchange) operation() string {
 	if x.op == nil {
