@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -182,33 +183,64 @@ func (c *caller) post(b *testing.B, body []byte, want int) {
 	}
 }
 
-// BenchmarkUnicast sends messages to one device each through the whole handler
-// of the API, to sessions without sockets. One operation is one message.
+// unicastBatch is how many messages are in a batch of BenchmarkUnicast.
+const unicastBatch = 1000
+
+// BenchmarkUnicast sends messages with TTL 0 to one device each through the
+// whole handler of the API, alone and in batches, to sessions without sockets.
+// One operation is one message.
 func BenchmarkUnicast(b *testing.B) {
 	u := newUnicast(b)
 	for _, to := range []struct {
 		name    string
 		byAlias bool
 	}{{"id", false}, {"alias", true}} {
+		bodies := make([][]byte, 10*unicastBatch)
+		for i := range bodies {
+			bodies[i] = u.message(nil, i, to.byAlias, 0)
+		}
 		b.Run("single/"+to.name, func(b *testing.B) {
-			bodies := make([][]byte, 1024)
-			for i := range bodies {
-				bodies[i] = u.message(nil, i, to.byAlias, 0)
-			}
 			c := u.caller("/v1/messages", "application/json")
-			before := u.sent.Load()
-			b.ReportAllocs()
-			used := cpuTime(b)
-			b.ResetTimer()
-			for i := range b.N {
-				c.post(b, bodies[i%len(bodies)], http.StatusAccepted)
-			}
-			b.StopTimer()
-			b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/1e3/float64(b.N), "cpu-µs/message")
-			if got := u.sent.Load() - before; got != int64(b.N) {
-				b.Fatalf("%d of %d messages were handed to a connection", got, b.N)
-			}
+			u.measure(b, func() {
+				for i := range b.N {
+					c.post(b, bodies[i%len(bodies)], http.StatusAccepted)
+				}
+			})
 		})
+		for _, form := range []string{"ndjson", "array"} {
+			var batches [][]byte
+			media := "application/x-ndjson"
+			for part := range slices.Chunk(bodies, unicastBatch) {
+				batch := bytes.Join(part, []byte("\n"))
+				if form == "array" {
+					media, batch = "application/json", slices.Concat([]byte("["), bytes.Join(part, []byte(",")), []byte("]"))
+				}
+				batches = append(batches, batch)
+			}
+			b.Run("batch/"+form+"/"+to.name, func(b *testing.B) {
+				c := u.caller("/v1/messages:batch", media)
+				b.N = max(unicastBatch, b.N/unicastBatch*unicastBatch)
+				u.measure(b, func() {
+					for i := range b.N / unicastBatch {
+						c.post(b, batches[i%len(batches)], http.StatusOK)
+					}
+				})
+			})
+		}
 	}
 }
 
+// measure tells what the calls of do take for each of b.N messages, and that
+// each came to a connection.
+func (u *unicast) measure(b *testing.B, do func()) {
+	before := u.sent.Load()
+	b.ReportAllocs()
+	used := cpuTime(b)
+	b.ResetTimer()
+	do()
+	b.StopTimer()
+	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/1e3/float64(b.N), "cpu-µs/message")
+	if got := u.sent.Load() - before; got != int64(b.N) {
+		b.Fatalf("%d of %d messages were handed to a connection", got, b.N)
+	}
+}
