@@ -32,58 +32,84 @@ func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key str
 	if err := s.maySend(p, &r); err != nil {
 		return SendAnswer{}, err
 	}
-	if key == "" {
-		return s.send(ctx, p, r, nil)
-	}
-	hash := sha256.Sum256(body)
-	i := record.Idempotency{Key: key, Hash: hash[:], Until: s.c.Now().Add(herald.IdempotencyTTL)}
-	answer, err := s.send(ctx, p, r, &i)
+	w, err := s.evaluate(ctx, p.App, &r, s.idempotency(key, body))
 	if err != nil {
-		// What was accepted once stays accepted, although the same call would
-		// be refused now (an empty audience, a limit).
-		if prior, e := s.c.Dispatch.Answered(ctx, p.App, i); e == nil && prior != nil {
-			return firstAnswer(prior)
-		}
+		return s.refused(ctx, p.App, w, err)
 	}
-	return answer, err
-}
-
-func (s *Messages) send(ctx context.Context, p Principal, r SendRequest, i *record.Idempotency) (SendAnswer, error) {
-	q, err := s.request(p.App, r, s.c.Now().UTC())
+	m, prior, err := s.c.Dispatch.Accept(ctx, w.q)
 	if err != nil {
-		return SendAnswer{}, err
-	}
-	t, err := s.c.Audience.Evaluate(ctx, p.App, r.Audience)
-	if err != nil {
-		return SendAnswer{}, err
-	}
-	if r.RequireTarget && t.Devices == 0 {
-		return SendAnswer{}, herald.Invalid("audience", "Check the names, or leave out require_target.", "the audience is empty now")
-	}
-	answer := SendAnswer{Target: &t.Devices, Unknown: t.Unknown, Stored: q.Message.TTL > 0}
-	if !q.Message.Due.IsZero() {
-		answer.Target, answer.Estimate = nil, &t.Devices
-		for _, id := range audience.FilesOf(&r.Audience) { // they are needed then
-			if err := s.c.Registry.KeepFile(ctx, p.App, id, q.Message.Due); err != nil {
-				return SendAnswer{}, err
-			}
-		}
-	}
-	q.Target, q.Idempotency = target(t), i
-	q.Answer = func(id herald.MessageID) []byte {
-		answer.ID = id
-		b, _ := json.Marshal(answer) // of numbers and booleans
-		return b
-	}
-	m, prior, err := s.c.Dispatch.Accept(ctx, q)
-	if err != nil {
-		return SendAnswer{}, err
+		return s.refused(ctx, p.App, w, err)
 	}
 	if prior != nil {
 		return firstAnswer(prior)
 	}
-	answer.ID = m.ID
-	return answer, nil
+	w.answer.ID = m.ID
+	return w.answer, nil
+}
+
+// sending is a message on its way to dispatch, and what its sender is told.
+type sending struct {
+	q      dispatch.Request
+	answer SendAnswer
+	target int64 // answer points to it
+}
+
+// idempotency is the row of a key; nil for none.
+func (s *Messages) idempotency(key string, body []byte) *record.Idempotency {
+	if key == "" {
+		return nil
+	}
+	hash := sha256.Sum256(body)
+	return &record.Idempotency{Key: key, Hash: hash[:], Until: s.c.Now().Add(herald.IdempotencyTTL)}
+}
+
+// evaluate checks a message and turns whom it is for into a target. What it
+// gives has the idempotency row also after an error.
+func (s *Messages) evaluate(ctx context.Context, app herald.AppKey, r *SendRequest, i *record.Idempotency) (*sending, error) {
+	w := &sending{}
+	var err error
+	w.q, err = s.request(app, r, s.c.Now().UTC())
+	w.q.Idempotency = i
+	if err != nil {
+		return w, err
+	}
+	t, err := s.c.Audience.Evaluate(ctx, app, r.Audience)
+	if err != nil {
+		return w, err
+	}
+	if r.RequireTarget && t.Devices == 0 {
+		return w, herald.Invalid("audience", "Check the names, or leave out require_target.", "the audience is empty now")
+	}
+	w.target = t.Devices
+	w.answer = SendAnswer{Target: &w.target, Unknown: t.Unknown, Stored: w.q.Message.TTL > 0}
+	if !w.q.Message.Due.IsZero() {
+		w.answer.Target, w.answer.Estimate = nil, &w.target
+		for _, id := range audience.FilesOf(&r.Audience) { // they are needed then
+			if err := s.c.Registry.KeepFile(ctx, app, id, w.q.Message.Due); err != nil {
+				return w, err
+			}
+		}
+	}
+	w.q.Target = target(t)
+	w.q.Answer = func(id herald.MessageID) []byte {
+		answer := w.answer
+		answer.ID = id
+		b, _ := json.Marshal(answer) // of numbers and booleans
+		return b
+	}
+	return w, nil
+}
+
+// refused answers a message that was not accepted. What was accepted once stays
+// accepted, although the same call would be refused now (an empty audience, a
+// limit).
+func (s *Messages) refused(ctx context.Context, app herald.AppKey, w *sending, err error) (SendAnswer, error) {
+	if w.q.Idempotency != nil {
+		if prior, e := s.c.Dispatch.Answered(ctx, app, *w.q.Idempotency); e == nil && prior != nil {
+			return firstAnswer(prior)
+		}
+	}
+	return SendAnswer{}, err
 }
 
 func firstAnswer(b []byte) (a SendAnswer, err error) {
@@ -112,7 +138,7 @@ func (s *Messages) maySend(p Principal, r *SendRequest) error {
 }
 
 // request checks a send request and turns it into one for dispatch.
-func (s *Messages) request(app herald.AppKey, r SendRequest, now time.Time) (q dispatch.Request, err error) {
+func (s *Messages) request(app herald.AppKey, r *SendRequest, now time.Time) (q dispatch.Request, err error) {
 	if err := r.Audience.Validate(); err != nil {
 		return q, err
 	}
@@ -165,7 +191,7 @@ func (s *Messages) request(app herald.AppKey, r SendRequest, now time.Time) (q d
 	return dispatch.Request{Message: m, Body: body}, nil
 }
 
-func validContent(r SendRequest) error {
+func validContent(r *SendRequest) error {
 	if r.Notification == nil && (len(r.Data) == 0 || string(r.Data) == "null") {
 		return herald.Invalid("notification", "Give a notification, or data, or both.", "the message says nothing")
 	}

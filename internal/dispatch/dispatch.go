@@ -157,64 +157,6 @@ func (d *Dispatcher) Close() {
 	d.wg.Wait()
 }
 
-// Request is a message to accept: everything of it but ID and times.
-type Request struct {
-	Message     herald.Message
-	Body        []byte // its content as JSON
-	Target      Target // ignored for a scheduled message
-	Idempotency *record.Idempotency
-	// Answer, if set, gives what an idempotent repetition is told, once the
-	// ID is known.
-	Answer func(id herald.MessageID) []byte
-}
-
-// Accept takes a message. When it returns the message is on stable storage,
-// unless its TTL is 0. If prior is not nil, the call was a repetition and
-// nothing was done.
-func (d *Dispatcher) Accept(ctx context.Context, r Request) (m *record.Message, prior []byte, err error) {
-	now := d.c.Now().UTC()
-	m = &record.Message{Message: r.Message, Body: r.Body, State: herald.MessageSending}
-	m.ID, m.Accepted = d.ids.Next(now), now
-	if m.Due.IsZero() {
-		m.Due = now
-	}
-	if m.Scheduled() {
-		m.State, m.Target = herald.MessageScheduled, -1
-	} else {
-		if err := d.mayAccept(m, r.Target); err != nil {
-			return nil, nil, err
-		}
-		aim(m, r.Target)
-	}
-	a := record.Acceptance{Message: *m, Idempotency: r.Idempotency, Volatile: m.TTL == 0}
-	if r.Idempotency != nil && r.Answer != nil {
-		a.Idempotency.Answer = r.Answer(m.ID)
-	}
-	if a.Volatile && a.Idempotency == nil {
-		return m, nil, d.now(ctx, m)
-	}
-	done, err := d.keep(ctx, a)
-	if err != nil || done.Prior != nil {
-		return nil, done.Prior, err
-	}
-	if a.Volatile {
-		return m, nil, d.now(ctx, m)
-	}
-	m.Pos, m.FirstN = done.Pos, done.FirstN
-	return m, nil, nil
-}
-
-// mayAccept refuses a message to many devices when too many are live. What was
-// accepted for a later time is released all the same: it was promised.
-func (d *Dispatcher) mayAccept(m *record.Message, t Target) error {
-	if t.Group != nil && m.TTL > 0 && d.c.Ledger.Groups(m.App) >= d.c.GroupLimit {
-		return herald.Errorf(herald.CodeLimitReached,
-			"Give messages to many devices a shorter ttl, withdraw some, or raise limits.group_messages.",
-			"the app has %d live messages to more than %d devices each", d.c.GroupLimit, herald.MaxDirect)
-	}
-	return nil
-}
-
 // Answered gives the answer to an earlier call with an idempotency key, which
 // stands although the same call would be refused now; nil if there was none.
 func (d *Dispatcher) Answered(ctx context.Context, app herald.AppKey, i record.Idempotency) ([]byte, error) {

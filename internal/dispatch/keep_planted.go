@@ -30,3 +30,12 @@ func (d *Dispatcher) keep(ctx context.Context, a record.Acceptance) (record.Acce
 	}
 	return done, err
 }
+
+// keepAll is keep for several. With a defect planted they are taken one by one.
+func (d *Dispatcher) keepAll(ctx context.Context, list []*record.Acceptance) []record.Outcome {
+	out := make([]record.Outcome, len(list))
+	for i, a := range list {
+		out[i].Accepted, out[i].Err = d.keep(ctx, *a)
+	}
+	return out
+}

@@ -16,6 +16,10 @@ type MessageStore interface {
 	// idempotency_conflict. A target over 16 KiB as a bitmap is written as
 	// chunks before the message joins the commit.
 	Accept(ctx context.Context, a record.Acceptance) (record.Accepted, error)
+	// AcceptAll makes messages durable as Accept does, in their order and in
+	// one commit, and gives an outcome for each. None is refused because of
+	// another. It takes the acceptances over.
+	AcceptAll(ctx context.Context, list []*record.Acceptance) []record.Outcome
 	// ReleaseDue gives a scheduled message its target and its release and
 	// finishes the job, in one commit. A job whose fence has moved on, or a
 	// message that is not scheduled any more, answers conflict.

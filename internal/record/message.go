@@ -83,6 +83,12 @@ type Accepted struct {
 	Prior []byte
 }
 
+// Outcome is what came of one acceptance of several.
+type Outcome struct {
+	Accepted
+	Err error // then nothing of it was written
+}
+
 // ReleaseKind tells what a release brings.
 type ReleaseKind string
 

@@ -63,6 +63,10 @@ func Decode(body []byte, into any) error {
 	return herald.Invalid("", "Compare the request with the documentation.", "the value does not fit: %s", reason(err))
 }
 
+// Malformed reports whether an error of [Decode] is about bytes that are not
+// JSON.
+func Malformed(err error) bool { return errors.Is(err, ErrSyntax) }
+
 // wellFormed checks that body is one JSON value in UTF-8 (RFC 8259, sections 2
 // and 8.1).
 func wellFormed(body []byte) error {

@@ -59,7 +59,9 @@ type API struct {
 	mux     *http.ServeMux // of the operations; ServeHTTP stands before it
 	huma    huma.API
 	ops     map[string]*operation // by pattern of the mux
+	direct  map[string]*operation // those with a way of their own, by path
 	limits  limits
+	large   chan struct{} // a place for each large batch under way
 	heavy   chan struct{} // a place for each export and report under way
 	openapi []byte
 
@@ -92,7 +94,8 @@ func New(cfg Config) *API {
 		cfg.BodyTime = 30 * time.Second
 	}
 	a := &API{
-		cfg: cfg, service: cfg.Service, mux: http.NewServeMux(), ops: map[string]*operation{},
+		cfg: cfg, service: cfg.Service, mux: http.NewServeMux(), ops: map[string]*operation{}, direct: map[string]*operation{},
+		large: make(chan struct{}, maxLarge),
 		limits: newLimits(cfg.Limits, cfg.Failures), heavy: make(chan struct{}, maxHeavy),
 		basic: cfg.Service.Apps.Basic, bearer: cfg.Service.Apps.Bearer, origin: cfg.Service.Apps.AllowedOrigin,
 	}

@@ -26,7 +26,7 @@ func (a *API) authenticate(x *exchange) error {
 	from := a.address(x)
 	cred, err := parseAuthorization(x.r.Header)
 	if err == nil && cred == nil {
-		if err := a.limits.take(x.w.Header(), a.limits.strangers, from); err != nil {
+		if err := a.limits.take(x.w, a.limits.strangers, from, 1); err != nil {
 			return err
 		}
 		if x.op.anonymous {
@@ -34,7 +34,7 @@ func (a *API) authenticate(x *exchange) error {
 		}
 		return herald.Errorf(herald.CodeUnauthorized, authRemedy, "this call needs credentials")
 	}
-	if err := a.limits.has(x.w.Header(), a.limits.failures, from); err != nil {
+	if err := a.limits.has(x.w, a.limits.failures, from); err != nil {
 		return err
 	}
 	if err == nil {
@@ -43,15 +43,19 @@ func (a *API) authenticate(x *exchange) error {
 	if err != nil {
 		if code := herald.CodeOf(err); code == herald.CodeUnauthorized || code == herald.CodeForbidden {
 			// The answer stays 401 even if it was the last that was allowed.
-			_ = a.limits.take(x.w.Header(), a.limits.failures, from)
+			_ = a.limits.take(x.w, a.limits.failures, from, 1)
 		}
 		return err
 	}
-	byKey := a.limits.keys
+	return a.limits.take(x.w, a.byKey(x), x.p.RateKey(), 1)
+}
+
+// byKey is the family in which callers with valid credentials are counted.
+func (a *API) byKey(x *exchange) *buckets {
 	if x.p.Kind == api.Device || x.p.Kind == api.Page {
-		byKey = a.limits.devices
+		return a.limits.devices
 	}
-	return a.limits.take(x.w.Header(), byKey, x.p.RateKey())
+	return a.limits.keys
 }
 
 func (a *API) check(ctx context.Context, c *credential) (api.Principal, error) {
@@ -124,6 +128,9 @@ func challenge(x *exchange) {
 
 // checkAddress refuses what is wrong with the address of the request itself.
 func (x *exchange) checkAddress() error {
+	if x.op.direct != nil && x.r.URL.RawQuery == "" {
+		return nil // the path is the operation's own, letter by letter
+	}
 	q, err := parseQuery(x.r.URL)
 	if err != nil {
 		return err

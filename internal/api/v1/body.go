@@ -19,57 +19,84 @@ import (
 
 // readBody reads the body of a request, whose length is bounded and whose
 // sender may not take for ever.
-func (a *API) readBody(x *exchange) error {
-	if err := jsonBody(x.r.Header); err != nil {
+func (a *API) readBody(x *exchange, most int64) error {
+	if err := jsonBody(x.r.Header, x.op.media); err != nil {
 		return err
 	}
 	// Not every connection has deadlines (tests, other servers); the server's
 	// own timeouts hold there.
+	deadlines := hasDeadlines(x.w.ResponseWriter)
 	control := http.NewResponseController(x.w.ResponseWriter)
-	_ = control.SetReadDeadline(time.Now().Add(a.cfg.BodyTime))
+	if deadlines {
+		_ = control.SetReadDeadline(time.Now().Add(a.cfg.BodyTime))
+	}
 	var err error
-	x.body, err = io.ReadAll(http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, herald.MaxRequestBytes))
+	x.body, err = readAll(http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, most), x.r.ContentLength)
 	// Without this the expired deadline would end the request's context while
 	// the service is still at work.
-	_ = control.SetReadDeadline(time.Time{})
+	if deadlines {
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	var over *http.MaxBytesError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &over):
-		return tooLarge(herald.MaxRequestBytes)
+		return tooLarge(most)
 	}
 	x.w.Header().Set("Connection", "close")
 	return &refused{&herald.Error{Code: herald.CodeInvalidRequest, Message: "the body did not arrive whole and in time",
 		Remedy: "Send the request again.", Err: err}, http.StatusBadRequest}
 }
 
+// readAll is io.ReadAll for a reader whose length is known, or -1. What is
+// announced is believed only as far as it costs little.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	b := make([]byte, 0, max(512, min(length+1, 64<<10)))
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if errors.Is(err, io.EOF) {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+const jsonMedia = "application/json"
+
 // jsonBody checks the headers that describe the body.
-func jsonBody(h http.Header) error {
+func jsonBody(h http.Header, others []string) error {
 	if c := h.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
 		return refusal(http.StatusUnsupportedMediaType, herald.CodeInvalidRequest, "Send the body without compression.", "the body has the content encoding %.40q", c)
 	}
 	v := h.Get("Content-Type")
-	if v == "" {
+	if v == "" || v == jsonMedia {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(v)
-	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return refusal(http.StatusUnsupportedMediaType, herald.CodeInvalidRequest, "Send JSON in UTF-8 with Content-Type: application/json.", "the body has the content type %.80q", v)
+	if charset := params["charset"]; err != nil || media != jsonMedia && !slices.Contains(others, media) || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refusal(http.StatusUnsupportedMediaType, herald.CodeInvalidRequest, "Send JSON in UTF-8 with Content-Type: "+strings.Join(append([]string{jsonMedia}, others...), " or ")+".", "the body has the content type %.80q", v)
 	}
 	return nil
 }
 
-// acceptable checks that the caller takes JSON (RFC 9110, section 12.5.1).
-func acceptable(h http.Header) error {
+// acceptable checks that the caller takes a media type below application/
+// (RFC 9110, section 12.5.1).
+func acceptable(h http.Header, media string) error {
 	values := h.Values("Accept")
-	if len(values) == 0 {
+	if len(values) == 0 || len(values) == 1 && (values[0] == "*/*" || values[0] == media) {
 		return nil
 	}
 	best, q := 0, 0.0 // how exact the best match is, and its weight
 	for item := range strings.SplitSeq(strings.Join(values, ","), ",") {
-		media, params, err := mime.ParseMediaType(item)
-		exact := map[string]int{"*/*": 1, "application/*": 2, "application/json": 3}[media]
+		accepted, params, err := mime.ParseMediaType(item)
+		exact := map[string]int{"*/*": 1, "application/*": 2, media: 3}[accepted]
 		if err != nil || exact < best || exact == 0 {
 			continue
 		}
@@ -81,7 +108,7 @@ func acceptable(h http.Header) error {
 	if best > 0 && q > 0 {
 		return nil
 	}
-	return refusal(http.StatusNotAcceptable, herald.CodeInvalidRequest, "Accept application/json.", "this API answers with application/json only")
+	return refusal(http.StatusNotAcceptable, herald.CodeInvalidRequest, "Accept "+media+".", "this request is answered with %s only", media)
 }
 
 // parseQuery reads the query of a request and checks that path and query are

@@ -2,13 +2,15 @@ package v1
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -19,11 +21,15 @@ import (
 type exchange struct {
 	id   string // of the request, for the log and the caller
 	op   *operation
-	as   form // what the caller wants of a list
+	as   form   // what the caller wants of a list
+	from string // the bucket of its address; "" until it is asked for
 	p    api.Principal
 	body []byte
 	w    *writer
 	r    *http.Request
+	own  writer // what w points to
+	// after, if set, is done when the request is.
+	after func()
 }
 
 type exchangeKey struct{}
@@ -35,6 +41,7 @@ func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{})
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	x := a.exchange(w, r)
+	defer x.finished()
 	defer func() {
 		if v := recover(); v != nil {
 			a.recovered(x, v)
@@ -42,8 +49,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.w.finish()
 		took := time.Since(start)
 		a.cfg.Observe(x.operation(), x.w.status, took)
-		a.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request_id", x.id),
-			slog.String("client", a.cfg.Address(r).String()), slog.String("operation", x.operation()), slog.Int("status", x.w.status), slog.Duration("took", took))
+		if a.cfg.Log.Enabled(r.Context(), slog.LevelDebug) {
+			a.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request_id", x.id),
+				slog.String("client", a.cfg.Address(r).String()), slog.String("operation", x.operation()), slog.Int("status", x.w.status), slog.Duration("took", took))
+		}
 	}()
 	if err := a.serve(x); err != nil {
 		a.refuse(x, err)
@@ -51,13 +60,41 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) exchange(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{id: strings.ToLower(rand.Text()[:16]), w: &writer{ResponseWriter: w, timeout: a.cfg.BodyTime}, r: r}
+	x := &exchange{id: requestID(), r: r}
+	x.own = writer{ResponseWriter: w, a: a, x: x}
+	x.w = &x.own
 	h := w.Header()
-	h.Set("X-Request-Id", x.id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
+	x.w.set(h, "X-Request-Id", x.id)
+	h["X-Content-Type-Options"], h["Cache-Control"] = noSniff, noStore
 	openToScripts(h)
 	return x
+}
+
+// Values of headers that every answer has. Nobody changes them: a header that
+// is set again gets another slice.
+var (
+	noSniff = []string{"nosniff"}
+	noStore = []string{"no-store"}
+)
+
+// requestID makes a name of 80 random bits. It has to be another one each time,
+// and is no secret.
+func requestID() string {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], rand.Uint64())       //nolint:gosec // see above
+	binary.LittleEndian.PutUint16(b[8:], uint16(rand.Int())) //nolint:gosec // see above
+	var text [16]byte
+	requestIDs.Encode(text[:], b[:10])
+	return string(text[:])
+}
+
+var requestIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
+
+// finished does what waits for the end of the request.
+func (x *exchange) finished() {
+	if x.after != nil {
+		x.after()
+	}
 }
 
 func (x *exchange) operation() string {
@@ -91,10 +128,13 @@ func (a *API) serve(x *exchange) error {
 	if err := a.admitOrigin(x, x.p.App); err != nil {
 		return err
 	}
-	if x.op.body != nil && !x.uploads() {
-		if err := a.readBody(x); err != nil {
+	if x.op.body != nil && !x.uploads() && x.op.most == 0 {
+		if err := a.readBody(x, herald.MaxRequestBytes); err != nil {
 			return err
 		}
+	}
+	if x.op.direct != nil {
+		return x.op.direct(x)
 	}
 	a.mux.ServeHTTP(x.w, x.r.WithContext(context.WithValue(x.r.Context(), exchangeKey{}, x)))
 	return nil
@@ -106,7 +146,10 @@ const drainPause = 5 * time.Second
 // route finds the operation. Where there is none it answers a preflight, or
 // gives the error, which counts against the caller's address.
 func (a *API) route(x *exchange) error {
-	a.limits.show(x.w.Header(), a.limits.strangers, a.address(x))
+	if op := a.direct[x.r.URL.Path]; op != nil && op.method == x.r.Method {
+		x.op = op
+		return nil
+	}
 	h, pattern := a.mux.Handler(x.r)
 	if op := a.ops[pattern]; op != nil {
 		x.op = op
@@ -120,7 +163,7 @@ func (a *API) route(x *exchange) error {
 		answerPreflight(x.w, allow)
 		return nil
 	}
-	if err := a.limits.take(x.w.Header(), a.limits.strangers, a.address(x)); err != nil {
+	if err := a.limits.take(x.w, a.limits.strangers, a.address(x), 1); err != nil {
 		return err
 	}
 	if allow != "" {
@@ -150,9 +193,25 @@ func (a *API) recovered(x *exchange, v any) {
 // answered.
 type writer struct {
 	http.ResponseWriter
-	timeout time.Duration
-	status  int
-	sent    bool
+	a      *API
+	x      *exchange
+	status int
+	sent   bool
+	left   allowance // for the RateLimit headers
+	told   bool      // left is known; else it is that of a stranger
+	values [8]string // of headers
+	used   int       // of values
+}
+
+// set is h.Set for a name in canonical form, which takes no memory of its own.
+func (w *writer) set(h http.Header, name, value string) {
+	if w.used == len(w.values) {
+		h[name] = []string{value}
+		return
+	}
+	w.values[w.used] = value
+	w.used++
+	h[name] = w.values[w.used-1 : w.used : w.used]
 }
 
 // WriteHeader remembers the status; the last one before the body counts.
@@ -174,8 +233,34 @@ func (w *writer) finish() {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.timeout))
+	w.tellLeft(w.Header())
+	if hasDeadlines(w.ResponseWriter) {
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.a.cfg.BodyTime))
+	}
 	w.ResponseWriter.WriteHeader(w.status)
+}
+
+// tellLeft sets the RateLimit headers, by what was counted last.
+func (w *writer) tellLeft(h http.Header) {
+	if !w.told {
+		w.left, _ = w.a.limits.strangers.spend(w.a.address(w.x), 0)
+	}
+	if w.left.limit == "" {
+		return
+	}
+	w.set(h, "Ratelimit-Limit", w.left.limit)
+	w.set(h, "Ratelimit-Remaining", strconv.Itoa(w.left.left))
+	w.set(h, "Ratelimit-Reset", strconv.FormatInt(w.left.reset, 10))
+}
+
+// hasDeadlines reports whether a response writer may know deadlines: not every
+// connection has them, and to be told so takes time.
+func hasDeadlines(w http.ResponseWriter) bool {
+	switch w.(type) {
+	case interface{ SetWriteDeadline(time.Time) error }, interface{ Unwrap() http.ResponseWriter }:
+		return true
+	}
+	return false
 }
 
 // Unwrap is for http.ResponseController.

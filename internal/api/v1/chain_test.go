@@ -205,7 +205,7 @@ func TestNoRateLimits(t *testing.T) {
 func TestBucketsAreBounded(t *testing.T) {
 	b := newBuckets(1)
 	for i := range 3 * maxBuckets {
-		_ = b.spend(http.Header{}, fmt.Sprint(i), 1)
+		_, _ = b.spend(fmt.Sprint(i), 1)
 	}
 	if n := len(b.young) + len(b.old); n > maxBuckets {
 		t.Errorf("%d buckets, want at most %d", n, maxBuckets)
@@ -215,10 +215,10 @@ func TestBucketsAreBounded(t *testing.T) {
 func TestIdleBucketsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBuckets(1)
-		_ = b.spend(http.Header{}, "a", 1)
+		_, _ = b.spend("a", 1)
 		for range 3 {
 			<-time.NewTimer(generation + 1).C
-			_ = b.spend(http.Header{}, "b", 1)
+			_, _ = b.spend("b", 1)
 		}
 		if b.young["a"] != nil || b.old["a"] != nil {
 			t.Error("an idle bucket was kept")
@@ -358,11 +358,11 @@ func TestAcceptable(t *testing.T) {
 		"*/*": true, "application/json": true, "text/html, */*;q=0.1": true, "application/*": true, "": false, "text/html": false,
 		"application/json;q=0": false, "*/*, application/json;q=0": false, "application/json;q=0, */*": false, "application/json, */*;q=0": true, "x": false, "application/json;q=x": true,
 	} {
-		if got := acceptable(http.Header{"Accept": {accept}}) == nil; got != want {
+		if got := acceptable(http.Header{"Accept": {accept}}, jsonMedia) == nil; got != want {
 			t.Errorf("Accept: %s gives %v", accept, got)
 		}
 	}
-	if acceptable(http.Header{}) != nil {
+	if acceptable(http.Header{}, jsonMedia) != nil {
 		t.Error("no Accept header is refused")
 	}
 }

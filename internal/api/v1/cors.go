@@ -16,9 +16,11 @@ const exposed = "Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset
 // that has a token has the right that goes with it. Which origins may use an
 // app is checked by admitOrigin, before anything is done.
 func openToScripts(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", exposed)
+	h["Access-Control-Allow-Origin"], h["Access-Control-Expose-Headers"] = anyOrigin, exposedOnce
 }
+
+// Like noSniff.
+var anyOrigin, exposedOnce = []string{"*"}, []string{exposed}
 
 // preflight reports whether a request asks for permission to make another
 // (Fetch standard, section 3.2.2).

@@ -10,7 +10,7 @@ import (
 
 const about = "Herald delivers messages to devices and shows what became of each. " +
 	"A back end calls with its app key and master secret (Basic) or with a Bearer key that has scopes; a device calls with its device token (Bearer).\n\n" +
-	"Bodies are JSON in UTF-8, at most 1 MiB. Members and parameters that an operation does not know are refused, so that a misspelt one is noticed; null is not the same as leaving a member out. " +
+	"Bodies are JSON in UTF-8, at most 1 MiB (a batch: 8 MiB). Members and parameters that an operation does not know are refused, so that a misspelt one is noticed; null is not the same as leaving a member out. " +
 	"Errors are problem details (RFC 9457) with a stable `code` and a `remedy`. " +
 	"Message IDs are decimal strings, because they are larger than JavaScript's exact numbers. " +
 	"Lists come in pages: give `next_cursor` as `cursor` until it is absent. " +
@@ -62,7 +62,7 @@ var errorTexts = map[int]string{
 	http.StatusForbidden:             "The credentials do not allow this, or the web origin may not use the app.",
 	http.StatusNotFound:              "There is nothing by this name.",
 	http.StatusConflict:              "The state does not allow this, or the idempotency key was used with another body.",
-	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB (an uploaded list: 64 MiB or 1,000,000 lines), the message than 32 KiB, or what is published than 16 KiB.",
+	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB (a batch: 8 MiB or 1,000 messages; an uploaded list: 64 MiB or 1,000,000 lines), the message than 32 KiB, or what is published than 16 KiB.",
 	http.StatusUnsupportedMediaType:  "The body is not application/json in UTF-8, or not what the operation takes in its place.",
 	http.StatusUnprocessableEntity:   "The request is well-formed and cannot be done as it is: an unknown member, a wrong type or value, or a limit.",
 	http.StatusTooManyRequests:       "Too many requests: wait for Retry-After.",
@@ -95,6 +95,10 @@ func (a *API) document(op *operation) {
 		schema := doc.Components.Schemas.Schema(typeOf(op.body), true, "")
 		o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: schema, Example: example(op.example)}}}
+		listsAreNotNull(schema)
+		for _, media := range op.media {
+			o.RequestBody.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: op.lines}
+		}
 	}
 	if op.upload != nil {
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
@@ -132,7 +136,11 @@ func (a *API) documentAnswers(op *operation, o *huma.Operation) {
 		if op.list != nil {
 			a.documentForms(op, r)
 		}
+		for _, media := range op.media {
+			r.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+		}
 		if m := r.Content["application/json"]; m != nil {
+			listsAreNotNull(m.Schema)
 			m.Example = example(op.answer)
 		}
 	}

@@ -80,8 +80,8 @@ func TestDocumentIsSound(t *testing.T) {
 			checkOperation(t, at, path, op)
 		}
 	}
-	if len(ids) != 39 {
-		t.Errorf("%d operations, want 39", len(ids))
+	if len(ids) != 40 {
+		t.Errorf("%d operations, want 40", len(ids))
 	}
 }
 

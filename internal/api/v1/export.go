@@ -49,7 +49,11 @@ type FormInput struct {
 func (x *exchange) chooseForm() error {
 	x.as = asPage
 	if x.op.list == nil {
-		return acceptable(x.r.Header)
+		media := jsonMedia
+		if x.isLines() {
+			media = linesMedia // the answer has the form of the body
+		}
+		return acceptable(x.r.Header, media)
 	}
 	if q, err := parseQuery(x.r.URL); err == nil && q.Has("format") {
 		f := form(q.Get("format"))

@@ -2,7 +2,6 @@ package v1
 
 import (
 	"errors"
-	"net/http"
 	"net/netip"
 
 	"github.com/herald-push/herald"
@@ -25,7 +24,7 @@ func (f *Failures) Allow(from netip.Addr) error {
 	if f == nil {
 		return nil
 	}
-	err := f.buckets.spend(http.Header{}, addressKey(edge.Site(from)), 0)
+	_, err := f.buckets.spend(addressKey(edge.Site(from)), 0)
 	if e := (*herald.Error)(nil); errors.As(err, &e) {
 		e.Message, e.Remedy = "too many wrong credentials came from this address", "Wait for the seconds in Retry-After, and do not repeat a token that was refused: register again."
 	}
@@ -35,6 +34,6 @@ func (f *Failures) Allow(from netip.Addr) error {
 // Wrong counts credentials that were refused.
 func (f *Failures) Wrong(from netip.Addr) {
 	if f != nil {
-		_ = f.buckets.spend(http.Header{}, addressKey(edge.Site(from)), 1)
+		_, _ = f.buckets.spend(addressKey(edge.Site(from)), 1)
 	}
 }

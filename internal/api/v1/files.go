@@ -92,8 +92,11 @@ func fileID(s string) (herald.FileID, error) {
 
 // maxBytes is how large the body of a request may be.
 func (op *operation) maxBytes() int64 {
-	if op.upload != nil {
+	switch {
+	case op.upload != nil:
 		return api.MaxFileBytes
+	case op.most != 0:
+		return op.most
 	}
 	return herald.MaxRequestBytes
 }

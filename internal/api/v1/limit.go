@@ -2,7 +2,6 @@ package v1
 
 import (
 	"math"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -28,19 +27,24 @@ func newLimits(l Limits, f *Failures) limits {
 		strangers: newBuckets(l.AddressRate), failures: f.buckets}
 }
 
-// take counts one request, tells the caller what is left, and refuses it if
-// nothing was.
-func (l limits) take(h http.Header, b *buckets, key string) error {
-	return b.spend(h, key, 1)
+// take counts requests, tells the caller what is left, and refuses them if too
+// little was.
+func (l limits) take(w *writer, b *buckets, key string, n int) error {
+	var err error
+	w.left, err = b.spend(key, n)
+	w.told = true
+	return err
 }
 
 // has refuses the request if nothing is left, without counting it.
-func (l limits) has(h http.Header, b *buckets, key string) error {
-	return b.spend(h, key, 0)
-}
+func (l limits) has(w *writer, b *buckets, key string) error { return l.take(w, b, key, 0) }
 
-// show only tells what is left.
-func (l limits) show(h http.Header, b *buckets, key string) { _ = b.spend(h, key, 0) }
+// allowance is what a caller is told about a limit in the RateLimit headers.
+type allowance struct {
+	limit string // "" if there is no limit
+	left  int
+	reset int64 // seconds
+}
 
 // maxBuckets bounds one family: two generations of half as many.
 const maxBuckets = 1 << 16
@@ -55,6 +59,7 @@ const generation = time.Minute
 type buckets struct {
 	rate  float64
 	burst int
+	limit string // burst as text
 
 	mu         sync.Mutex // guards the maps and since
 	young, old map[string]*rate.Limiter
@@ -66,7 +71,8 @@ func newBuckets(perSecond float64) *buckets {
 	if perSecond <= 0 {
 		return nil
 	}
-	return &buckets{rate: perSecond, burst: max(1, int(math.Ceil(2*perSecond))), young: map[string]*rate.Limiter{}}
+	burst := max(1, int(math.Ceil(2*perSecond)))
+	return &buckets{rate: perSecond, burst: burst, limit: strconv.Itoa(burst), young: map[string]*rate.Limiter{}}
 }
 
 func (b *buckets) of(key string, now time.Time) *rate.Limiter {
@@ -85,30 +91,30 @@ func (b *buckets) of(key string, now time.Time) *rate.Limiter {
 	return l
 }
 
-// spend takes n tokens (0 or 1) and writes the RateLimit headers.
-func (b *buckets) spend(h http.Header, key string, n int) error {
+// spend takes n tokens, or none of them. With n = 0 it asks whether there is
+// one.
+func (b *buckets) spend(key string, n int) (allowance, error) {
 	if b == nil {
-		for _, name := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} {
-			h.Del(name)
-		}
-		return nil
+		return allowance{}, nil
 	}
 	now := time.Now()
 	l := b.of(key, now)
-	ok := l.TokensAt(now) >= 1
+	ok := true
 	if n > 0 {
 		ok = l.AllowN(now, n)
 	}
-	left := max(0, l.TokensAt(now))
-	h.Set("RateLimit-Limit", strconv.Itoa(b.burst))
-	h.Set("RateLimit-Remaining", strconv.Itoa(int(left)))
-	h.Set("RateLimit-Reset", strconv.FormatInt(wholeSeconds(b.until(float64(b.burst)-left)), 10))
-	if ok {
-		return nil
+	tokens := l.TokensAt(now)
+	if n == 0 {
+		ok = tokens >= 1
 	}
-	return &herald.Error{Code: herald.CodeRateLimited, Message: "too many requests",
+	left := max(0, tokens)
+	told := allowance{b.limit, int(left), wholeSeconds(b.until(float64(b.burst) - left))}
+	if ok {
+		return told, nil
+	}
+	return told, &herald.Error{Code: herald.CodeRateLimited, Message: "too many requests",
 		Remedy:     "Wait for the seconds in Retry-After; send to many devices with one message, not with many.",
-		RetryAfter: max(time.Millisecond, b.until(1-left))}
+		RetryAfter: max(time.Millisecond, b.until(float64(max(1, n))-left))}
 }
 
 // until is the time in which so many tokens come in.
@@ -118,10 +124,17 @@ func (b *buckets) until(tokens float64) time.Duration {
 
 // address names the bucket of the place that a request came from.
 func (a *API) address(x *exchange) string {
-	return addressKey(edge.Site(a.cfg.Address(x.r)))
+	if x.from == "" {
+		x.from = addressKey(edge.Site(a.cfg.Address(x.r)))
+	}
+	return x.from
 }
 
 func addressKey(ip netip.Addr) string {
+	if ip.Is4() {
+		b := ip.As4()
+		return string(b[:])
+	}
 	b, err := ip.MarshalBinary()
 	if err != nil {
 		return ""

@@ -16,16 +16,6 @@ const (
 	exampleTrace   = `{"message_id":"245870126268416001","registration_id":"06dbnqfs00v8k3m1p2r4","state":"received","summary":"The device received the message 120 ms after it was accepted.","steps":[{"time":"2026-11-21T09:30:00Z","event":"accepted","text":"The message was accepted."},{"time":"2026-11-21T09:30:00.12Z","event":"received","via":"websocket","text":"The device acknowledged it."}]}`
 )
 
-// sendReply is the output of POST /v1/messages.
-type sendReply struct {
-	Location string `header:"Location" doc:"Where the message is shown: /v1/messages/{id}."`
-	Body     api.SendAnswer
-}
-
-type sendInput struct {
-	Key string `header:"Idempotency-Key" minLength:"1" maxLength:"128" pattern:"^[!-~]+$" doc:"Your own name for this call. For 24 hours the same key with the same body gets the same answer and sends nothing more; with another body it is refused (409)."`
-}
-
 type messageInput struct {
 	ID string `path:"id" pattern:"^[1-9][0-9]{0,18}$" doc:"Message ID, as POST /v1/messages answered it." example:"245870126268416001"`
 }
@@ -55,7 +45,9 @@ func (a *API) addMessages() {
 		example:     `{"audience":{"tags":["vip"]},"notification":{"title":"Hello","body":"World"},"data":{"order":7},"ttl":86400}`,
 		answer:      `{"id":"245870126268416001","target":3,"unknown":0,"stored":true}`,
 		errors:      []int{http.StatusConflict},
-	}, a.sendMessage)
+		direct:      a.sendMessage,
+	}, undirected[sendInput, sendReply])
+	a.addBatch()
 	register(a, operation{
 		id: "listMessages", method: "GET", path: "/v1/messages", tag: "Messages", summary: "List messages",
 		description: "Shows messages, newest first, without counts. Answers a page of JSON, or streams all of it, with counts, as CSV or NDJSON. Needs the scope `messages:read`.",
@@ -115,22 +107,6 @@ func (a *API) addMessages() {
 	})
 }
 
-func (a *API) sendMessage(ctx context.Context, x *exchange, _ *sendInput) (*sendReply, error) {
-	key, err := idempotencyKey(x.r.Header)
-	if err != nil {
-		return nil, err
-	}
-	req, err := a.service.Messages.Decode(x.body)
-	if err != nil {
-		return nil, err
-	}
-	out, err := a.service.Messages.Send(ctx, x.p, req, key, x.body)
-	if err != nil {
-		return nil, err
-	}
-	return &sendReply{Location: "/v1/messages/" + out.ID.String(), Body: out}, nil
-}
-
 func (a *API) listMessages(ctx context.Context, x *exchange, in *messageListInput) (*listed, error) {
 	limit, err := in.Limit.int()
 	if err != nil {
@@ -159,20 +135,4 @@ func (a *API) traceMessage(ctx context.Context, x *exchange, in *traceInput) (*r
 		return nil, err
 	}
 	return answer(a.service.Messages.Trace(ctx, x.p, id, device))
-}
-
-// idempotencyKey reads the header, as the IETF draft on it names it: 1 to 128
-// visible ASCII characters.
-func idempotencyKey(h http.Header) (string, error) {
-	values := h.Values("Idempotency-Key")
-	if len(values) == 0 {
-		return "", nil
-	}
-	key := values[0]
-	if len(values) == 1 && len(key) >= 1 && len(key) <= 128 && !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return key, nil
-	}
-	err := herald.Errorf(herald.CodeInvalidRequest, "Send one header of 1 to 128 visible ASCII characters, e.g. a UUID, or none.", "the idempotency key has the wrong form")
-	err.Field = "Idempotency-Key"
-	return "", &refused{err, http.StatusBadRequest}
 }

@@ -33,6 +33,12 @@ type operation struct {
 	errors    []int    // statuses of its own, beyond those of every operation
 	list      any      // a value of a page's type; the operation also exports, see export.go
 
+	// direct serves the request itself: one that comes so often that the way
+	// through huma, which only documents it, costs too much.
+	direct func(*exchange) error
+	most   int64    // bytes of a body that direct reads by itself; 0: it is read before
+	media  []string // media types of the body beside JSON
+
 	query   []string // parameters in the address; filled by register
 	repeats []string // those of them that may occur more than once
 }
@@ -60,6 +66,9 @@ func register[I, O any](a *API, op operation, call func(context.Context, *exchan
 	})
 	a.document(&op)
 	a.ops[op.method+" "+op.path] = &op
+	if op.direct != nil {
+		a.direct[op.path] = &op
+	}
 }
 
 // decode reads the body of an exchange strictly.

@@ -95,29 +95,53 @@ func statusOf(err error) int {
 // problem turns an error into what the caller is told, sets the headers that
 // go with it, and logs what the caller must not see.
 func (a *API) problem(x *exchange, err error) *Problem {
-	if ended := x.r.Context().Err(); ended != nil && errors.Is(err, ended) {
-		err = &herald.Error{Code: herald.CodeStorageUnavailable, Message: "the request ended before its work was done", Remedy: "Repeat it.", Err: err}
-	} else if errors.Is(err, context.DeadlineExceeded) && herald.CodeOf(err) == herald.CodeInternal {
-		err = &herald.Error{Code: herald.CodeStorageUnavailable, Message: "the work took too long", Remedy: "Repeat the request later.", RetryAfter: time.Second, Err: err}
-	}
+	err = ended(x, err)
 	status := statusOf(err)
-	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
-		a.cfg.Log.LogAttrs(x.r.Context(), slog.LevelError, "request failed", slog.String("request_id", x.id),
-			slog.String("operation", x.operation()), slog.Int("status", status), slog.Any("error", err))
-	}
-	if status == http.StatusInternalServerError {
-		return internalProblem(x.id)
-	}
-	var e *herald.Error
-	errors.As(err, &e)
-	if e.RetryAfter > 0 {
-		x.w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(e.RetryAfter), 10))
+	a.logFailure(x, err, status)
+	p, e := describe(x, err, status)
+	if e != nil {
+		retryAfter(x, e.RetryAfter)
 	}
 	if status == http.StatusUnauthorized {
 		challenge(x)
 	}
+	return p
+}
+
+// ended tells a request that ended, or took too long, from a failure.
+func ended(x *exchange, err error) error {
+	if ended := x.r.Context().Err(); ended != nil && errors.Is(err, ended) {
+		return &herald.Error{Code: herald.CodeStorageUnavailable, Message: "the request ended before its work was done", Remedy: "Repeat it.", Err: err}
+	} else if errors.Is(err, context.DeadlineExceeded) && herald.CodeOf(err) == herald.CodeInternal {
+		return &herald.Error{Code: herald.CodeStorageUnavailable, Message: "the work took too long", Remedy: "Repeat the request later.", RetryAfter: time.Second, Err: err}
+	}
+	return err
+}
+
+// logFailure logs what the server failed at.
+func (a *API) logFailure(x *exchange, err error, status int) {
+	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		a.cfg.Log.LogAttrs(x.r.Context(), slog.LevelError, "request failed", slog.String("request_id", x.id),
+			slog.String("operation", x.operation()), slog.Int("status", status), slog.Any("error", err))
+	}
+}
+
+// describe is what the caller may know of an error, and the error that it is
+// taken from; nil for what is internal.
+func describe(x *exchange, err error, status int) (*Problem, *herald.Error) {
+	if status == http.StatusInternalServerError {
+		return internalProblem(x.id), nil
+	}
+	var e *herald.Error
+	errors.As(err, &e)
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: e.Code,
-		Detail: e.Message, Remedy: e.Remedy, Field: e.Field, Errors: findings(err)}
+		Detail: e.Message, Remedy: e.Remedy, Field: e.Field, Errors: findings(err)}, e
+}
+
+func retryAfter(x *exchange, d time.Duration) {
+	if d > 0 {
+		x.w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(d), 10))
+	}
 }
 
 // findings lists the errors that were joined, if there are several.

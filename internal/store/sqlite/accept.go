@@ -3,60 +3,11 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"fmt"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 )
-
-// Accept makes a message durable, and with it its first release, or the job
-// that will release it.
-func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted, error) {
-	app, err := db.apps.id(a.App)
-	if err != nil {
-		return record.Accepted{}, err
-	}
-	audience, err := a.Audience.MarshalJSON() // json.Marshal would read it once more
-	if err != nil {
-		return record.Accepted{}, fmt.Errorf("sqlite: writing an audience: %w", err)
-	}
-	m := &a.Message
-	tg := target{form: formNone}
-	if !a.Volatile && !scheduled(m) {
-		if tg, err = newTarget(m, db.cfg.Inline); err != nil {
-			return record.Accepted{}, err
-		}
-	}
-	fresh := func(t *tx) error { return t.unused(app, m.ID) }
-	drafted := false
-	if tg.form == formChunks {
-		// A repetition must not write a megabyte to learn that it is one.
-		prior, err := db.prior(ctx, app, a.Idempotency)
-		if err != nil || prior != nil {
-			return record.Accepted{Prior: prior}, err
-		}
-		drafted = true
-		if err := db.draft(ctx, app, m.ID, &tg, fresh); err != nil {
-			db.dropDraft(ctx, app, m.ID, fresh)
-			return record.Accepted{}, err
-		}
-		faults.Point("drafted")
-	}
-	var out record.Accepted
-	err = db.write(ctx, func(t *tx) error {
-		var err error
-		out, err = t.accept(app, &a, tg, audience)
-		return err
-	})
-	if drafted && (err != nil || out.Prior != nil) {
-		db.dropDraft(ctx, app, m.ID, fresh)
-	}
-	if err != nil {
-		return record.Accepted{}, err
-	}
-	return out, nil
-}
 
 // scheduled reports whether a message waits for its time.
 func scheduled(m *record.Message) bool {

@@ -18,6 +18,10 @@ import (
 // maxGroup is how many operations one commit takes at most.
 const maxGroup = 512
 
+// maxRows is how many messages a group has at most, but for the operation that
+// takes it past this: batches come as one operation.
+const maxRows = 2048
+
 // maxYields is how often in a row the writer lets other goroutines run, and
 // gets nothing, before it closes a group that is smaller than the last.
 const maxYields = 4
@@ -29,6 +33,8 @@ type op struct {
 	taken atomic.Bool // by the writer, or by a caller that gave up
 	err   error       // to be read after done is closed
 	done  chan struct{}
+	// rows is how many operations of one message it stands for; 0 is one.
+	rows int
 	// later tells that the operation need not be durable by itself: see
 	// DB.writeLater.
 	later bool
@@ -154,11 +160,16 @@ func (w *writer) gather(group []*op) []*op {
 	if !group[0].taken.CompareAndSwap(false, true) {
 		group = group[:0]
 	}
-	for yields := 0; len(group) < maxGroup; {
+	rows := 0
+	for _, o := range group {
+		rows += o.rows
+	}
+	for yields := 0; len(group) < maxGroup && rows < maxRows; {
 		select {
 		case o := <-w.ops:
 			if o.taken.CompareAndSwap(false, true) {
 				group = append(group, o)
+				rows += o.rows
 			}
 			yields = 0
 		default:
