@@ -34,14 +34,21 @@ func (s *Session) Event(what herald.DeliveryState, ids []herald.MessageID) *hera
 	if !open {
 		return errNotOpen()
 	}
-	now := time.Now()
-	self := sets.New(s.ord) // shared by the events: nobody changes it
-	events := make([]record.Event, len(ids))
-	for i, id := range ids {
-		events[i] = record.Event{Msg: id, State: what, Set: self, Time: now, Via: viaReceipt}
-	}
-	s.codec.hub.opts.Receipts.Report(a.key, events...)
+	s.codec.hub.single.ReportOne(a.key, s.ord, what, viaReceipt, time.Now(), ids...)
 	return nil
+}
+
+// acknowledged takes what plainAck has read, and reports whether it could: if
+// the session is open, and there is any.
+func (s *Session) acknowledged(ids []herald.MessageID) bool {
+	if len(ids) == 0 {
+		return false
+	}
+	a, open := s.where()
+	if open {
+		s.codec.hub.single.ReportOne(a.key, s.ord, herald.StateReceived, viaReceipt, time.Now(), ids...)
+	}
+	return open
 }
 
 // AckUpto says that the device has everything of its own up to a cursor. A
@@ -76,4 +83,16 @@ func (s *Session) where() (a *app, open bool) {
 
 func errNotOpen() *herald.Error {
 	return herald.Errorf(herald.CodeConflict, "Wait for welcome, then send it again.", "the session is not open")
+}
+
+// inSets is SingleReceipts for Receipts that are not.
+type inSets struct{ Receipts }
+
+func (r inSets) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.DeliveryState, via string, at time.Time, ids ...herald.MessageID) {
+	self := sets.New(o) // shared by the events: nobody changes it
+	events := make([]record.Event, len(ids))
+	for i, id := range ids {
+		events[i] = record.Event{Msg: id, State: what, Set: self, Time: at, Via: via}
+	}
+	r.Report(app, events...)
 }

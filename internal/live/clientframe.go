@@ -181,6 +181,13 @@ const maxEarly = 16
 // Receive acts on a frame of the session protocol from the client, for the
 // transports that carry it.
 func (s *Session) Receive(b []byte) {
+	if len(b) <= herald.MaxFrameBytes && s.acknowledged(plainAck(b)) {
+		return
+	}
+	s.receive(b)
+}
+
+func (s *Session) receive(b []byte) {
 	f, err := ParseClientFrame(b)
 	if errors.Is(err, ErrNotFrame) {
 		s.Close(Reason{CloseProtocol, "a frame is one JSON object of at most 16 KiB"})

@@ -265,3 +265,11 @@ type Receipts interface {
 	// fit the message's target is dropped.
 	Report(app herald.AppKey, events ...record.Event)
 }
+
+// SingleReceipts is an add-on of Receipts that takes what one device reports,
+// which is most of what is reported, without a set for it.
+type SingleReceipts interface {
+	// ReportOne queues an event of a device for each of some messages; see
+	// Report. The IDs are the caller's.
+	ReportOne(app herald.AppKey, o herald.Ordinal, what herald.DeliveryState, via string, at time.Time, ids ...herald.MessageID)
+}

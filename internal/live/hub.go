@@ -21,6 +21,7 @@ type Hub struct {
 	pool   *pool
 	wheel  *wheel
 	queued atomic.Int64 // bytes that wait on all connections
+	single SingleReceipts
 
 	process uint64       // a random number of this hub, for what must not outlive it
 	dropped atomic.Int64 // publications for which a queue had no room
@@ -49,12 +50,17 @@ type Hub struct {
 // NewHub makes a hub without sessions. It starts nothing.
 func NewHub(o Options) *Hub {
 	o = o.withDefaults()
+	single, ok := o.Receipts.(SingleReceipts)
+	if !ok {
+		single = inSets{o.Receipts}
+	}
 	return &Hub{
-		opts:  o,
-		start: time.Now(),
-		cache: newFrameCache(o.FrameMemory),
-		pool:  newPool(),
-		wheel: newWheel(),
+		opts:   o,
+		start:  time.Now(),
+		cache:  newFrameCache(o.FrameMemory),
+		pool:   newPool(),
+		wheel:  newWheel(),
+		single: single,
 
 		process: rand.Uint64(),
 	}

@@ -22,6 +22,7 @@ type book struct {
 
 	queueMu  sync.Mutex // guards what is on its way to the log
 	queue    []record.Event
+	single   singles
 	waiters  []chan error
 	flushing bool
 
@@ -54,11 +55,16 @@ func (b *book) enqueue(events []record.Event, done chan error) {
 	b.queueMu.Lock()
 	defer b.queueMu.Unlock()
 	b.queue = append(b.queue, events...)
-	if len(b.queue) > maxQueue {
-		b.shed()
-	}
 	if done != nil {
 		b.waiters = append(b.waiters, done)
+	}
+	b.queued()
+}
+
+// queued has what was queued written. b.queueMu is held.
+func (b *book) queued() {
+	if len(b.queue)+b.single.events() > maxQueue {
+		b.shed()
 	}
 	if !b.flushing {
 		b.flushing = true
@@ -77,7 +83,8 @@ func (b *book) shed() {
 		w <- herald.Errorf(herald.CodeStorageUnavailable, "Repeat the call.", "too many receipts wait for the store")
 	}
 	b.waiters = nil
-	before := len(b.queue)
+	before := len(b.queue) + b.single.devices
+	b.single.take() // they are of devices
 	b.queue = slices.DeleteFunc(b.queue, func(e record.Event) bool { return !ends(e.State) })
 	b.ledger.log.Error("receipt: the store does not take events; reports of devices are dropped, and their messages will be sent again",
 		"app", b.app, "dropped", before-len(b.queue))
@@ -91,6 +98,7 @@ func (b *book) flush() {
 	for {
 		b.queueMu.Lock()
 		events, waiters := b.queue, b.waiters
+		single := b.single.take()
 		b.queue, b.waiters = spare, nil
 		if len(events) == 0 && len(waiters) == 0 {
 			b.flushing, b.queue = false, nil
@@ -98,6 +106,9 @@ func (b *book) flush() {
 			return
 		}
 		b.queueMu.Unlock()
+		for i := range single {
+			events[single[i].at].Set = single[i].set()
+		}
 		err := b.write(merge(events))
 		spare = nil
 		if cap(events) <= maxSpare {

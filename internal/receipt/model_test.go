@@ -97,7 +97,14 @@ func (m *model) report(t *rapid.T) {
 	event := rapid.SampledFrom(reportable).Draw(t, "event")
 	ords := rapid.SliceOfNDistinct(rapid.SampledFrom(devices), 1, 4, rapid.ID).Draw(t, "devices")
 	now := m.w.pass(time.Second)
-	m.w.apply(x.msg, event, ords...)
+	if slices.Contains(herald.Progress[:], event) && rapid.Bool().Draw(t, "one by one") {
+		for _, o := range ords {
+			m.w.ledger.ReportOne(app, o, event, "receipt", now, x.msg.ID)
+		}
+		m.w.settle()
+	} else {
+		m.w.apply(x.msg, event, ords...)
+	}
 	m.take(x, event, ords, now)
 }
 

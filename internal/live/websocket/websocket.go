@@ -134,16 +134,24 @@ func (h *handler) Data(b []byte) error {
 	h.session.Heard()
 	for {
 		m, rest, ok, err := h.parser.Next(b)
-		if e := (*wire.Error)(nil); errors.As(err, &e) {
-			h.session.Close(live.Reason{Code: e.Code, Text: e.Text})
-			return nil
+		if err != nil {
+			return h.wrong(err)
 		}
-		if err != nil || !ok {
-			return err
+		if !ok {
+			return nil
 		}
 		h.message(m)
 		b = rest
 	}
+}
+
+// wrong ends the session of a client that breaks the protocol.
+func (h *handler) wrong(err error) error {
+	if e := (*wire.Error)(nil); errors.As(err, &e) {
+		h.session.Close(live.Reason{Code: e.Code, Text: e.Text})
+		return nil
+	}
+	return err
 }
 
 func (h *handler) message(m wire.Message) {

@@ -1,0 +1,97 @@
+package receipt
+
+import (
+	"slices"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// ReportOne queues an event of one device for each of some messages, as Report
+// does. Most of what is reported comes so, and is the same of many devices: it
+// is gathered here, so that a set is made for each message and not for each
+// device. The first time stands for all. States that end a delivery are for
+// Report.
+func (l *Ledger) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.DeliveryState, via string, at time.Time, ids ...herald.MessageID) {
+	b := l.book(app)
+	b.queueMu.Lock()
+	defer b.queueMu.Unlock()
+	for _, id := range ids {
+		k := singleKey{id, what, via}
+		if i, ok := b.single.find(k); ok {
+			b.single.list[i].more = append(b.single.list[i].more, uint32(o))
+		} else {
+			b.single.begin(k, len(b.queue), o)
+			b.queue = append(b.queue, record.Event{Msg: id, State: what, Time: at, Via: via})
+		}
+	}
+	b.single.devices += len(ids)
+	b.queued()
+}
+
+// singles are events in a book's queue whose sets are not made yet.
+type singles struct {
+	list    []single
+	places  map[singleKey]int // in list
+	last    int               // place of the event that was found last
+	devices int
+}
+
+type singleKey struct {
+	msg   herald.MessageID
+	state herald.DeliveryState
+	via   string
+}
+
+// single is an event with the devices that have reported it.
+type single struct {
+	key   singleKey
+	at    int // in the queue
+	first herald.Ordinal
+	more  []uint32
+}
+
+// events is as how many events the devices count against the queue: one takes
+// four bytes here.
+func (s *singles) events() int { return s.devices / 16 }
+
+func (s *singles) find(k singleKey) (int, bool) {
+	if s.last < len(s.list) && s.list[s.last].key == k {
+		return s.last, true
+	}
+	i, ok := s.places[k]
+	if ok {
+		s.last = i
+	}
+	return i, ok
+}
+
+func (s *singles) begin(k singleKey, at int, o herald.Ordinal) {
+	if s.places == nil {
+		s.places = map[singleKey]int{}
+	}
+	s.last = len(s.list)
+	s.places[k] = s.last
+	s.list = append(s.list, single{key: k, at: at, first: o})
+}
+
+// take gives them away.
+func (s *singles) take() []single {
+	out := s.list
+	if len(s.places) > maxSpare {
+		s.places = nil
+	}
+	clear(s.places)
+	s.list, s.last, s.devices = nil, 0, 0
+	return out
+}
+
+// set makes the set of the devices.
+func (s *single) set() *sets.Set {
+	out := sets.New(s.first)
+	slices.Sort(s.more)
+	out.AddMany(s.more)
+	return out
+}
