@@ -73,9 +73,11 @@ func (s *Messages) evaluate(ctx context.Context, app herald.AppKey, r *SendReque
 	if err != nil {
 		return w, err
 	}
-	t, err := s.c.Audience.Evaluate(ctx, app, r.Audience)
-	if err != nil {
-		return w, err
+	t, known := s.c.Audience.Known(app, &r.Audience)
+	if !known {
+		if t, err = s.c.Audience.Evaluate(ctx, app, r.Audience); err != nil {
+			return w, err
+		}
 	}
 	if r.RequireTarget && t.Devices == 0 {
 		return w, herald.Invalid("audience", "Check the names, or leave out require_target.", "the audience is empty now")
