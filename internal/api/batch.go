@@ -42,7 +42,7 @@ func (s *Messages) DecodeItem(body []byte) (i BatchItem, malformed bool) {
 		i.err = herald.Errorf(herald.CodeTooLarge, "Send an address from which the app fetches the rest.", "the message is larger than %d bytes", herald.MaxRequestBytes)
 		return i, false
 	}
-	if i.err = strict.Decode(body, &i.message); i.err != nil {
+	if i.err = decode(body, &i.message, true); i.err != nil {
 		return i, strict.Malformed(i.err)
 	}
 	if key := i.message.IdempotencyKey; key != nil && !ValidIdempotencyKey(*key) {
