@@ -42,7 +42,7 @@ func (s *Messages) DecodeItem(body []byte) (i BatchItem, malformed bool) {
 		i.err = herald.Errorf(herald.CodeTooLarge, "Send an address from which the app fetches the rest.", "the message is larger than %d bytes", herald.MaxRequestBytes)
 		return i, false
 	}
-	if i.err = strict.Decode(body, &i.message); i.err != nil {
+	if i.err = decode(body, &i.message, true); i.err != nil {
 		return i, strict.Malformed(i.err)
 	}
 	if key := i.message.IdempotencyKey; key != nil && !ValidIdempotencyKey(*key) {
@@ -64,6 +64,7 @@ func (s *Messages) SendBatch(ctx context.Context, p Principal, items []BatchItem
 	out := make([]BatchOutcome, len(items))
 	open := make([]*sending, 0, len(items))
 	at := make([]int, 0, len(items)) // of those in items
+	s.lookUp(ctx, p, items)
 	for i := range items {
 		w, err := s.evaluateItem(ctx, p, &items[i])
 		if err != nil {
@@ -92,6 +93,20 @@ func (s *Messages) SendBatch(ctx context.Context, p Principal, items []BatchItem
 		}
 	}
 	return out
+}
+
+// lookUp reads whom the messages of a batch are for, together.
+func (s *Messages) lookUp(ctx context.Context, p Principal, items []BatchItem) {
+	if !p.Backend() {
+		return // it may send only to itself
+	}
+	list := make([]*herald.Audience, 0, len(items))
+	for i := range items {
+		if a := &items[i].message.Audience; items[i].err == nil && a.Validate() == nil {
+			list = append(list, a)
+		}
+	}
+	s.c.Audience.Prepare(ctx, p.App, list)
 }
 
 // evaluateItem is what Send does before a message is accepted. There is no

@@ -14,15 +14,14 @@ import (
 	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/strict"
 )
 
 // Decode reads the body of a send request, strictly. Its errors are
 // *herald.Error with the member at fault.
 func (s *Messages) Decode(body []byte) (SendRequest, error) {
-	var r SendRequest
-	err := strict.Decode(body, &r)
-	return r, err
+	var m BatchMessage
+	err := decode(body, &m, false)
+	return m.SendRequest, err
 }
 
 // Send accepts a message. With an idempotency key (1 to 128 bytes; "" for
@@ -73,9 +72,11 @@ func (s *Messages) evaluate(ctx context.Context, app herald.AppKey, r *SendReque
 	if err != nil {
 		return w, err
 	}
-	t, err := s.c.Audience.Evaluate(ctx, app, r.Audience)
-	if err != nil {
-		return w, err
+	t, known := s.c.Audience.Known(app, &r.Audience)
+	if !known {
+		if t, err = s.c.Audience.Evaluate(ctx, app, r.Audience); err != nil {
+			return w, err
+		}
 	}
 	if r.RequireTarget && t.Devices == 0 {
 		return w, herald.Invalid("audience", "Check the names, or leave out require_target.", "the audience is empty now")
@@ -146,7 +147,7 @@ func (s *Messages) request(app herald.AppKey, r *SendRequest, now time.Time) (q 
 		return q, err
 	}
 	content := herald.Content{Notification: r.Notification, Data: r.Data}
-	body, err := json.Marshal(content)
+	body, err := contentJSON(&content)
 	if err != nil {
 		return q, herald.Invalid("data", "Send any JSON value.", "is not JSON")
 	}

@@ -174,16 +174,25 @@ func aim(m *record.Message, t Target) {
 
 // now hands over a message with TTL 0 to whoever is connected.
 func (d *Dispatcher) now(ctx context.Context, m *record.Message) error {
-	// Volatile messages are held as groups, because their few devices have no
-	// delivery numbers.
-	if m.Group == nil {
-		m.Group = record.WholeImage(sets.New(m.Direct...))
-		m.Direct = nil
+	// What is at hand as a body need not be written again for each transport.
+	m.Content = herald.Content{}
+	if m.Group != nil {
+		d.c.Ledger.TrackVolatile(m)
+		return d.c.Ledger.PendingIn(ctx, m, d.here(m.App), func(to *sets.Set) error {
+			return d.deliver(ctx, record.ReleaseMessage, m, 0, to)
+		})
 	}
+	// Volatile messages are held as groups, because their few devices have no
+	// delivery numbers. All of them were alive when the audience was evaluated,
+	// and none has got the message yet; to ask who is here would take longer
+	// than to offer it to them.
+	to := sets.New(m.Direct...)
+	m.Group, m.Direct = record.WholeImage(to), nil
 	d.c.Ledger.TrackVolatile(m)
-	return d.c.Ledger.PendingIn(ctx, m, d.here(m.App), func(to *sets.Set) error {
-		return d.deliver(ctx, record.ReleaseMessage, m, 0, to)
-	})
+	if to.Empty() {
+		return nil
+	}
+	return d.deliver(ctx, record.ReleaseMessage, m, 0, to)
 }
 
 // here gives the devices that outlets could reach now; nil if one of them does
@@ -210,19 +219,32 @@ func (d *Dispatcher) here(app herald.AppKey) *sets.Set {
 // deliver hands a message to the outlets, slab by slab. Each outlet is asked for
 // those whom the ones before it did not reach.
 func (d *Dispatcher) deliver(ctx context.Context, kind record.ReleaseKind, m *record.Message, pos herald.Pos, to *sets.Set) error {
+	if to.OneSlab() { // which needs no part of its own
+		return d.deliverSlab(ctx, record.Handover{App: m.App, Kind: kind, Msg: m, Pos: pos, Set: to})
+	}
 	var errs []error
 	for _, part := range to.Slabs() {
-		for _, o := range d.c.Outlets {
-			took, err := o.Deliver(ctx, record.Handover{App: m.App, Kind: kind, Msg: m, Pos: pos, Set: part, At: d.c.Now()})
-			faults.Point("handed")
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			part = sets.Minus(part, took)
-			if part.Empty() {
-				break
-			}
+		errs = append(errs, d.deliverSlab(ctx, record.Handover{App: m.App, Kind: kind, Msg: m, Pos: pos, Set: part}))
+	}
+	return errors.Join(errs...)
+}
+
+// deliverSlab hands a message to the outlets for devices of one slab.
+func (d *Dispatcher) deliverSlab(ctx context.Context, h record.Handover) error {
+	var errs []error
+	for i, o := range d.c.Outlets {
+		h.At = d.c.Now()
+		took, err := o.Deliver(ctx, h)
+		faults.Point("handed")
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if i == len(d.c.Outlets)-1 {
+			break
+		}
+		if h.Set = sets.Minus(h.Set, took); h.Set.Empty() {
+			break
 		}
 	}
 	return errors.Join(errs...)

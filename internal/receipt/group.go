@@ -35,6 +35,7 @@ type group struct {
 	image *sets.Set       // if it is compact, and the message not one cell
 	whole bool            // it is one cell
 	cell  *cell           // of a volatile message, which is in no cache
+	lone  *lone           // of one to a single device, in the place of cell
 	ended atomic.Bool     // it waits for nobody any more
 
 	number uint32                      // among the small ones of its app
@@ -241,8 +242,10 @@ func (b *book) targetSlabs(ctx context.Context, g *group) ([]sets.Slab, error) {
 // cellOf gives a cell for reading with b.mu held. It may be that of a moment
 // ago.
 func (b *book) cellOf(ctx context.Context, g *group, slab sets.Slab) (*cell, error) {
-	if g.cell != nil {
-		return g.cell, nil
+	if g.isVolatile() {
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		return g.volatileCell(), nil
 	}
 	k, cache := cellKey{b, g.id, slab}, b.ledger.cache
 	if c := cache.get(k); c != nil {

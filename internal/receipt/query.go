@@ -47,27 +47,6 @@ func (l *Ledger) Released(app herald.AppKey) herald.Pos {
 	return b.released
 }
 
-// TrackVolatile takes a message with TTL 0. Its states are held for
-// herald.VolatileTTL in memory and are never written.
-func (l *Ledger) TrackVolatile(m *record.Message) {
-	image, _ := m.Group.Whole()
-	target := sets.Minus(image, l.deadAt(m.App, m.EvalPos))
-	g := &group{id: m.ID, msg: m, whole: true, cell: &cell{target: target}}
-	size := g.cell.size()
-	b := l.book(m.App)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.volatile[m.ID] = g
-	b.recent = append(b.recent, m.ID)
-	b.kept += size
-	oldest := l.now().Add(-herald.VolatileTTL)
-	for len(b.recent) > maxVolatile || len(b.recent) > 1 && (b.recent[0].Time().Before(oldest) || b.kept > l.cache.budget/4) {
-		b.kept -= cellOverhead + b.volatile[b.recent[0]].cell.target.Size()
-		delete(b.volatile, b.recent[0])
-		b.recent = b.recent[1:]
-	}
-}
-
 // Volatile finds a message with TTL 0 of the last minutes.
 func (l *Ledger) Volatile(app herald.AppKey, id herald.MessageID) (*record.Message, bool) {
 	b := l.book(app)

@@ -177,7 +177,10 @@ func (l *Ledger) book(app herald.AppKey) *book {
 
 // Report queues events of one app. It returns at once.
 func (l *Ledger) Report(app herald.AppKey, events ...record.Event) {
-	l.book(app).enqueue(events, nil)
+	b := l.book(app)
+	if events = b.reportVolatile(events); len(events) > 0 {
+		b.enqueue(events, nil)
+	}
 }
 
 // Apply reports events and waits until they are durable and counted.

@@ -149,10 +149,10 @@ const readOneByOne = 4
 // tally sums up a group message: of the cells that were counted before or are
 // in memory, and of the record for the others.
 func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
-	if g.cell != nil {
+	if g.isVolatile() {
 		b.mu.RLock()
 		defer b.mu.RUnlock()
-		return tallyOf(g.cell), nil
+		return tallyOf(g.volatileCell()), nil
 	}
 	slabs, err := b.targetSlabs(ctx, g)
 	if err != nil {

@@ -72,8 +72,11 @@ func (l *Ledger) walk(ctx context.Context, m *record.Message, among *sets.Set, a
 	if err != nil {
 		return err
 	}
-	if g.cell != nil {
-		return answer(g.cell, g.cell.target)
+	if g.isVolatile() {
+		b.mu.RLock()
+		c := g.volatileCell()
+		b.mu.RUnlock()
+		return answer(c, c.target)
 	}
 	slabs, err := b.targetSlabs(ctx, g)
 	if err != nil {

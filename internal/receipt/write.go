@@ -277,22 +277,6 @@ func unreadable(err error) bool {
 	return herald.CodeOf(err) == herald.CodeNotFound || errors.Is(err, record.ErrDamaged)
 }
 
-// applyVolatile takes an event of a message with TTL 0 into the states, and
-// reports whether it is one.
-func (b *book) applyVolatile(e record.Event) bool {
-	b.mu.RLock()
-	g := b.volatile[e.Msg]
-	b.mu.RUnlock()
-	if g == nil {
-		return false
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e.Set = sets.Intersect(e.Set, g.cell.target)
-	b.applyTo(g, nil, e)
-	return true
-}
-
 // applyTo moves the devices of an event in one cell forward. Where each of them
 // stands decides what the event means for it; b.mu is held. at is nil for a
 // volatile message.

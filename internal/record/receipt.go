@@ -81,4 +81,7 @@ type SetLogEntry struct {
 	Pos     herald.Pos
 	NextOrd uint64 // devices that exist after it: ordinals [0, NextOrd)
 	Changes []SetChange
+	// Rebound are aliases that have other devices since. Only a hook is told of
+	// them, and they are in no log; "" stands for any alias.
+	Rebound []herald.Alias
 }

@@ -242,7 +242,11 @@ func (r *Registry) OrdinalsByAlias(ctx context.Context, key herald.AppKey, alias
 	if len(aliases) == 0 {
 		return nil, nil
 	}
-	return r.store.OrdinalsByAlias(ctx, key, aliases)
+	app, err := r.App(key)
+	if err != nil {
+		return nil, err
+	}
+	return r.ordinalsByAlias(ctx, app, key, aliases)
 }
 
 // fewBinds is how many devices of one commit are remembered one by one.

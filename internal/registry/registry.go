@@ -48,6 +48,7 @@ type App struct {
 	Epoch herald.Epoch
 	keys  signingKeys
 	known knownDevices
+	bears knownAliases
 
 	// change makes one change of row or apiKeys at a time, from the record to
 	// memory. It is held over a commit, and taken before mu. mu must not be
@@ -181,6 +182,8 @@ func (r *Registry) OnSets(key herald.AppKey, e record.SetLogEntry) {
 			app.mu.Unlock()
 		}
 	}
+	// In this order: what the index stands at has been forgotten here.
+	app.bears.forget(e.Rebound)
 	app.Index.Apply(e.Pos, e.NextOrd, e.Changes)
 }
 

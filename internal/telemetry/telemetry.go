@@ -6,6 +6,7 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,22 @@ type Metrics struct {
 	took       *prometheus.HistogramVec
 	deliveries *prometheus.CounterVec
 	ready      prometheus.Gauge
+
+	// What was counted once: to find it by its labels takes longer than to
+	// count it.
+	answers sync.Map // of answered, by answer
+	states  sync.Map // of prometheus.Counter, by herald.DeliveryState
+}
+
+// answer names a kind of request; the operations are few.
+type answer struct {
+	operation string
+	class     int
+}
+
+type answered struct {
+	count prometheus.Counter
+	took  prometheus.Observer
 }
 
 // New makes the metrics of a node. sessions gives the sessions that are open
@@ -58,13 +75,23 @@ func New(version string, sessions func() map[string]int, dropped func() int64) *
 
 // Request counts a finished API request.
 func (m *Metrics) Request(operation string, status int, took time.Duration) {
-	m.requests.WithLabelValues(operation, strconv.Itoa(status/100)+"xx").Inc()
-	m.took.WithLabelValues(operation).Observe(took.Seconds())
+	k := answer{operation, status / 100}
+	kept, ok := m.answers.Load(k)
+	if !ok {
+		kept, _ = m.answers.LoadOrStore(k, answered{m.requests.WithLabelValues(operation, strconv.Itoa(k.class)+"xx"), m.took.WithLabelValues(operation)})
+	}
+	a := kept.(answered)
+	a.count.Inc()
+	a.took.Observe(took.Seconds())
 }
 
 // Delivered counts deliveries that came to a state.
 func (m *Metrics) Delivered(state herald.DeliveryState, n int64) {
-	m.deliveries.WithLabelValues(string(state)).Add(float64(n))
+	kept, ok := m.states.Load(state)
+	if !ok {
+		kept, _ = m.states.LoadOrStore(state, m.deliveries.WithLabelValues(string(state)))
+	}
+	kept.(prometheus.Counter).Add(float64(n))
 }
 
 // Ready notes what the last readiness probe found.

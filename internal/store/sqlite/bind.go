@@ -157,7 +157,8 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 		}
 	}
 	h.nextRecipient = p.next
-	if err := t.logSets(app, h, pos, nil); err != nil {
+	// Those that the devices had before are not known here.
+	if err := t.logSets(app, h, pos, nil, ""); err != nil {
 		return err
 	}
 	slices.SortFunc(p.devices, func(x, y *bindDevice) int { return cmp.Compare(x.order(), y.order()) })

@@ -76,7 +76,7 @@ func (t *tx) newDevice(app int64, r record.Registration) (record.Device, error) 
 		}
 	}
 	changes := append(record.ProfileChanges(nil, &d.Device), record.TagChanges(d.Ord, r.AddTags, r.RemoveTags)...)
-	if err := t.logSets(app, h, pos, changes); err != nil {
+	if err := t.logSets(app, h, pos, changes, reboundFrom("", d.Alias)...); err != nil {
 		return record.Device{}, err
 	}
 	_, err = t.exec(`INSERT INTO device (app, ord, id, installation, recipient, bound_pos, platform, app_version,
@@ -162,7 +162,7 @@ func (t *tx) change(app int64, old, d stored, alias herald.Alias, add, remove []
 				return record.Device{}, err
 			}
 		}
-		if err := t.logSets(app, h, pos, changes); err != nil {
+		if err := t.logSets(app, h, pos, changes, reboundFrom(old.Alias, d.Alias)...); err != nil {
 			return record.Device{}, err
 		}
 	}
@@ -171,6 +171,20 @@ func (t *tx) change(app int64, old, d stored, alias herald.Alias, add, remove []
 		d.recipient, int64(d.BoundPos), string(d.Platform), d.AppVersion, d.Language,
 		d.TimeZone, d.Attributes, int64(d.Generation), millis(d.Seen), app, int64(d.Ord))
 	return trimTimes(d.Device), err
+}
+
+// reboundFrom lists the aliases that have other devices when one device has
+// another alias, where "" is none.
+func reboundFrom(old, now herald.Alias) (out []herald.Alias) {
+	if old == now {
+		return nil
+	}
+	for _, a := range [2]herald.Alias{old, now} {
+		if a != "" {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // checkAlias refuses one more device on an alias that has enough.
@@ -227,7 +241,7 @@ func (db *DB) RemoveDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 		}
 		out = old.Device
 		out.BoundPos = t.next(h)
-		if err := t.logSets(a, h, out.BoundPos, []record.SetChange{{Set: record.DeadSet, Ords: sets.New(old.Ord)}}); err != nil {
+		if err := t.logSets(a, h, out.BoundPos, []record.SetChange{{Set: record.DeadSet, Ords: sets.New(old.Ord)}}, reboundFrom(old.Alias, "")...); err != nil {
 			return err
 		}
 		if _, err := t.exec("INSERT INTO removed (app, pos, ord) VALUES (?, ?, ?)", a, int64(out.BoundPos), int64(old.Ord)); err != nil {

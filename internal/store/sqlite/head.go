@@ -61,13 +61,13 @@ func (t *tx) next(h *head) herald.Pos {
 }
 
 // logSets writes set changes at a position that was taken for them, and tells
-// of them after the commit.
-func (t *tx) logSets(app int64, h *head, pos herald.Pos, changes []record.SetChange) error {
+// of them, and of aliases that have other devices now, after the commit.
+func (t *tx) logSets(app int64, h *head, pos herald.Pos, changes []record.SetChange, rebound ...herald.Alias) error {
 	b, err := record.AppendChanges(nil, changes)
 	if err != nil {
 		return err
 	}
-	t.news = append(t.news, news{app: h.key, sets: &record.SetLogEntry{Pos: pos, NextOrd: h.NextOrd, Changes: changes}})
+	t.news = append(t.news, news{app: h.key, sets: &record.SetLogEntry{Pos: pos, NextOrd: h.NextOrd, Changes: changes, Rebound: rebound}})
 	_, err = t.exec("INSERT INTO set_log (app, pos, next_ord, changes, crc) VALUES (?, ?, ?, ?, ?)",
 		app, int64(pos), int64(h.NextOrd), b, checksum(b))
 	return err
