@@ -91,11 +91,17 @@ func (h *Hub) beat(ctx context.Context) {
 		}
 		h.offers.turn(h.now())
 		h.beatTopics(h.now())
-		now := h.now()
-		list = h.wheel.due(now, list[:0])
-		for i, s := range list {
-			s.tick(now)
-			list[i] = nil
-		}
+		list = h.turn(h.now(), list)
 	}
+}
+
+// turn looks at the sessions that are due, and gives back the room for their
+// list.
+func (h *Hub) turn(now time.Duration, room []*Session) []*Session {
+	list := h.wheel.due(now, room[:0])
+	for _, s := range list {
+		s.tick(now)
+	}
+	clear(list)
+	return list[:0]
 }

@@ -191,13 +191,23 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, li
 // enough of them to see that there are too many. What it has received stays an
 // entry until its message ends, so that the oldest that waits may be far back.
 func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error) {
+	known := b.ledger.Awaits(ctx, d.App, d.Ord, func(ctx context.Context, first, last herald.Ordinal) (*sets.Set, error) {
+		return b.store.EntryDevices(ctx, d.App, first, last)
+	})
+	if !known.May {
+		return nil, nil
+	}
 	for limit := 2 * herald.MaxPending; ; limit *= 4 {
 		all, err := b.store.Entries(ctx, d.App, d.Ord, limit)
 		if err != nil {
 			return nil, err
 		}
 		last := len(all) < limit
-		if waiting := b.ledger.WaitingEntries(d.App, all); last || len(waiting) > herald.MaxPending {
+		waiting := b.ledger.WaitingEntries(d.App, all)
+		if last && len(waiting) == 0 {
+			b.ledger.NoneWaits(d.App, d.Ord, known)
+		}
+		if last || len(waiting) > herald.MaxPending {
 			return waiting, nil
 		}
 	}

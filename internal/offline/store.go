@@ -14,6 +14,9 @@ type Store interface {
 	// Entries lists the direct messages released to a device whose message
 	// has not ended, newest first, at most limit.
 	Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, limit int) ([]record.Entry, error)
+	// EntryDevices gives the devices from one to another, both included, that
+	// have entries; their messages may have ended.
+	EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error)
 	// AliasEntries lists the entries of several devices whose message was sent
 	// by alias, evaluated before a log position, has not ended and does not
 	// expire by a time.

@@ -26,6 +26,8 @@ type book struct {
 	waiters  []chan error
 	flushing bool
 
+	awaited awaited // has a lock of its own
+
 	folding  sync.Mutex // held by a fold
 	applying sync.Mutex // held while a batch is applied: a fold takes whole ones; taken before mu
 

@@ -18,6 +18,7 @@ const maxVolatile = 10_000
 // states that are held in memory.
 func (l *Ledger) Track(m *record.Message) {
 	l.messages.Put(m)
+	l.book(m.App).awaited.add(m.Direct)
 	// One that has ended is in memory already, or its states are read from the
 	// record when they are asked for: they are not empty.
 	if m.IsDirect() || !m.Ended.IsZero() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // msgColumns are what scanMessage reads; targetColumns what comes with a
@@ -349,6 +350,30 @@ func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal
 			var e record.Entry
 			err := r.Scan(&e.Pos, &e.N, &e.Msg)
 			out = append(out, e)
+			return wrap(err)
+		})
+	return out, err
+}
+
+// EntryDevices gives the devices of a range that have entries. It steps from one
+// to the next, over what else there is of each.
+func (db *DB) EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	if ctx, err = short(ctx); err != nil {
+		return nil, err
+	}
+	out := sets.New()
+	err = scan(ctx, &db.readers, `WITH RECURSIVE d(ord) AS (
+		SELECT min(ord) FROM entry WHERE app = ? AND ord BETWEEN ? AND ?
+		UNION ALL SELECT (SELECT min(ord) FROM entry WHERE app = ? AND ord > d.ord AND ord <= ?) FROM d WHERE d.ord IS NOT NULL)
+		SELECT ord FROM d WHERE ord IS NOT NULL`, []any{a, int64(first), int64(last), a, int64(last)},
+		func(r *sql.Rows) error {
+			var o herald.Ordinal
+			err := r.Scan(&o)
+			out.Add(o)
 			return wrap(err)
 		})
 	return out, err

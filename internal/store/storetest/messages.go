@@ -71,6 +71,16 @@ func testAcceptDirect(t *testing.T, f *fixture) {
 	same(t, "message to many", f.find(wide.ID), want(wide, fourth))
 	same(t, "entries", f.entries(3), []record.Entry{{Pos: 2, N: 3, Msg: b.ID}, {Pos: 1, N: 0, Msg: a.ID}})
 	same(t, "entries of the last of many", f.entries(100+999*7), []record.Entry{{Pos: 4, N: 4 + 999, Msg: wide.ID}})
+	for _, c := range []struct {
+		first, last herald.Ordinal
+		want        []herald.Ordinal
+	}{{0, 2, nil}, {3, 69, []herald.Ordinal{3}}, {0, 107, []herald.Ordinal{3, 70, 100, 107}}, {7000, 1<<32 - 1, append(many[986:len(many):len(many)], 90000)}} {
+		devices, err := f.EntryDevices(f.ctx, appA, c.first, c.last)
+		f.must(err)
+		if !sets.Equal(devices, sets.New(c.want...)) {
+			t.Errorf("devices %d to %d that have entries: %d, want %d", c.first, c.last, devices.Ordinals(), c.want)
+		}
+	}
 	e, err := f.Entries(f.ctx, appA, 3, 1)
 	f.must(err)
 	same(t, "one entry", e, []record.Entry{{Pos: 2, N: 3, Msg: b.ID}})
@@ -83,6 +93,8 @@ func testAcceptDirect(t *testing.T, f *fixture) {
 		t.Errorf("MaxMessageID is %d, want %d", highest, wide.ID)
 	}
 	_, err = f.Entries(f.ctx, none, 0, 1)
+	refused(t, err, herald.CodeNotFound)
+	_, err = f.EntryDevices(f.ctx, none, 0, 1)
 	refused(t, err, herald.CodeNotFound)
 }
 
