@@ -25,7 +25,7 @@ type front struct {
 
 	headTime, bodyTime, idleTime time.Duration
 
-	live, calls workers
+	live, calls *workers
 	stopping    atomic.Bool
 	serving     sync.WaitGroup // requests, the held ones too
 
@@ -55,7 +55,7 @@ func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]st
 	f := &front{
 		engine: e, handler: srv.Handler, hot: hot, log: e.log, under: l, from: a,
 		headTime: srv.ReadHeaderTimeout, bodyTime: bodyTime, idleTime: srv.IdleTimeout,
-		live: workers{most: liveWorkers}, calls: workers{most: callWorkers},
+		live: newWorkers(liveWorkers), calls: newWorkers(callWorkers),
 		conns: map[*web]struct{}{}, others: make(chan net.Conn), over: make(chan struct{}),
 	}
 	accepted := make(chan error, 1)
@@ -66,6 +66,8 @@ func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]st
 		err = e
 	}
 	f.serving.Wait()
+	f.live.close()
+	f.calls.close()
 	return err
 }
 

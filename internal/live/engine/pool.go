@@ -10,43 +10,71 @@ const (
 	callWorkers = 4096
 )
 
-// workers run tasks, at most so many at a time. There is no goroutine while
-// there is nothing to do.
+// restingWorkers is how many goroutines wait for more when there is nothing to
+// do: a new one would have to grow its stack again.
+const restingWorkers = 8
+
+// workers run tasks, at most so many at a time.
 type workers struct {
 	most int
 
 	mu      sync.Mutex // guards what follows
+	wake    sync.Cond
 	waiting []func()
-	running int
+	running int // goroutines
+	resting int // of these, that have nothing to do
+	over    bool
+}
+
+func newWorkers(most int) *workers {
+	p := &workers{most: most}
+	p.wake.L = &p.mu
+	return p
 }
 
 // run has a task done, in its turn.
 func (p *workers) run(task func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.running == p.most {
-		p.waiting = append(p.waiting, task)
-		return
+	p.waiting = append(p.waiting, task)
+	switch {
+	case p.resting > 0:
+		p.resting--
+		p.wake.Signal()
+	case p.running < p.most:
+		p.running++
+		go p.work()
 	}
-	p.running++
-	go func() {
-		for task := task; task != nil; task = p.next() {
-			task()
-		}
-	}()
 }
 
-// next gives the next task; nil, and one goroutine less runs, if there is none.
-func (p *workers) next() func() {
+func (p *workers) work() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
-		p.waiting = nil
-		p.running--
-		return nil
+	for {
+		for len(p.waiting) == 0 {
+			if p.over || p.resting >= restingWorkers {
+				p.running--
+				return
+			}
+			p.resting++
+			p.wake.Wait()
+		}
+		task := p.waiting[0]
+		p.waiting[0] = nil
+		if p.waiting = p.waiting[1:]; len(p.waiting) == 0 {
+			p.waiting = nil
+		}
+		p.mu.Unlock()
+		task()
+		p.mu.Lock()
 	}
-	task := p.waiting[0]
-	p.waiting[0] = nil
-	p.waiting = p.waiting[1:]
-	return task
+}
+
+// close ends the goroutines that rest, and the others when they have nothing
+// more to do.
+func (p *workers) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over, p.resting = true, 0
+	p.wake.Broadcast()
 }

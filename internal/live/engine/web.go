@@ -80,9 +80,9 @@ func (w *web) next() {
 		if w.buf = bytes.Clone(w.buf[n:]); len(w.buf) == 0 {
 			w.buf = nil
 		}
-		pool := &w.front.calls
+		pool := w.front.calls
 		if b[0] == 'G' {
-			pool = &w.front.live
+			pool = w.front.live
 		}
 		pool.run(func() { w.serve(b) })
 	default:
