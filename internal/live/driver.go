@@ -15,6 +15,21 @@ type Driver interface {
 	Adopt(socket net.Conn, early, head []byte, h Handler, p *Place) bool
 }
 
+// Portable is the driver of any socket and any system: each connection has two
+// goroutines, one that reads and one that writes.
+type Portable struct{}
+
+// Adopt takes over any socket: see [Driver].
+func (Portable) Adopt(socket net.Conn, early, head []byte, h Handler, p *Place) bool {
+	c := newConn(p.hub, h, &socketLink{Conn: socket, early: early})
+	c.place = p
+	go func() { // the hub waits for it: see Admit and Leave
+		defer p.Leave()
+		c.serve(head)
+	}()
+	return true
+}
+
 // Taker is an add-on of the http.ResponseWriter of a Driver that reads requests
 // itself.
 type Taker interface {
@@ -45,9 +60,9 @@ func (h *Hub) HasRoom(queued, n int) bool {
 	return queued == 0 || queued+n <= h.opts.SessionQueue && h.queued.Load()+int64(n) <= h.opts.QueueMemory
 }
 
-// Queued counts bytes that wait on a connection, and do not any more if n is
-// negative.
-func (h *Hub) Queued(n int) { h.queued.Add(int64(n)) }
+// Queued counts n more bytes that wait on connections, or fewer, and gives how
+// many there are.
+func (h *Hub) Queued(n int) int64 { return h.queued.Add(int64(n)) }
 
 // Halved tells whether a queue that was full has drained so far that
 // Handler.Writable is to be called.

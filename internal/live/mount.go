@@ -153,18 +153,12 @@ func (m *mounted) upgrade(w http.ResponseWriter, r *http.Request, up Upgrader, p
 	return true
 }
 
-// drive gives a socket that has left net/http to the driver, or to two
-// goroutines of its own.
+// drive gives a socket that has left net/http to the driver, or to the portable
+// one if that cannot drive it.
 func (m *mounted) drive(socket net.Conn, early, head []byte, handler Handler, p *Place) {
-	if d := m.hub.opts.Driver; d != nil && d.Adopt(socket, early, head, handler, p) {
-		return
+	if !m.hub.opts.Driver.Adopt(socket, early, head, handler, p) {
+		Portable{}.Adopt(socket, early, head, handler, p)
 	}
-	c := newConn(m.hub, handler, &socketLink{Conn: socket, early: early})
-	c.place = p
-	go func() { // the hub waits for it: see Admit and Leave
-		defer p.Leave()
-		c.serve(head)
-	}()
 }
 
 // responseHead writes the head of a response over HTTP/1.1. A body that

@@ -48,7 +48,7 @@ type Options struct {
 	// AllowApp decides the same about a session whose request had no token, as
 	// soon as its app is known; nil allows all.
 	AllowApp func(app herald.AppKey, origin string) bool
-	// Driver drives the sockets of connections; default: two goroutines for each.
+	// Driver drives the sockets of connections; default [Portable].
 	Driver Driver
 	// Address is the address of the client that a request comes from; default
 	// the peer of the connection.
@@ -88,6 +88,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FrameMemory <= 0 {
 		o.FrameMemory = 8 << 20
+	}
+	if o.Driver == nil {
+		o.Driver = Portable{}
 	}
 	if o.Address == nil {
 		o.Address = edge.Proxies{}.Client

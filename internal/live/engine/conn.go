@@ -233,7 +233,7 @@ func (c *conn) wrote(n int, err error) {
 		c.consume(n)
 		late = c.goOn(err)
 	}
-	tell := c.full && !c.closing && !c.dead && c.place.Hub().Halved(c.bytes)
+	tell := n > 0 && c.full && !c.closing && !c.dead && c.place.Hub().Halved(c.bytes)
 	if tell {
 		c.full = false
 	}
