@@ -141,13 +141,6 @@ func (c *conn) raw(b []byte) {
 	}
 }
 
-// drained reports whether nothing waits to be written.
-func (c *conn) drained() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bytes == 0 && !c.writing
-}
-
 // abort cuts the connection. The loop's reader ends it, because it may be about
 // to read: until then the descriptor must not be anybody else's.
 func (c *conn) abort() {

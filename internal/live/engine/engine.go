@@ -177,8 +177,9 @@ func (e *Engine) Adopt(socket net.Conn, early, head []byte, h live.Handler, p *l
 	return true
 }
 
-// accept gives each connection to begin, until the listener is closed or fails.
-func (e *Engine) accept(a Acceptor, begin func(*conn, netip.AddrPort)) error {
+// accept gives each connection to begin, until over is closed, and the acceptor
+// with it, or it fails.
+func (e *Engine) accept(over <-chan struct{}, a Acceptor, begin func(*conn, netip.AddrPort)) error {
 	for wait := time.Duration(0); ; {
 		fd, from, err := a.Accept()
 		switch {
@@ -193,7 +194,10 @@ func (e *Engine) accept(a Acceptor, begin func(*conn, netip.AddrPort)) error {
 				e.log.Warn("no file descriptor is left for a new connection; raise the limit of open files (ulimit -n)")
 			}
 			wait = min(max(5*time.Millisecond, 2*wait), time.Second)
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-over:
+			}
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		default:
@@ -216,7 +220,7 @@ func (e *Engine) Serve(ctx context.Context, l net.Listener, hub *live.Hub, t liv
 		_ = a.Close()
 	}()
 	refusals := make(chan struct{}, maxRefusals)
-	err := e.accept(a, func(c *conn, from netip.AddrPort) {
+	err := e.accept(ctx.Done(), a, func(c *conn, from netip.AddrPort) {
 		p, refused := hub.Admit()
 		if refused == nil {
 			if refused = p.Arrive(from.Addr()); refused != nil {

@@ -72,7 +72,7 @@ func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]st
 }
 
 func (f *front) accept() error {
-	err := f.engine.accept(f.from, f.begin)
+	err := f.engine.accept(f.over, f.from, f.begin)
 	_ = f.Close()
 	return err
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -111,7 +112,7 @@ func (w *web) serve(b []byte) {
 	a := &answer{web: w, header: http.Header{}}
 	defer func() {
 		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
+			if err, _ := v.(error); !errors.Is(err, http.ErrAbortHandler) {
 				w.front.log.Error("a request made the server panic", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 			}
 			w.c.abort()
