@@ -303,6 +303,7 @@ func TestHold(t *testing.T) {
 	}, func(s *site) {
 		v := s.dial("GET /v1/live/ws HTTP/1.1\r\nHost: a\r\n\r\n")
 		time.Sleep(3 * time.Minute) // longer than any other wait
+		synctest.Wait()
 		fmt.Fprint(last.w, "later")
 		last.done()
 		v.hear(200, "later")
