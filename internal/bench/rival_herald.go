@@ -37,8 +37,8 @@ type product struct {
 const broadcastTTL = 6 * 3600
 
 // startProduct starts a server and registers devices.
-func startProduct(ctx context.Context, l *Load, transport string, devices int) (p *product, err error) {
-	p = &product{load: l, transport: transport, devices: devices, ttl: broadcastTTL, http: manyCallers()}
+func startProduct(ctx context.Context, l *Load, transport string, devices int) (_ *product, err error) {
+	p := &product{load: l, transport: transport, devices: devices, ttl: broadcastTTL, http: manyCallers()}
 	if p.folder, err = os.MkdirTemp("", "herald-bench-"); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,10 @@ type otherKind struct {
 	args   func(config string) []string
 	config func(folder, address string, clients int) string
 	target swarm.Target
-	worker bool // the work is done by a child of the process
+	// worker says that the work is done by a child of the process, which gives
+	// up the rights of root by itself. (The module makes a folder for messages
+	// where the package says, which only root can do the first time.)
+	worker bool
 }
 
 func otherKinds() []otherKind {
@@ -57,7 +60,11 @@ func otherKinds() []otherKind {
 		name: "nchan", program: "nginx", packages: "nginx libnginx-mod-nchan", module: nchanModule, worker: true,
 		args: func(config string) []string { return []string{"-e", "stderr", "-c", config} },
 		config: func(folder, address string, clients int) string {
-			return strings.NewReplacer("FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(clients+100)).Replace(nchanConfig)
+			user := ""
+			if os.Geteuid() == 0 {
+				user = "user nobody nogroup;"
+			}
+			return strings.NewReplacer("USER", user, "FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(clients+100)).Replace(nchanConfig)
 		},
 		target: swarm.Target{Proto: swarm.WebSocket, Path: "/sub"},
 	}}
@@ -66,6 +73,7 @@ func otherKinds() []otherKind {
 const (
 	nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 	nchanConfig = `load_module ` + nchanModule + `;
+USER
 daemon off;
 pid FOLDER/pid;
 worker_processes 1;
@@ -150,8 +158,10 @@ func startRival(ctx context.Context, l *Load, name string, clients int) (_ rival
 	cmd.Stderr, cmd.Dir = l.Log, o.folder
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second
-	if err := unprivileged(cmd, o.folder); err != nil {
-		return nil, err
+	if !k.worker {
+		if err := unprivileged(cmd, o.folder); err != nil {
+			return nil, err
+		}
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
