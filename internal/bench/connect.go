@@ -53,7 +53,7 @@ func (r *ConnectRun) turns(ctx context.Context, report *Report, floor *contest, 
 	if name == r.Against {
 		server, err = startRival(ctx, r.Load, name, r.Clients)
 	} else {
-		server, err = startProduct(ctx, r.Load, name, r.Clients)
+		server, err = startProduct(ctx, r.Load, name, r.Clients, 0)
 	}
 	if err != nil {
 		return err

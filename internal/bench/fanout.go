@@ -23,6 +23,8 @@ type FanoutRun struct {
 	Ack bool
 	// TTL of the messages; 0 are not kept.
 	TTL int
+	// Slow clients do not read, to see what that does to the others.
+	Slow int
 	// Against is another product.
 	Against string
 }
@@ -40,6 +42,9 @@ func (r *FanoutRun) Check() error {
 	if r.Broadcasts < 1 || r.Burst < 1 || r.Broadcasts%r.Burst != 0 || (r.Broadcasts*r.Rounds > herald.MaxPending/2 && r.TTL > 0) {
 		return herald.Invalid("broadcasts", fmt.Sprintf("Give a multiple of the burst, and no more than %d in all rounds.", herald.MaxPending/2),
 			"%d broadcasts a round in bursts of %d", r.Broadcasts, r.Burst)
+	}
+	if r.Slow < 0 || r.Slow > 1000 {
+		return herald.Invalid("slow", "Give at most 1000.", "%d slow clients", r.Slow)
 	}
 	return checkRival(r.Against)
 }
@@ -75,7 +80,7 @@ func (c *contest) connect(ctx context.Context, l *Load, ack bool) (swarm.Answer,
 	target, tokens := c.Target()
 	a, err := c.crew.do(ctx, swarm.Command{
 		Do: "connect", Target: target, Clients: c.clients, Parallel: l.Parallel, Tokens: tokens, Ack: ack, Nap: l.Nap,
-		Address: int(l.addresses.Add(int64(c.clients/1000) + 1)),
+		Address: l.address(c.clients),
 	})
 	if err != nil {
 		return a, fmt.Errorf("%w (%s)", err, c.name)
@@ -182,6 +187,11 @@ func (r *FanoutRun) size(ctx context.Context, report *Report, n int) (err error)
 			}
 		}
 	}
+	if r.Slow > 0 {
+		if err := r.slow(ctx, report, n); err != nil {
+			return err
+		}
+	}
 	if r.Against == "" {
 		return nil
 	}
@@ -198,7 +208,7 @@ func (r *FanoutRun) size(ctx context.Context, report *Report, n int) (err error)
 
 // herald connects clients to Herald.
 func (r *FanoutRun) herald(ctx context.Context, name, transport string, n int, ack bool) (*contest, error) {
-	p, err := startProduct(ctx, r.Load, transport, n)
+	p, err := startProduct(ctx, r.Load, transport, n, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (r *IdleRun) measure(ctx context.Context, name string, n int, other bool) (
 	if other {
 		server, f.err = startRival(ctx, r.Load, name, n)
 	} else {
-		server, f.err = startProduct(ctx, r.Load, name, n)
+		server, f.err = startProduct(ctx, r.Load, name, n, 0)
 	}
 	if f.err != nil {
 		return f

@@ -33,8 +33,15 @@ type Load struct {
 	// Serve are more arguments for the server, such as --set.
 	Serve []string
 
-	quiet     bool         // several things run at once: no progress is shown
-	addresses atomic.Int64 // that clients had
+	quiet     bool          // several things run at once: no progress is shown
+	addresses *atomic.Int64 // that clients had
+}
+
+// address gives the first of addresses for n clients that nobody had before:
+// connections that were closed keep their ports for a minute.
+func (l *Load) address(n int) int {
+	const each = 4000 // clients of an address
+	return int(l.addresses.Add(int64(n/each)+1)) % (1 << 22)
 }
 
 // progress shows how far one thing is.
@@ -47,6 +54,7 @@ func (l *Load) progress() *Progress {
 
 // check refuses what cannot be run.
 func (l *Load) check() error {
+	l.addresses = &atomic.Int64{}
 	switch {
 	case l.Rounds < 1 || l.Rounds > 1000:
 		return herald.Invalid("rounds", "Give 1 to 1000.", "%d rounds", l.Rounds)

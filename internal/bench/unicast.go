@@ -90,7 +90,7 @@ func Unicast(ctx context.Context, r *UnicastRun) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, floor.leave()) }()
-	p, err := startProduct(ctx, r.Load, r.Transport, r.Clients)
+	p, err := startProduct(ctx, r.Load, r.Transport, r.Clients, 0)
 	if err != nil {
 		return nil, err
 	}
