@@ -121,10 +121,9 @@ type bare struct {
 	*child
 	address string
 	size    int
-	join    bool
 }
 
-func startFloor(ctx context.Context, l *Load, join bool) (*bare, error) {
+func startFloor(ctx context.Context, l *Load) (*bare, error) {
 	c, err := startChild(ctx, l.Program, ofFloor, l.Log)
 	if err != nil {
 		return nil, err
@@ -133,7 +132,7 @@ func startFloor(ctx context.Context, l *Load, join bool) (*bare, error) {
 	if err := c.ask(ctx, nil, &a); err != nil {
 		return nil, err
 	}
-	return &bare{c, a.Address, l.Payload, join}, nil
+	return &bare{c, a.Address, l.Payload}, nil
 }
 
 func (b *bare) Process() *process { return &b.process }
@@ -144,7 +143,7 @@ func (b *bare) Target() (swarm.Target, string) {
 
 func (b *bare) Broadcast(ctx context.Context, first uint32, count int) error {
 	var a floor.Answer
-	if err := b.ask(ctx, floor.Command{First: first, Count: count, Size: b.size, Join: b.join}, &a); err != nil {
+	if err := b.ask(ctx, floor.Command{First: first, Count: count, Size: b.size}, &a); err != nil {
 		return err
 	}
 	if a.Error != "" {

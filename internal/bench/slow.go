@@ -12,7 +12,7 @@ import (
 // What is sent to clients that are slow: more than the sockets and the queue
 // of a session hold together.
 const (
-	floodMessages = 800
+	floodMessages = 500
 	floodPayload  = swarm.MaxPayload
 )
 
@@ -37,25 +37,16 @@ func (r *FanoutRun) slow(ctx context.Context, report *Report, n int) (err error)
 	}
 	others := crew{child}
 	defer func() { err = errors.Join(err, others.stop()) }()
-	l := &Load{Rounds: r.Rounds, Progress: r.Progress}
-	var took [2][]float64
-	l.Progress.Begin(fmt.Sprintf("%d slow", r.Slow))
-	for i := range l.Rounds + 1 {
-		for k, stall := range []bool{false, true} {
-			v, err := r.beside(ctx, &awake, p, c, others, stall)
-			if err != nil {
-				return err
-			}
-			if i > 0 {
-				took[k] = append(took[k], v)
-			}
-			l.Progress.At(2*i+k+1, 2*l.Rounds+2)
-		}
+	of := func(stall bool) *turn {
+		return &turn{round: func() (float64, error) { return r.beside(ctx, &awake, p, c, others, stall) }}
 	}
-	l.Progress.End(2*l.Rounds + 2)
+	read, stalled := of(false), of(true)
+	if err := alternate(ctx, r.Load, fmt.Sprintf("%d slow", r.Slow), read, stalled); err != nil {
+		return err
+	}
 	name := fmt.Sprintf("websocket, %d clients, p99 ", n)
-	report.add(name+fmt.Sprintf("beside %d that read", r.Slow), "ms", took[0], "", nil)
-	report.add(name+fmt.Sprintf("beside %d that do not", r.Slow), "ms", took[1], "those that read", took[0])
+	report.add(name+fmt.Sprintf("beside %d that read", r.Slow), "ms", read.took, "", nil)
+	report.add(name+fmt.Sprintf("beside %d that do not", r.Slow), "ms", stalled.took, "those that read", read.took)
 	if m := c.Process().memory(); m.ok {
 		report.add("memory of the server at most", "MiB", []float64{float64(m.peak) / (1 << 20)}, "", nil)
 	}
@@ -84,7 +75,7 @@ func (r *FanoutRun) beside(ctx context.Context, l *Load, p *product, c *contest,
 		_, err := others.do(ctx, swarm.Command{Do: "post", Post: flood})
 		flooded <- err
 	}()
-	_, err := c.round(ctx, l, r.Broadcasts, r.Burst)
+	_, err := c.round(ctx, l, r.Broadcasts, 1)
 	err = errors.Join(err, <-flooded)
 	if err != nil {
 		return 0, err

@@ -11,8 +11,6 @@ import (
 	"github.com/herald-push/herald/internal/bench/swarm"
 )
 
-func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
-
 func checkPosts(messages, batch, posters int) error {
 	switch {
 	case messages < 1 || messages > 100e6:
@@ -81,7 +79,7 @@ func Unicast(ctx context.Context, r *UnicastRun) (report *Report, err error) {
 	report = newReport("unicast", map[string]any{"transport": r.Transport, "clients": r.Clients, "payload": r.Payload, "messages a round": r.Messages,
 		"connections that send": r.Posters, "batch": r.Batch})
 	defer report.finish()
-	base, err := startFloor(ctx, r.Load, false)
+	base, err := startFloor(ctx, r.Load)
 	if err != nil {
 		return nil, err
 	}
@@ -137,22 +135,21 @@ func (r *UnicastRun) turns(ctx context.Context, report *Report, floor, c *contes
 	if !ok {
 		return errors.New("bench: the floor is none")
 	}
-	floor.took, c.took = nil, nil
-	begun, speed := time.Time{}, []float64{}
-	err := alternate(ctx, r.Load, what, []*contest{floor, c}, func(x *contest) (float64, error) {
-		if x == floor {
-			return x.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, r.to()))
-		}
-		begun = time.Now()
-		v, err := x.post(ctx, r.Load, p.letters(r.Messages, batch, r.Posters, r.to(), ttl))
+	var speed []float64
+	bare := &turn{round: func() (float64, error) {
+		return floor.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, r.to()))
+	}}
+	own := &turn{round: func() (float64, error) {
+		begun := time.Now()
+		v, err := c.post(ctx, r.Load, p.letters(r.Messages, batch, r.Posters, r.to(), ttl))
 		speed = append(speed, float64(r.Messages)/max(time.Since(begun)-r.Rest, 1).Seconds())
 		return v, err
-	})
-	if err != nil {
+	}}
+	if err := alternate(ctx, r.Load, what, bare, own); err != nil {
 		return err
 	}
-	report.add("floor, POST to one socket", "µs", floor.took, "", nil)
-	report.add(what, "µs", c.took, "floor", floor.took)
+	report.add("floor, POST to one socket", "µs", bare.took, "", nil)
+	report.add(what, "µs", own.took, "floor", bare.took)
 	report.add(what+", speed", "/s", speed[1:], "", nil)
 	return nil
 }
