@@ -41,7 +41,8 @@ type Load struct {
 // connections that were closed keep their ports for a minute.
 func (l *Load) address(n int) int {
 	const each = 4000 // clients of an address
-	return int(l.addresses.Add(int64(n/each)+1)) % (1 << 22)
+	count := int64(n/each) + 1
+	return int(l.addresses.Add(count)-count) % (1 << 22)
 }
 
 // progress shows how far one thing is.

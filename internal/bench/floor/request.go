@@ -27,7 +27,7 @@ func read(b []byte) (r request, n int, err error) {
 	}
 	first := bytes.IndexByte(b, '\r')
 	path := b[:first]
-	r.post = path[0] == 'P'
+	r.post = bytes.HasPrefix(path, []byte("POST "))
 	if path = bytes.TrimSuffix(path, []byte(" HTTP/1.1")); len(path) == first {
 		return r, 0, errRequest
 	}
@@ -41,7 +41,7 @@ func read(b []byte) (r request, n int, err error) {
 	if err != nil || size < 0 {
 		return r, 0, errRequest
 	}
-	if n = end + 4 + size; n > len(b) {
+	if n = end + 4 + size; n > len(b) || n < size {
 		return r, 0, nil
 	}
 	r.body = b[end+4 : n]

@@ -25,7 +25,9 @@ const (
 	streaming = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 )
 
-func frame(op wire.Opcode, text string) string { return string(wire.AppendFrame(nil, op, []byte(text))) }
+func frame(op wire.Opcode, text string) string {
+	return string(wire.AppendFrame(nil, op, []byte(text)))
+}
 
 // masked is the frame of a client.
 func masked(op wire.Opcode, text string) string {

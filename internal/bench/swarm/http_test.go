@@ -25,7 +25,8 @@ func TestHead(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"} {
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n"} {
 		if _, _, err := readHead([]byte(text)); err == nil {
 			t.Errorf("%q is taken", text)
 		}
