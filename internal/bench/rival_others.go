@@ -295,7 +295,7 @@ func (o *other) Stop() error {
 	o.http.CloseIdleConnections()
 	if o.process.cmd != nil {
 		_ = o.process.cmd.Process.Signal(os.Interrupt) // it may have ended
-		<-o.process.ended                              // by a signal: its code says nothing
+		<-o.process.ended                              //nolint:errcheck // a program that a signal ends has no code to look at
 	}
 	return os.RemoveAll(o.folder)
 }

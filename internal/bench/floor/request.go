@@ -31,8 +31,9 @@ func read(b []byte) (r request, n int, err error) {
 	if path = bytes.TrimSuffix(path, []byte(" HTTP/1.1")); len(path) == first {
 		return r, 0, errRequest
 	}
-	if r.number, err = strconv.Atoi(string(path[bytes.LastIndexByte(path, '/')+1:])); err != nil {
-		r.number, err = -1, nil
+	r.number = -1
+	if n, err := strconv.Atoi(string(path[bytes.LastIndexByte(path, '/')+1:])); err == nil {
+		r.number = n
 	}
 	if r.key = header(b[first:end+2], "\r\nSec-WebSocket-Key: "); !r.post {
 		return r, end + 4, nil

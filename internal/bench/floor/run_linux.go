@@ -37,8 +37,7 @@ func Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(s.ep)
-	defer unix.Close(s.listener)
+	defer func() { _ = errors.Join(unix.Close(s.ep), unix.Close(s.listener)) }() // the process ends
 	if err := tell(out, Answer{Address: address}); err != nil {
 		return err
 	}
