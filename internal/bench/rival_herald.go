@@ -53,6 +53,9 @@ func startProduct(ctx context.Context, l *Load, transport string, devices, more 
 	if err != nil {
 		return nil, err
 	}
+	if err = copyFile(filepath.Join(data, "herald.db"), p.bare()); err != nil {
+		return nil, err
+	}
 	args := append([]string{"--set", "limits.address_connections=0", "--set", "limits.address_rate=1e9"}, l.Serve...)
 	if transport == swarm.TCP {
 		args = append(args, "--set", "server.tcp=127.0.0.1:0")
@@ -93,6 +96,17 @@ func (p *product) write(suffix string, devices []*stormDevice) error {
 
 func (p *product) tokens() string { return filepath.Join(p.folder, "tokens") }
 func (p *product) ids() string    { return filepath.Join(p.folder, "ids") }
+
+// bare is a copy of the database as it was at first, for who only writes rows.
+func (p *product) bare() string { return filepath.Join(p.folder, "bare.db") }
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o600)
+}
 
 // Process is the server.
 func (p *product) Process() *process { return p.server }

@@ -145,12 +145,39 @@ func (r *UnicastRun) turns(ctx context.Context, report *Report, floor, c *contes
 		speed = append(speed, float64(r.Messages)/max(time.Since(begun)-r.Rest, 1).Seconds())
 		return v, err
 	}}
+	if ttl > 0 {
+		return r.durable(ctx, report, what, p, own, &speed)
+	}
 	if err := alternate(ctx, r.Load, what, bare, own); err != nil {
 		return err
 	}
 	report.add("floor, POST to one socket", "µs", bare.took, "", nil)
 	report.add(what, "µs", own.took, "floor", bare.took)
 	report.add(what+", speed", "/s", speed[1:], "", nil)
+	return nil
+}
+
+// durable measures messages that are stored, and in turns a process that does
+// nothing but write their rows into the same tables.
+func (r *UnicastRun) durable(ctx context.Context, report *Report, what string, p *product, own *turn, speed *[]float64) (err error) {
+	loop, err := startRows(ctx, r.Load, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, loop.stop()) }()
+	var rows []float64
+	bare := &turn{round: func() (float64, error) {
+		took, n, err := loop.round(ctx, r.Messages)
+		rows = append(rows, n)
+		return took, err
+	}}
+	if err := alternate(ctx, r.Load, what, bare, own); err != nil {
+		return err
+	}
+	report.add("rows only", "µs", bare.took, "", nil)
+	report.add(what, "µs", own.took, "rows", bare.took)
+	report.add("rows only, speed", "/s", rows[1:], "", nil)
+	report.add(what+", speed", "/s", (*speed)[1:], "rows", rows[1:])
 	return nil
 }
 

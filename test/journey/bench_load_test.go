@@ -63,7 +63,7 @@ func TestBenchLoad(t *testing.T) {
 		}},
 		{"unicast --clients 20 --messages 60 --durable", []string{
 			"floor, POST to one socket", "POST /v1/messages*", "POST /v1/messages, speed",
-			"floor, POST to one socket", "POST /v1/messages, durable*", "POST /v1/messages, durable, speed",
+			"rows only", "POST /v1/messages, durable*", "rows only, speed", "POST /v1/messages, durable, speed*",
 		}},
 		{"connect --clients 20 --transports websocket,tcp", []string{
 			"floor, accept and upgrade", "websocket, connected*", "floor, accept and upgrade", "tcp, connected*",
