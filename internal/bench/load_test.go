@@ -127,3 +127,17 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("%d, then %d and %d", one, two, three)
 	}
 }
+
+// TestRivalThatIsNotInstalled: the remedy names the Debian packages.
+func TestRivalThatIsNotInstalled(t *testing.T) {
+	for _, k := range []otherKind{
+		{name: "pigeons", program: "herald-has-no-such-program", packages: "pigeonry"},
+		{name: "pigeons", program: "true", packages: "pigeonry", module: "/no/such/module"},
+	} {
+		_, err := k.find()
+		var e *herald.Error
+		if !errors.As(err, &e) || e.Code != herald.CodeNotFound || e.Remedy != "Install it: apt-get install pigeonry" || !strings.Contains(e.Message, "pigeons is not installed") {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -111,15 +111,20 @@ func checkRival(name string) error {
 	return err
 }
 
-// findRival finds the program of a product. That of a daemon may not be in the
-// path of a user.
+// findRival finds a product by its name.
 func findRival(name string) (k otherKind, program string, err error) {
 	i := slices.IndexFunc(otherKinds(), func(k otherKind) bool { return k.name == name })
 	if i < 0 {
 		return k, "", herald.Invalid("against", "Give one of "+strings.Join(Rivals(), ", ")+".", "%q is no product to measure against", name)
 	}
 	k = otherKinds()[i]
-	program, err = exec.LookPath(k.program)
+	program, err = k.find()
+	return k, program, err
+}
+
+// find finds the program. That of a daemon may not be in the path of a user.
+func (k *otherKind) find() (string, error) {
+	program, err := exec.LookPath(k.program)
 	if err != nil {
 		program, err = exec.LookPath("/usr/sbin/" + k.program)
 	}
@@ -127,9 +132,9 @@ func findRival(name string) (k otherKind, program string, err error) {
 		_, err = os.Stat(k.module)
 	}
 	if err != nil {
-		return k, "", herald.Errorf(herald.CodeNotFound, "Install it: apt-get install "+k.packages, "%s is not installed: %v", name, err)
+		return "", herald.Errorf(herald.CodeNotFound, "Install it: apt-get install "+k.packages, "%s is not installed: %v", k.name, err)
 	}
-	return k, program, nil
+	return program, nil
 }
 
 // startRival starts another product.
@@ -187,8 +192,11 @@ func (o *other) ready(ctx context.Context) error {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", o.address)
 		if err == nil {
-			err = o.greet(conn)
-			return errors.Join(err, o.findWorker())
+			// The port is open before the worker is there.
+			if err = o.findWorker(); err == nil {
+				return o.greet(conn)
+			}
+			_ = conn.Close()
 		}
 		select {
 		case err := <-o.process.ended:
@@ -197,7 +205,7 @@ func (o *other) ready(ctx context.Context) error {
 		default:
 		}
 		if !rest(ctx, 20*time.Millisecond) {
-			return fmt.Errorf("bench: %s does not listen: %w", o.kind.name, err)
+			return fmt.Errorf("bench: %s is not ready: %w", o.kind.name, err)
 		}
 	}
 }

@@ -110,3 +110,23 @@ func TestBenchLoadSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("it does not say what is wrong: %s", log)
 	}
 }
+
+// TestBenchAgainst runs other products beside Herald.
+func TestBenchAgainst(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("unavailable: load, it is generated on Linux only")
+	}
+	for _, name := range []string{"mosquitto", "nchan"} {
+		t.Run(name, func(t *testing.T) {
+			for _, command := range []string{"fanout --clients 10 --broadcasts 2", "idle --clients 10 --settle 12ms"} {
+				out, log, err := runBench(t, append(strings.Fields(command), "--rounds", "1", "--rest", "1ms", "--against", name)...)
+				if strings.Contains(log, "is not installed") {
+					t.Skipf("unavailable: %s, its Debian package is not installed", name)
+				}
+				if err != nil || !strings.Contains(out, "\n"+name+", ") {
+					t.Errorf("%s: %v\n%s%s", command, err, out, log)
+				}
+			}
+		})
+	}
+}
