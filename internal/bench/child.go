@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"time"
@@ -20,6 +21,7 @@ import (
 const (
 	ofFloor = "floor"
 	ofCrowd = "clients"
+	ofRows  = "rows"
 )
 
 // Child runs one of the processes that load commands start, until its standard input ends.
@@ -29,6 +31,8 @@ func Child(kind string, out io.Writer) error {
 		return floor.Run(out)
 	case ofCrowd:
 		return swarm.Run(out)
+	case ofRows:
+		return runRows(os.Stdin, out)
 	}
 	return herald.Invalid("kind", "Load commands start it themselves.", "there is no process %q", kind)
 }

@@ -27,7 +27,7 @@ func Connect(ctx context.Context, r *ConnectRun) (report *Report, err error) {
 	}
 	report = newReport("connect", map[string]any{"clients": r.Clients, "at once": r.Parallel, "rest": r.Rest})
 	defer report.finish()
-	base, err := startFloor(ctx, r.Load, false)
+	base, err := startFloor(ctx, r.Load)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (r *ConnectRun) turns(ctx context.Context, report *Report, floor *contest, 
 	if name == r.Against {
 		server, err = startRival(ctx, r.Load, name, r.Clients)
 	} else {
-		server, err = startProduct(ctx, r.Load, name, r.Clients)
+		server, err = startProduct(ctx, r.Load, name, r.Clients, 0)
 	}
 	if err != nil {
 		return err
@@ -63,11 +63,11 @@ func (r *ConnectRun) turns(ctx context.Context, report *Report, floor *contest, 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.leave()) }()
-	floor.took = nil
-	err = alternate(ctx, r.Load, name, []*contest{floor, c}, func(c *contest) (float64, error) { return c.reconnect(ctx, r.Load) })
-	if err == nil {
-		report.add("floor, accept and upgrade", "µs", floor.took, "", nil)
-		report.add(name+", connected", "µs", c.took, "floor", floor.took)
+	base := &turn{round: func() (float64, error) { return floor.reconnect(ctx, r.Load) }}
+	own := &turn{round: func() (float64, error) { return c.reconnect(ctx, r.Load) }}
+	if err = alternate(ctx, r.Load, name, base, own); err == nil {
+		report.add("floor, accept and upgrade", "µs", base.took, "", nil)
+		report.add(name+", connected", "µs", own.took, "floor", base.took)
 	}
 	return err
 }

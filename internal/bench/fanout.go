@@ -23,6 +23,8 @@ type FanoutRun struct {
 	Ack bool
 	// TTL of the messages; 0 are not kept.
 	TTL int
+	// Slow clients do not read, to see what that does to the others.
+	Slow int
 	// Against is another product.
 	Against string
 }
@@ -41,6 +43,9 @@ func (r *FanoutRun) Check() error {
 		return herald.Invalid("broadcasts", fmt.Sprintf("Give a multiple of the burst, and no more than %d in all rounds.", herald.MaxPending/2),
 			"%d broadcasts a round in bursts of %d", r.Broadcasts, r.Burst)
 	}
+	if r.Slow < 0 || r.Slow > 1000 {
+		return herald.Invalid("slow", "Give at most 1000.", "%d slow clients", r.Slow)
+	}
 	return checkRival(r.Against)
 }
 
@@ -53,7 +58,6 @@ type contest struct {
 	seq     uint32
 	got     uint64 // broadcasts that all clients have got together
 	posted  uint64 // and unicasts
-	took    []float64
 }
 
 // enter connects clients to a rival.
@@ -75,7 +79,7 @@ func (c *contest) connect(ctx context.Context, l *Load, ack bool) (swarm.Answer,
 	target, tokens := c.Target()
 	a, err := c.crew.do(ctx, swarm.Command{
 		Do: "connect", Target: target, Clients: c.clients, Parallel: l.Parallel, Tokens: tokens, Ack: ack, Nap: l.Nap,
-		Address: int(l.addresses.Add(int64(c.clients/1000) + 1)),
+		Address: l.address(c.clients),
 	})
 	if err != nil {
 		return a, fmt.Errorf("%w (%s)", err, c.name)
@@ -118,22 +122,29 @@ func (c *contest) round(ctx context.Context, l *Load, broadcasts, burst int) (fl
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// alternate has contests take rounds in turns, after one that does not count.
-func alternate(ctx context.Context, l *Load, what string, list []*contest, round func(c *contest) (float64, error)) error {
-	l.progress().Begin(what)
+// turn is one of several things that are measured in turns.
+type turn struct {
+	round func() (float64, error)
+	took  []float64 // by round
+}
+
+// alternate takes rounds in turns, after one that does not count.
+func alternate(ctx context.Context, l *Load, what string, turns ...*turn) error {
+	progress := l.progress()
+	progress.Begin(what)
 	for i := range l.Rounds + 1 {
-		for k, c := range list {
-			v, err := round(c)
-			if err != nil {
+		for k, t := range turns {
+			v, err := t.round()
+			if err = errors.Join(err, ctx.Err()); err != nil {
 				return err
 			}
 			if i > 0 {
-				c.took = append(c.took, v)
+				t.took = append(t.took, v)
 			}
-			l.progress().At(i*len(list)+k+1, (l.Rounds+1)*len(list))
+			progress.At(i*len(turns)+k+1, (l.Rounds+1)*len(turns))
 		}
 	}
-	l.progress().End((l.Rounds + 1) * len(list))
+	progress.End((l.Rounds + 1) * len(turns))
 	return nil
 }
 
@@ -154,7 +165,7 @@ func Fanout(ctx context.Context, r *FanoutRun) (*Report, error) {
 
 // size measures with one number of clients.
 func (r *FanoutRun) size(ctx context.Context, report *Report, n int) (err error) {
-	base, err := startFloor(ctx, r.Load, r.Burst > 1)
+	base, err := startFloor(ctx, r.Load)
 	if err != nil {
 		return err
 	}
@@ -182,6 +193,11 @@ func (r *FanoutRun) size(ctx context.Context, report *Report, n int) (err error)
 			}
 		}
 	}
+	if r.Slow > 0 {
+		if err := r.slow(ctx, report, n); err != nil {
+			return err
+		}
+	}
 	if r.Against == "" {
 		return nil
 	}
@@ -198,7 +214,7 @@ func (r *FanoutRun) size(ctx context.Context, report *Report, n int) (err error)
 
 // herald connects clients to Herald.
 func (r *FanoutRun) herald(ctx context.Context, name, transport string, n int, ack bool) (*contest, error) {
-	p, err := startProduct(ctx, r.Load, transport, n)
+	p, err := startProduct(ctx, r.Load, transport, n, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -212,14 +228,24 @@ func (r *FanoutRun) herald(ctx context.Context, name, transport string, n int, a
 	return enter(ctx, r.Load, name, p, n, ack)
 }
 
-// duel measures a rival and the floor in turns.
+// duel measures a rival and the floor in turns, and bursts beside single messages.
 func (r *FanoutRun) duel(ctx context.Context, report *Report, floor, c *contest) (err error) {
 	defer func() { err = errors.Join(err, c.leave()) }()
-	floor.took = nil
-	err = alternate(ctx, r.Load, c.name, []*contest{floor, c}, func(c *contest) (float64, error) { return c.round(ctx, r.Load, r.Broadcasts, r.Burst) })
-	if err == nil {
-		report.add("floor, "+c.name, "µs", floor.took, "", nil)
-		report.add(c.name, "µs", c.took, "floor", floor.took)
+	of := func(c *contest, burst int) *turn {
+		return &turn{round: func() (float64, error) { return c.round(ctx, r.Load, r.Broadcasts, burst) }}
 	}
-	return err
+	base, single, burst := of(floor, 1), of(c, 1), of(c, r.Burst)
+	turns := []*turn{base, single}
+	if r.Burst > 1 {
+		turns = append(turns, burst)
+	}
+	if err := alternate(ctx, r.Load, c.name, turns...); err != nil {
+		return err
+	}
+	report.add("floor, "+c.name, "µs", base.took, "", nil)
+	report.add(c.name, "µs", single.took, "floor", base.took)
+	if r.Burst > 1 {
+		report.add(fmt.Sprintf("%s, bursts of %d", c.name, r.Burst), "µs", burst.took, "single", single.took)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/herald-push/herald/internal/bench/swarm"
 )
@@ -39,7 +40,7 @@ func Floor(ctx context.Context, r *FloorRun) (*Report, error) {
 
 // size measures with one number of clients.
 func (r *FloorRun) size(ctx context.Context, report *Report, n int) (err error) {
-	base, err := startFloor(ctx, r.Load, false)
+	base, err := startFloor(ctx, r.Load)
 	if err != nil {
 		return err
 	}
@@ -52,25 +53,23 @@ func (r *FloorRun) size(ctx context.Context, report *Report, n int) (err error) 
 	full, _ := base.process.resident()
 	for _, step := range []struct {
 		what  string
-		round func(c *contest) (float64, error)
+		round func() (float64, error)
 	}{
-		{"write to each of %d sockets", func(c *contest) (float64, error) { return c.round(ctx, r.Load, r.Broadcasts, 1) }},
-		{"accept and upgrade, %d connections", func(c *contest) (float64, error) { return c.reconnect(ctx, r.Load) }},
-		{"POST to one of %d sockets", func(c *contest) (float64, error) {
-			return c.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, n))
-		}},
-		{"the same in batches, %d sockets", func(c *contest) (float64, error) {
-			return c.post(ctx, r.Load, base.letters(r.Messages, r.Batch, r.Posters, n))
+		{"write to each of %d sockets", func() (float64, error) { return c.round(ctx, r.Load, r.Broadcasts, 1) }},
+		{"accept and upgrade, %d connections", func() (float64, error) { return c.reconnect(ctx, r.Load) }},
+		{"POST to one of %d sockets", func() (float64, error) { return c.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, n)) }},
+		{"the same in batches, %d sockets", func() (float64, error) {
+			return c.post(ctx, r.Load, base.letters(r.Messages, max(r.Batch, 1), r.Posters, n))
 		}},
 	} {
-		c.took = nil
-		what := sprintf(step.what, n)
-		if err := alternate(ctx, r.Load, what, []*contest{c}, step.round); err != nil {
+		t := &turn{round: step.round}
+		what := fmt.Sprintf(step.what, n)
+		if err := alternate(ctx, r.Load, what, t); err != nil {
 			return err
 		}
-		report.add(what, "µs", c.took, "", nil)
+		report.add(what, "µs", t.took, "", nil)
 	}
-	report.add(sprintf("memory of a connection, %d clients", n), "B", []float64{float64(full-empty) / float64(n)}, "", nil)
+	report.add(fmt.Sprintf("memory of a connection, %d clients", n), "B", []float64{float64(full-empty) / float64(n)}, "", nil)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func Idle(ctx context.Context, r *IdleRun) (*Report, error) {
 
 // floor measures what a write costs at the least.
 func (r *IdleRun) floor(ctx context.Context, n int) (took []float64, err error) {
-	base, err := startFloor(ctx, r.Load, false)
+	base, err := startFloor(ctx, r.Load)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +68,9 @@ func (r *IdleRun) floor(ctx context.Context, n int) (took []float64, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.leave()) }()
-	err = alternate(ctx, r.Load, "floor", []*contest{c}, func(c *contest) (float64, error) { return c.round(ctx, r.Load, 5, 1) })
-	return c.took, err
+	writes := &turn{round: func() (float64, error) { return c.round(ctx, r.Load, 5, 1) }}
+	err = alternate(ctx, r.Load, "floor", writes)
+	return writes.took, err
 }
 
 // idleFigures are what one rival was measured at.
@@ -150,7 +151,7 @@ func (r *IdleRun) measure(ctx context.Context, name string, n int, other bool) (
 	if other {
 		server, f.err = startRival(ctx, r.Load, name, n)
 	} else {
-		server, f.err = startProduct(ctx, r.Load, name, n)
+		server, f.err = startProduct(ctx, r.Load, name, n, 0)
 	}
 	if f.err != nil {
 		return f

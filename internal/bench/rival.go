@@ -33,8 +33,16 @@ type Load struct {
 	// Serve are more arguments for the server, such as --set.
 	Serve []string
 
-	quiet     bool         // several things run at once: no progress is shown
-	addresses atomic.Int64 // that clients had
+	quiet     bool          // several things run at once: no progress is shown
+	addresses *atomic.Int64 // that clients had
+}
+
+// address gives the first of addresses for n clients that nobody had before:
+// connections that were closed keep their ports for a minute.
+func (l *Load) address(n int) int {
+	const each = 4000 // clients of an address
+	count := int64(n/each) + 1
+	return int(l.addresses.Add(count)-count) % (1 << 22)
 }
 
 // progress shows how far one thing is.
@@ -47,6 +55,7 @@ func (l *Load) progress() *Progress {
 
 // check refuses what cannot be run.
 func (l *Load) check() error {
+	l.addresses = &atomic.Int64{}
 	switch {
 	case l.Rounds < 1 || l.Rounds > 1000:
 		return herald.Invalid("rounds", "Give 1 to 1000.", "%d rounds", l.Rounds)
@@ -113,10 +122,9 @@ type bare struct {
 	*child
 	address string
 	size    int
-	join    bool
 }
 
-func startFloor(ctx context.Context, l *Load, join bool) (*bare, error) {
+func startFloor(ctx context.Context, l *Load) (*bare, error) {
 	c, err := startChild(ctx, l.Program, ofFloor, l.Log)
 	if err != nil {
 		return nil, err
@@ -125,7 +133,7 @@ func startFloor(ctx context.Context, l *Load, join bool) (*bare, error) {
 	if err := c.ask(ctx, nil, &a); err != nil {
 		return nil, err
 	}
-	return &bare{c, a.Address, l.Payload, join}, nil
+	return &bare{c, a.Address, l.Payload}, nil
 }
 
 func (b *bare) Process() *process { return &b.process }
@@ -136,7 +144,7 @@ func (b *bare) Target() (swarm.Target, string) {
 
 func (b *bare) Broadcast(ctx context.Context, first uint32, count int) error {
 	var a floor.Answer
-	if err := b.ask(ctx, floor.Command{First: first, Count: count, Size: b.size, Join: b.join}, &a); err != nil {
+	if err := b.ask(ctx, floor.Command{First: first, Count: count, Size: b.size}, &a); err != nil {
 		return err
 	}
 	if a.Error != "" {

@@ -27,6 +27,7 @@ type product struct {
 	http      *http.Client
 	transport string
 	devices   int
+	more      int // devices beside those, which other clients are
 	ttl       int
 	batched   bool // bursts are one request
 	acked     bool // receipts are counted
@@ -36,9 +37,9 @@ type product struct {
 // broadcastTTL keeps messages until the run is over.
 const broadcastTTL = 6 * 3600
 
-// startProduct starts a server and registers devices.
-func startProduct(ctx context.Context, l *Load, transport string, devices int) (p *product, err error) {
-	p = &product{load: l, transport: transport, devices: devices, ttl: broadcastTTL, http: manyCallers()}
+// startProduct starts a server and registers devices, and more for another crew.
+func startProduct(ctx context.Context, l *Load, transport string, devices, more int) (_ *product, err error) {
+	p := &product{load: l, transport: transport, devices: devices, more: more, ttl: broadcastTTL, http: manyCallers()}
 	if p.folder, err = os.MkdirTemp("", "herald-bench-"); err != nil {
 		return nil, err
 	}
@@ -50,6 +51,9 @@ func startProduct(ctx context.Context, l *Load, transport string, devices int) (
 	data := filepath.Join(p.folder, "data")
 	p.seeded, err = Seed(ctx, Seeding{Folder: data, Population: Population{Seed: 1, Devices: 1, Tags: 1, Now: time.Now()}})
 	if err != nil {
+		return nil, err
+	}
+	if err = copyFile(filepath.Join(data, "herald.db"), p.bare()); err != nil {
 		return nil, err
 	}
 	args := append([]string{"--set", "limits.address_connections=0", "--set", "limits.address_rate=1e9"}, l.Serve...)
@@ -64,7 +68,7 @@ func startProduct(ctx context.Context, l *Load, transport string, devices int) (
 
 // register registers the devices, and writes their tokens and IDs into files.
 func (p *product) register(ctx context.Context) error {
-	devices := make([]*stormDevice, p.devices)
+	devices := make([]*stormDevice, p.devices+p.more)
 	p.load.progress().Begin("devices registered")
 	_, err := share(len(devices), stormCallers, func(i int) (err error) {
 		devices[i], err = register(ctx, p.http, p.server.url, p.seeded, fmt.Sprintf("load-device-%09d", i))
@@ -74,16 +78,35 @@ func (p *product) register(ctx context.Context) error {
 		return err
 	}
 	p.load.progress().End(len(devices))
+	return errors.Join(p.write("", devices[:p.devices]), p.write(ofMore, devices[p.devices:]))
+}
+
+// ofMore ends the names of the files of the other crew.
+const ofMore = ".more"
+
+// write writes the files of a crew.
+func (p *product) write(suffix string, devices []*stormDevice) error {
 	var tokens, ids strings.Builder
 	for _, d := range devices {
 		fmt.Fprintln(&tokens, d.token)
 		fmt.Fprintln(&ids, d.id)
 	}
-	return errors.Join(os.WriteFile(p.tokens(), []byte(tokens.String()), 0o600), os.WriteFile(p.ids(), []byte(ids.String()), 0o600))
+	return errors.Join(os.WriteFile(p.tokens()+suffix, []byte(tokens.String()), 0o600), os.WriteFile(p.ids()+suffix, []byte(ids.String()), 0o600))
 }
 
 func (p *product) tokens() string { return filepath.Join(p.folder, "tokens") }
 func (p *product) ids() string    { return filepath.Join(p.folder, "ids") }
+
+// bare is a copy of the database as it was at first, for who only writes rows.
+func (p *product) bare() string { return filepath.Join(p.folder, "bare.db") }
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o600)
+}
 
 // Process is the server.
 func (p *product) Process() *process { return p.server }

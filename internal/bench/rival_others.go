@@ -41,7 +41,10 @@ type otherKind struct {
 	args   func(config string) []string
 	config func(folder, address string, clients int) string
 	target swarm.Target
-	worker bool // the work is done by a child of the process
+	// worker says that the work is done by a child of the process, which gives
+	// up the rights of root by itself. (The module makes a folder for messages
+	// where the package says, which only root can do the first time.)
+	worker bool
 }
 
 func otherKinds() []otherKind {
@@ -57,7 +60,11 @@ func otherKinds() []otherKind {
 		name: "nchan", program: "nginx", packages: "nginx libnginx-mod-nchan", module: nchanModule, worker: true,
 		args: func(config string) []string { return []string{"-e", "stderr", "-c", config} },
 		config: func(folder, address string, clients int) string {
-			return strings.NewReplacer("FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(clients+100)).Replace(nchanConfig)
+			user := ""
+			if os.Geteuid() == 0 {
+				user = "user nobody nogroup;"
+			}
+			return strings.NewReplacer("USER", user, "FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(clients+100)).Replace(nchanConfig)
 		},
 		target: swarm.Target{Proto: swarm.WebSocket, Path: "/sub"},
 	}}
@@ -66,6 +73,7 @@ func otherKinds() []otherKind {
 const (
 	nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 	nchanConfig = `load_module ` + nchanModule + `;
+USER
 daemon off;
 pid FOLDER/pid;
 worker_processes 1;
@@ -103,15 +111,20 @@ func checkRival(name string) error {
 	return err
 }
 
-// findRival finds the program of a product. That of a daemon may not be in the
-// path of a user.
+// findRival finds a product by its name.
 func findRival(name string) (k otherKind, program string, err error) {
 	i := slices.IndexFunc(otherKinds(), func(k otherKind) bool { return k.name == name })
 	if i < 0 {
 		return k, "", herald.Invalid("against", "Give one of "+strings.Join(Rivals(), ", ")+".", "%q is no product to measure against", name)
 	}
 	k = otherKinds()[i]
-	program, err = exec.LookPath(k.program)
+	program, err = k.find()
+	return k, program, err
+}
+
+// find finds the program. That of a daemon may not be in the path of a user.
+func (k *otherKind) find() (string, error) {
+	program, err := exec.LookPath(k.program)
 	if err != nil {
 		program, err = exec.LookPath("/usr/sbin/" + k.program)
 	}
@@ -119,9 +132,9 @@ func findRival(name string) (k otherKind, program string, err error) {
 		_, err = os.Stat(k.module)
 	}
 	if err != nil {
-		return k, "", herald.Errorf(herald.CodeNotFound, "Install it: apt-get install "+k.packages, "%s is not installed: %v", name, err)
+		return "", herald.Errorf(herald.CodeNotFound, "Install it: apt-get install "+k.packages, "%s is not installed: %v", k.name, err)
 	}
-	return k, program, nil
+	return program, nil
 }
 
 // startRival starts another product.
@@ -150,8 +163,10 @@ func startRival(ctx context.Context, l *Load, name string, clients int) (_ rival
 	cmd.Stderr, cmd.Dir = l.Log, o.folder
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second
-	if err := unprivileged(cmd, o.folder); err != nil {
-		return nil, err
+	if !k.worker {
+		if err := unprivileged(cmd, o.folder); err != nil {
+			return nil, err
+		}
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
@@ -177,8 +192,11 @@ func (o *other) ready(ctx context.Context) error {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", o.address)
 		if err == nil {
-			err = o.greet(conn)
-			return errors.Join(err, o.findWorker())
+			// The port is open before the worker is there.
+			if err = o.findWorker(); err == nil {
+				return o.greet(conn)
+			}
+			_ = conn.Close()
 		}
 		select {
 		case err := <-o.process.ended:
@@ -187,7 +205,7 @@ func (o *other) ready(ctx context.Context) error {
 		default:
 		}
 		if !rest(ctx, 20*time.Millisecond) {
-			return fmt.Errorf("bench: %s does not listen: %w", o.kind.name, err)
+			return fmt.Errorf("bench: %s is not ready: %w", o.kind.name, err)
 		}
 	}
 }
@@ -285,7 +303,7 @@ func (o *other) Stop() error {
 	o.http.CloseIdleConnections()
 	if o.process.cmd != nil {
 		_ = o.process.cmd.Process.Signal(os.Interrupt) // it may have ended
-		<-o.process.ended                              // by a signal: its code says nothing
+		<-o.process.ended                              //nolint:errcheck // a program that a signal ends has no code to look at
 	}
 	return os.RemoveAll(o.folder)
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/herald-push/herald/internal/bench/swarm"
 )
 
-func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
-
 func checkPosts(messages, batch, posters int) error {
 	switch {
 	case messages < 1 || messages > 100e6:
@@ -81,7 +79,7 @@ func Unicast(ctx context.Context, r *UnicastRun) (report *Report, err error) {
 	report = newReport("unicast", map[string]any{"transport": r.Transport, "clients": r.Clients, "payload": r.Payload, "messages a round": r.Messages,
 		"connections that send": r.Posters, "batch": r.Batch})
 	defer report.finish()
-	base, err := startFloor(ctx, r.Load, false)
+	base, err := startFloor(ctx, r.Load)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +88,7 @@ func Unicast(ctx context.Context, r *UnicastRun) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, floor.leave()) }()
-	p, err := startProduct(ctx, r.Load, r.Transport, r.Clients)
+	p, err := startProduct(ctx, r.Load, r.Transport, r.Clients, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -137,23 +135,49 @@ func (r *UnicastRun) turns(ctx context.Context, report *Report, floor, c *contes
 	if !ok {
 		return errors.New("bench: the floor is none")
 	}
-	floor.took, c.took = nil, nil
-	begun, speed := time.Time{}, []float64{}
-	err := alternate(ctx, r.Load, what, []*contest{floor, c}, func(x *contest) (float64, error) {
-		if x == floor {
-			return x.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, r.to()))
-		}
-		begun = time.Now()
-		v, err := x.post(ctx, r.Load, p.letters(r.Messages, batch, r.Posters, r.to(), ttl))
+	var speed []float64
+	bare := &turn{round: func() (float64, error) {
+		return floor.post(ctx, r.Load, base.letters(r.Messages, 0, r.Posters, r.to()))
+	}}
+	own := &turn{round: func() (float64, error) {
+		begun := time.Now()
+		v, err := c.post(ctx, r.Load, p.letters(r.Messages, batch, r.Posters, r.to(), ttl))
 		speed = append(speed, float64(r.Messages)/max(time.Since(begun)-r.Rest, 1).Seconds())
 		return v, err
-	})
+	}}
+	if ttl > 0 {
+		return r.durable(ctx, report, what, p, own, &speed)
+	}
+	if err := alternate(ctx, r.Load, what, bare, own); err != nil {
+		return err
+	}
+	report.add("floor, POST to one socket", "µs", bare.took, "", nil)
+	report.add(what, "µs", own.took, "floor", bare.took)
+	report.add(what+", speed", "/s", speed[1:], "", nil)
+	return nil
+}
+
+// durable measures messages that are stored, and in turns a process that does
+// nothing but write their rows into the same tables.
+func (r *UnicastRun) durable(ctx context.Context, report *Report, what string, p *product, own *turn, speed *[]float64) (err error) {
+	loop, err := startRows(ctx, r.Load, p)
 	if err != nil {
 		return err
 	}
-	report.add("floor, POST to one socket", "µs", floor.took, "", nil)
-	report.add(what, "µs", c.took, "floor", floor.took)
-	report.add(what+", speed", "/s", speed[1:], "", nil)
+	defer func() { err = errors.Join(err, loop.stop()) }()
+	var rows []float64
+	bare := &turn{round: func() (float64, error) {
+		took, n, err := loop.round(ctx, r.Messages)
+		rows = append(rows, n)
+		return took, err
+	}}
+	if err := alternate(ctx, r.Load, what, bare, own); err != nil {
+		return err
+	}
+	report.add("rows only", "µs", bare.took, "", nil)
+	report.add(what, "µs", own.took, "rows", bare.took)
+	report.add("rows only, speed", "/s", rows[1:], "", nil)
+	report.add(what+", speed", "/s", (*speed)[1:], "rows", rows[1:])
 	return nil
 }
 

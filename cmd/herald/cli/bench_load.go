@@ -110,6 +110,7 @@ func (c *command) benchFanout() *cobra.Command {
 	g.IntVar(&r.Broadcasts, "broadcasts", 10, "messages in a round, each when all have got the last")
 	g.IntVar(&r.Burst, "burst", 1, "messages that are sent at a time")
 	g.BoolVar(&r.Ack, "ack", false, "also with clients that acknowledge, over websocket and tcp; the receipts are counted")
+	g.IntVar(&r.Slow, "slow", 0, "also beside so many clients that do not read: p99 to the others")
 	g.IntVar(&r.TTL, "ttl", 21600, "seconds that a message may wait; 0 are not kept")
 	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
 	return cmd
@@ -190,5 +191,30 @@ func (c *command) benchConnect() *cobra.Command {
 	g.IntVar(&r.Clients, "clients", 10_000, "number of clients")
 	g.StringSliceVar(&r.Transports, "transports", []string{"websocket"}, "some of websocket, sse, stream, tcp")
 	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
+	return cmd
+}
+
+func (c *command) benchMixed() *cobra.Command {
+	r, f := bench.MixedRun{}, &loadFlags{}
+	cmd := &cobra.Command{
+		Use:   "mixed",
+		Short: "Measure how long messages take while everything happens at once",
+		Long: "Start a server and connect devices, which acknowledge what they get. In each round messages go to all and to one\n" +
+			"each, and other devices connect, all at once. The figure is the time from sending to arrival. Linux only.",
+		Args: cobra.NoArgs,
+		RunE: c.measure(f, func(ctx context.Context) (*bench.Report, error) {
+			r.Load = &f.Load
+			return bench.Mixed(ctx, &r)
+		}),
+	}
+	f.add(cmd)
+	f.server(cmd)
+	g := cmd.Flags()
+	g.IntVar(&r.Clients, "clients", 5000, "number of clients")
+	g.StringVar(&r.Transport, "transport", "websocket", "websocket or tcp")
+	g.IntVar(&r.Broadcasts, "broadcasts", 5, "messages to all in a round")
+	g.IntVar(&r.Messages, "messages", 5000, "messages to one in a round")
+	g.IntVar(&r.Posters, "posters", 8, "connections that send those")
+	g.IntVar(&r.Connects, "connects", 1000, "devices that connect in a round")
 	return cmd
 }

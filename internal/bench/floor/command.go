@@ -3,12 +3,10 @@ package floor
 // Command is one line on the standard input of a floor.
 type Command struct {
 	// Count broadcasts are written to all connections, numbered from First on,
-	// with payloads of Size bytes. Join writes them with one call for each
-	// connection.
+	// with payloads of Size bytes.
 	First uint32 `json:"first"`
 	Count int    `json:"count"`
 	Size  int    `json:"size"`
-	Join  bool   `json:"join,omitempty"`
 }
 
 // Answer is one line on the standard output: one at the start with the address, then

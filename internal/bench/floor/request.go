@@ -27,12 +27,13 @@ func read(b []byte) (r request, n int, err error) {
 	}
 	first := bytes.IndexByte(b, '\r')
 	path := b[:first]
-	r.post = path[0] == 'P'
+	r.post = bytes.HasPrefix(path, []byte("POST "))
 	if path = bytes.TrimSuffix(path, []byte(" HTTP/1.1")); len(path) == first {
 		return r, 0, errRequest
 	}
-	if r.number, err = strconv.Atoi(string(path[bytes.LastIndexByte(path, '/')+1:])); err != nil {
-		r.number, err = -1, nil
+	r.number = -1
+	if n, err := strconv.Atoi(string(path[bytes.LastIndexByte(path, '/')+1:])); err == nil {
+		r.number = n
 	}
 	if r.key = header(b[first:end+2], "\r\nSec-WebSocket-Key: "); !r.post {
 		return r, end + 4, nil
@@ -41,7 +42,7 @@ func read(b []byte) (r request, n int, err error) {
 	if err != nil || size < 0 {
 		return r, 0, errRequest
 	}
-	if n = end + 4 + size; n > len(b) {
+	if n = end + 4 + size; n > len(b) || n < size {
 		return r, 0, nil
 	}
 	r.body = b[end+4 : n]

@@ -37,8 +37,7 @@ func Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(s.ep)
-	defer unix.Close(s.listener)
+	defer func() { _ = errors.Join(unix.Close(s.ep), unix.Close(s.listener)) }() // the process ends
 	if err := tell(out, Answer{Address: address}); err != nil {
 		return err
 	}
@@ -253,22 +252,19 @@ func (s *server) command(out io.Writer) error {
 
 // broadcast writes frames to all clients, one after the other.
 func (s *server) broadcast(c Command) (writes int, err error) {
-	var frames []byte
+	var frame []byte
 	for i := range uint32(c.Count) {
 		payload := swarm.Mark{Kind: swarm.Broadcast, Seq: c.First + i, Sent: time.Now().UnixNano()}.Append(nil, c.Size)
-		if frames = wire.AppendFrame(frames, wire.Text, payload); c.Join && i+1 < uint32(c.Count) {
-			continue
-		}
+		frame = wire.AppendFrame(frame[:0], wire.Text, payload)
 		for _, fd := range s.clients {
 			if fd < 0 {
 				continue
 			}
-			if err := write(fd, frames); err != nil {
+			if err := write(fd, frame); err != nil {
 				return writes, err
 			}
 			writes++
 		}
-		frames = frames[:0]
 	}
 	return writes, nil
 }

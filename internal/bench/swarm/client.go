@@ -60,6 +60,7 @@ type rules struct {
 	Target
 	tokens []string
 	ack    bool
+	lossy  bool
 }
 
 // open writes what a client sends first.
@@ -256,7 +257,7 @@ func (c *client) poll(r *rules, t *tally, b []byte) (int, error) {
 		if !ok {
 			break
 		}
-		if err := c.got(t, m); err != nil {
+		if err := c.got(r, t, m); err != nil {
 			return c.length, err
 		}
 		rest = after
@@ -281,13 +282,13 @@ func member(frame []byte, mark string) []byte {
 // frame takes a frame of the session protocol, or a bare payload.
 func (c *client) frame(r *rules, t *tally, b []byte) error {
 	if !r.Welcome {
-		return c.payload(t, b)
+		return c.payload(r, t, b)
 	}
 	if bytes.HasPrefix(b, []byte(`{"type":"message"`)) {
 		if r.ack {
 			t.ids = append(t.ids, string(member(b, `"id":"`)))
 		}
-		return c.payload(t, b)
+		return c.payload(r, t, b)
 	}
 	switch string(member(b, `"type":"`)) {
 	case "welcome":
@@ -304,7 +305,7 @@ func (c *client) frame(r *rules, t *tally, b []byte) error {
 }
 
 // payload checks a message.
-func (c *client) payload(t *tally, b []byte) error {
+func (c *client) payload(r *rules, t *tally, b []byte) error {
 	m, _, ok, err := Find(b)
 	if err != nil {
 		return err
@@ -312,23 +313,24 @@ func (c *client) payload(t *tally, b []byte) error {
 	if !ok {
 		return fmt.Errorf("a message is none of ours: %.100q", b)
 	}
-	return c.got(t, m)
+	return c.got(r, t, m)
 }
 
 // got checks that a message is the next one.
-func (c *client) got(t *tally, m Mark) error {
-	i, count := 0, &t.Broadcasts
+func (c *client) got(r *rules, t *tally, m Mark) error {
+	i, count, first := 0, &t.Broadcasts, m.Seq
 	if m.Kind == Unicast {
-		i, count = 1, &t.Unicasts
+		i, count, first = 1, &t.Unicasts, 1
 		if int(m.Stream) != c.index {
 			return fmt.Errorf("%v is that of client %d", m, m.Stream)
 		}
 	}
-	if c.seq[i]+1 != m.Seq && c.seq[i] != 0 || m.Seq == 0 {
-		return fmt.Errorf("%v came, want %d", m, c.seq[i]+1)
+	want := c.seq[i] + 1
+	if c.seq[i] == 0 {
+		want = first // broadcasts from when the client came
 	}
-	if c.seq[i] == 0 && m.Kind == Unicast && m.Seq != 1 {
-		return fmt.Errorf("%v came, want the first", m)
+	if m.Seq == 0 || m.Seq < want || m.Seq > want && !r.lossy {
+		return fmt.Errorf("%v came, want %d", m, want)
 	}
 	c.seq[i] = m.Seq
 	*count++

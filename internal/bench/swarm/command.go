@@ -19,6 +19,8 @@ type Command struct {
 	Tokens   string `json:"tokens,omitempty"`
 	Ack      bool   `json:"ack,omitempty"`
 	Address  int    `json:"address,omitempty"`
+	// Lossy says that messages may be missing, to who is slow.
+	Lossy bool `json:"lossy,omitempty"`
 	// Nap is how long the swarm sleeps when nothing is there to read. 0
 	// wakes it with each message, which takes processor time of who sends.
 	Nap time.Duration `json:"nap,omitempty"`

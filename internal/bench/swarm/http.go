@@ -40,7 +40,7 @@ func readHead(b []byte) (h head, n int, err error) {
 		value = bytes.TrimSpace(value)
 		switch {
 		case bytes.EqualFold(name, []byte("Content-Length")):
-			if h.length, err = strconv.Atoi(string(value)); err != nil || h.length < 0 {
+			if h.length, err = strconv.Atoi(string(value)); err != nil || h.length < 0 || h.length > 1<<30 {
 				return h, 0, fmt.Errorf("no Content-Length: %.40q", value)
 			}
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):

@@ -49,7 +49,7 @@ func MQTTPublish(b []byte, id uint16, payload []byte) []byte {
 }
 
 // mqtt takes a packet. A PUBLISH with QoS 1 is acknowledged.
-func (c *client) mqtt(_ *rules, t *tally, b []byte) (int, error) {
+func (c *client) mqtt(r *rules, t *tally, b []byte) (int, error) {
 	first, body, n, err := mqttPacket(b)
 	if err != nil || n == 0 {
 		return 0, err
@@ -65,14 +65,14 @@ func (c *client) mqtt(_ *rules, t *tally, b []byte) (int, error) {
 		}
 		c.arrived(t)
 	case 3: // PUBLISH
-		err = c.published(t, first, body)
+		err = c.published(r, t, first, body)
 	default:
 		err = fmt.Errorf("an unexpected packet %x", first)
 	}
 	return n, err
 }
 
-func (c *client) published(t *tally, first byte, body []byte) error {
+func (c *client) published(r *rules, t *tally, first byte, body []byte) error {
 	at := 2
 	if len(body) >= 2 {
 		at += int(binary.BigEndian.Uint16(body))
@@ -87,5 +87,5 @@ func (c *client) published(t *tally, first byte, body []byte) error {
 		t.out = append(t.out, 0x40, 2, body[at-2], body[at-1])
 		t.Acks++
 	}
-	return c.payload(t, body[at:])
+	return c.payload(r, t, body[at:])
 }

@@ -55,7 +55,7 @@ func Run(out io.Writer) error {
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	defer unix.Close(ep)
+	defer func() { _ = unix.Close(ep) }() // the process ends
 	c := &swarm{ep: ep, out: out, unsent: map[int][]byte{}, buf: make([]byte, 256<<10)}
 	c.tally.now = func() int64 { return time.Now().UnixNano() }
 	if err := errors.Join(unix.SetNonblock(0, true), c.watch(unix.EPOLL_CTL_ADD, 0, ofStdin, unix.EPOLLIN)); err != nil {

@@ -16,7 +16,7 @@ const perAddress = 4000
 
 // connect begins to connect clients.
 func (c *swarm) connect(m *Command) error {
-	c.rules = rules{Target: m.Target, ack: m.Ack}
+	c.rules = rules{Target: m.Target, ack: m.Ack, lossy: m.Lossy}
 	if m.Tokens != "" {
 		list, err := readLines(m.Tokens)
 		if err != nil {
