@@ -95,7 +95,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		cfg: cfg, service: cfg.Service, mux: http.NewServeMux(), ops: map[string]*operation{}, direct: map[string]*operation{},
-		large: make(chan struct{}, maxLarge),
+		large:  make(chan struct{}, maxLarge),
 		limits: newLimits(cfg.Limits, cfg.Failures), heavy: make(chan struct{}, maxHeavy),
 		basic: cfg.Service.Apps.Basic, bearer: cfg.Service.Apps.Bearer, origin: cfg.Service.Apps.AllowedOrigin,
 	}
