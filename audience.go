@@ -180,30 +180,45 @@ func (a *Audience) validateNames(at string) error {
 			return Invalid(fmt.Sprintf("%s.platforms[%d]", at, i), "Use one of: "+platformList()+".", "%.40q is not a platform", string(p))
 		}
 	}
-	lists := []struct {
-		name   string
-		values []string
-	}{
-		{"aliases", asStrings(a.Aliases)}, {"tags", asStrings(a.Tags)}, {"tags_and", asStrings(a.TagsAnd)},
-		{"tags_not", asStrings(a.TagsNot)}, {"languages", a.Languages}, {"app_versions", a.AppVersions},
-		{"segments", a.Segments},
-	}
-	for _, l := range lists {
-		for i, v := range l.values {
-			if err := ValidName(fmt.Sprintf("%s.%s[%d]", at, l.name, i), v); err != nil {
-				return err
-			}
-		}
-	}
-	for _, l := range append(lists, struct {
-		name   string
-		values []string
-	}{"registration_ids", asStrings(a.RegistrationIDs)}) {
-		if len(l.values) > MaxIDsPerCall {
-			return Invalid(at+"."+l.name, "Send several messages, or tag the devices and name the tag.", "%d values are more than %d", len(l.values), MaxIDsPerCall)
-		}
+	if err := firstError(
+		validNames(at, "aliases", a.Aliases), validNames(at, "tags", a.Tags), validNames(at, "tags_and", a.TagsAnd),
+		validNames(at, "tags_not", a.TagsNot), validNames(at, "languages", a.Languages), validNames(at, "app_versions", a.AppVersions),
+		validNames(at, "segments", a.Segments),
+		fewNames(at, "aliases", a.Aliases), fewNames(at, "tags", a.Tags), fewNames(at, "tags_and", a.TagsAnd),
+		fewNames(at, "tags_not", a.TagsNot), fewNames(at, "languages", a.Languages), fewNames(at, "app_versions", a.AppVersions),
+		fewNames(at, "segments", a.Segments), fewNames(at, "registration_ids", a.RegistrationIDs),
+	); err != nil {
+		return err
 	}
 	return a.validateSaved(at)
+}
+
+// validNames checks the names of a list.
+func validNames[S ~string](at, list string, names []S) error {
+	for i, v := range names {
+		// The place is only written down where it is needed.
+		if ValidName("", string(v)) != nil {
+			return ValidName(fmt.Sprintf("%s.%s[%d]", at, list, i), string(v))
+		}
+	}
+	return nil
+}
+
+// fewNames checks how many names a list has.
+func fewNames[S ~string](at, list string, names []S) error {
+	if len(names) > MaxIDsPerCall {
+		return Invalid(at+"."+list, "Send several messages, or tag the devices and name the tag.", "%d values are more than %d", len(names), MaxIDsPerCall)
+	}
+	return nil
+}
+
+func firstError(list ...error) error {
+	for _, err := range list {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ByAlias reports whether the expression chooses devices by alias anywhere, and

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -93,7 +94,8 @@ func newUnicast(b *testing.B) *unicast {
 		Observe: func(s herald.DeliveryState, n int64) { metrics.Delivered(s, n) }})
 	must(b, ledger.Load(ctx, row.Key))
 	back := offline.New(offline.Config{Store: db, Ledger: ledger, Registry: reg})
-	hub = live.NewHub(live.Options{Directory: directory{reg}, Backlog: backlog{back}, Receipts: ledger})
+	hub = live.NewHub(live.Options{Directory: directory{reg}, Backlog: backlog{back}, Receipts: ledger,
+		Heartbeat: time.Hour, Timeout: 2 * time.Hour})
 	evaluator := audience.New(audience.Config{Registry: reg, Online: hub.Online, Subscribers: hub.Subscribers})
 	d, err := dispatch.New(ctx, dispatch.Config{Store: db, Ledger: ledger, Registry: reg, Outlets: []dispatch.Outlet{hub}, Evaluate: api.Evaluate(evaluator)})
 	must(b, err)
@@ -198,6 +200,10 @@ func BenchmarkUnicast(b *testing.B) {
 		bodies := make([][]byte, 10*unicastBatch)
 		for i := range bodies {
 			bodies[i] = u.message(nil, i, to.byAlias, 0)
+		}
+		warm := u.caller("/v1/messages", "application/json")
+		for _, body := range bodies { // everybody was sent something before
+			warm.post(b, body, http.StatusAccepted)
 		}
 		b.Run("single/"+to.name, func(b *testing.B) {
 			c := u.caller("/v1/messages", "application/json")

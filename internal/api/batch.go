@@ -76,9 +76,9 @@ func (s *Messages) SendBatch(ctx context.Context, p Principal, items []BatchItem
 		}
 		open, at = append(open, w), append(at, i)
 	}
-	requests := make([]dispatch.Request, len(open))
+	requests := make([]*dispatch.Request, len(open))
 	for i, w := range open {
-		requests[i] = w.q
+		requests[i] = &w.q
 	}
 	for i, done := range s.c.Dispatch.AcceptAll(ctx, requests) {
 		o, w := &out[at[i]], open[i]

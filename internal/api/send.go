@@ -92,11 +92,13 @@ func (s *Messages) evaluate(ctx context.Context, app herald.AppKey, r *SendReque
 		}
 	}
 	w.q.Target = target(t)
-	w.q.Answer = func(id herald.MessageID) []byte {
-		answer := w.answer
-		answer.ID = id
-		b, _ := json.Marshal(answer) // of numbers and booleans
-		return b
+	if i != nil {
+		w.q.Answer = func(id herald.MessageID) []byte {
+			answer := w.answer
+			answer.ID = id
+			b, _ := json.Marshal(answer) // of numbers and booleans
+			return b
+		}
 	}
 	return w, nil
 }

@@ -51,13 +51,13 @@ func (d *Dispatcher) Accept(ctx context.Context, r Request) (m *record.Message, 
 // AcceptAll takes messages as Accept does, each with an outcome of its own. What
 // is stored is stored in one commit, in the order of the requests; messages with
 // TTL 0 and without an idempotency key are handed over before that.
-func (d *Dispatcher) AcceptAll(ctx context.Context, list []Request) []Outcome {
+func (d *Dispatcher) AcceptAll(ctx context.Context, list []*Request) []Outcome {
 	out := make([]Outcome, len(list))
 	var kept []*record.Acceptance
 	var at []int // of those in list
 	groups := 0
 	for i := range list {
-		a, err := d.acceptance(&list[i], groups)
+		a, err := d.acceptance(list[i], groups)
 		switch {
 		case err != nil:
 			out[i].Err = err

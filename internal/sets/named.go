@@ -109,11 +109,12 @@ func (s *Set) numbers() []uint32 { return s.bitmap().ToArray() }
 // containers, and each copies one before it writes to it. s must not be read
 // by others meanwhile, because its containers are marked.
 func (s *Set) share() *Set {
-	s.b.SetCopyOnWrite(true)
-	c := s.b.Clone()
+	b := s.own()
+	b.SetCopyOnWrite(true)
+	c := b.Clone()
 	// The marks stay. Without the flag a copy of either is a real one again,
 	// and writes no marks that others read.
-	s.b.SetCopyOnWrite(false)
+	b.SetCopyOnWrite(false)
 	c.SetCopyOnWrite(false)
 	return &Set{b: c}
 }

@@ -27,22 +27,30 @@ func SlabOf(o herald.Ordinal) Slab { return Slab(o >> 16) }
 // Set is a set of device ordinals. The zero value and nil are the empty set
 // for reading; use [New] for one to write to. A set is not safe for use by
 // several goroutines while one of them writes.
-type Set struct{ b *roaring.Bitmap }
+type Set struct {
+	b *roaring.Bitmap // nil for at most one member
+	// one is that member + 1, or 0: nearly every message, and every receipt, is
+	// of one device, for which a bitmap takes more time than all the rest.
+	one uint64
+}
 
 // New makes a set of some ordinals.
 func New(ordinals ...herald.Ordinal) *Set {
-	s := &Set{b: roaring.New()}
+	s := &Set{}
 	for _, o := range ordinals {
-		s.b.Add(uint32(o))
+		s.Add(o)
 	}
 	return s
 }
 
+// single makes a set of one ordinal, given as it is in Set.
+func single(one uint64) *Set { return &Set{one: one} }
+
 // Range makes the set [0, end).
 func Range(end uint64) *Set {
-	s := New()
-	s.b.AddRange(0, end)
-	return s
+	b := roaring.New()
+	b.AddRange(0, end)
+	return &Set{b: b}
 }
 
 // SlabWords is the number of words in the dense form of a slab.
@@ -55,36 +63,106 @@ func FromWords(slab Slab, words *[SlabWords]uint64) *Set {
 }
 
 // AddMany puts ordinals in, which is fast if they are ascending.
-func (s *Set) AddMany(ordinals []uint32) { s.b.AddMany(ordinals) }
+func (s *Set) AddMany(ordinals []uint32) { s.own().AddMany(ordinals) }
 
+// bitmap gives the members for reading.
 func (s *Set) bitmap() *roaring.Bitmap {
-	if s == nil || s.b == nil {
+	switch {
+	case s == nil || s.b == nil && s.one == 0:
 		return emptyBitmap
+	case s.b == nil:
+		return roaring.BitmapOf(uint32(s.one - 1))
 	}
 	return s.b
+}
+
+// own gives the members for writing.
+func (s *Set) own() *roaring.Bitmap {
+	if s.b == nil {
+		if s.b = roaring.New(); s.one != 0 {
+			s.b.Add(uint32(s.one - 1))
+		}
+		s.one = 0
+	}
+	return s.b
+}
+
+// small reports whether the set has no bitmap, and so at most one member.
+func (s *Set) small() bool { return s == nil || s.b == nil }
+
+// lone gives the member of a set that is small, as it is in Set.
+func (s *Set) lone() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.one
+}
+
+// lonely gives the member of a set that is small, if another set has it, as it
+// is in Set.
+func (s *Set) lonely(t *Set) uint64 {
+	if one := s.lone(); one != 0 && t.Contains(herald.Ordinal(one-1)) {
+		return one
+	}
+	return 0
 }
 
 // emptyBitmap stands in for the bitmap of a nil set; nobody writes to it.
 var emptyBitmap = roaring.New()
 
 // Add puts an ordinal in and reports whether it was new.
-func (s *Set) Add(o herald.Ordinal) bool { return s.b.CheckedAdd(uint32(o)) }
+func (s *Set) Add(o herald.Ordinal) bool {
+	if s.b == nil && (s.one == 0 || s.one == uint64(o)+1) {
+		fresh := s.one == 0
+		s.one = uint64(o) + 1
+		return fresh
+	}
+	return s.own().CheckedAdd(uint32(o))
+}
 
 // Remove takes an ordinal out and reports whether it was there.
-func (s *Set) Remove(o herald.Ordinal) bool { return s.b.CheckedRemove(uint32(o)) }
+func (s *Set) Remove(o herald.Ordinal) bool {
+	if s.b != nil {
+		return s.b.CheckedRemove(uint32(o))
+	}
+	there := s.one == uint64(o)+1
+	if there {
+		s.one = 0
+	}
+	return there
+}
 
 // Contains reports whether the ordinal is in the set.
-func (s *Set) Contains(o herald.Ordinal) bool { return s.bitmap().Contains(uint32(o)) }
+func (s *Set) Contains(o herald.Ordinal) bool {
+	if s.small() {
+		return s.lone() == uint64(o)+1
+	}
+	return s.b.Contains(uint32(o))
+}
 
 // Len is the number of ordinals in the set.
-func (s *Set) Len() int64 { return int64(s.bitmap().GetCardinality()) }
+func (s *Set) Len() int64 {
+	if s.small() {
+		return int64(min(s.lone(), 1))
+	}
+	return int64(s.b.GetCardinality())
+}
 
 // Empty reports whether the set has no member.
-func (s *Set) Empty() bool { return s.bitmap().IsEmpty() }
+func (s *Set) Empty() bool {
+	if s.small() {
+		return s.lone() == 0
+	}
+	return s.b.IsEmpty()
+}
 
 // Only gives the member of a set that has one, and no more.
 func (s *Set) Only() (o herald.Ordinal, one bool) {
-	b := s.bitmap()
+	if s.small() {
+		only := s.lone()
+		return herald.Ordinal(max(only, 1) - 1), only != 0
+	}
+	b := s.b
 	if b.IsEmpty() {
 		return 0, false
 	}
@@ -93,22 +171,71 @@ func (s *Set) Only() (o herald.Ordinal, one bool) {
 }
 
 // Clone gives a copy that may be written to.
-func (s *Set) Clone() *Set { return &Set{b: s.bitmap().Clone()} }
+func (s *Set) Clone() *Set {
+	if s.small() {
+		return single(s.lone())
+	}
+	return &Set{b: s.b.Clone()}
+}
 
 // Or adds the members of t to s.
-func (s *Set) Or(t *Set) { s.b.Or(t.bitmap()) }
+func (s *Set) Or(t *Set) {
+	switch {
+	case t.Empty():
+	case t.small():
+		s.Add(herald.Ordinal(t.one - 1))
+	default:
+		s.own().Or(t.b)
+	}
+}
 
 // And keeps in s only the members of t.
-func (s *Set) And(t *Set) { s.b.And(t.bitmap()) }
+func (s *Set) And(t *Set) {
+	switch {
+	case s.b == nil:
+		s.one = s.lonely(t)
+	case t.small():
+		s.one, s.b = t.lonely(s), nil
+	default:
+		s.b.And(t.b)
+	}
+}
 
 // AndNot removes the members of t from s.
-func (s *Set) AndNot(t *Set) { s.b.AndNot(t.bitmap()) }
+func (s *Set) AndNot(t *Set) {
+	switch {
+	case s.b == nil:
+		if s.lonely(t) != 0 {
+			s.one = 0
+		}
+	case t.small():
+		if one := t.lone(); one != 0 {
+			s.b.Remove(uint32(one - 1))
+		}
+	default:
+		s.b.AndNot(t.b)
+	}
+}
 
 // Optimize looks for runs and packs them; call it before a set is kept.
-func (s *Set) Optimize() { s.b.RunOptimize() }
+func (s *Set) Optimize() {
+	if s.b != nil {
+		s.b.RunOptimize()
+	}
+}
 
 // Union gives a new set of the members of either.
-func Union(s, t *Set) *Set { return &Set{b: roaring.Or(s.bitmap(), t.bitmap())} }
+func Union(s, t *Set) *Set {
+	if s.small() || t.small() {
+		if t.small() {
+			s, t = t, s
+		}
+		out := t.Clone()
+		out.Or(s)
+		return out
+	}
+	return &Set{b: roaring.Or(s.b, t.b)}
+}
 
 // UnionAll gives a new set of the members of any.
 func UnionAll(list ...*Set) *Set {
@@ -120,16 +247,44 @@ func UnionAll(list ...*Set) *Set {
 }
 
 // Intersect gives a new set of the members of both.
-func Intersect(s, t *Set) *Set { return &Set{b: roaring.And(s.bitmap(), t.bitmap())} }
+func Intersect(s, t *Set) *Set {
+	switch {
+	case s.small():
+		return single(s.lonely(t))
+	case t.small():
+		return single(t.lonely(s))
+	}
+	return &Set{b: roaring.And(s.b, t.b)}
+}
 
 // Minus gives a new set of the members of s that are not in t.
-func Minus(s, t *Set) *Set { return &Set{b: roaring.AndNot(s.bitmap(), t.bitmap())} }
+func Minus(s, t *Set) *Set {
+	if s.small() || t.small() {
+		out := s.Clone()
+		out.AndNot(t)
+		return out
+	}
+	return &Set{b: roaring.AndNot(s.b, t.b)}
+}
 
 // Common counts the members of both without building the set.
-func Common(s, t *Set) int64 { return int64(s.bitmap().AndCardinality(t.bitmap())) }
+func Common(s, t *Set) int64 {
+	switch {
+	case s.small():
+		return int64(min(s.lonely(t), 1))
+	case t.small():
+		return int64(min(t.lonely(s), 1))
+	}
+	return int64(s.b.AndCardinality(t.b))
+}
 
 // Equal reports whether two sets have the same members.
-func Equal(s, t *Set) bool { return s.bitmap().Equals(t.bitmap()) }
+func Equal(s, t *Set) bool {
+	if s.small() && t.small() {
+		return s.lone() == t.lone()
+	}
+	return s.bitmap().Equals(t.bitmap())
+}
 
 // All walks the members in ascending order. The set must not change meanwhile.
 func (s *Set) All() iter.Seq[herald.Ordinal] {
@@ -178,6 +333,10 @@ func (s *Set) Ordinals() []herald.Ordinal {
 // Slabs walks the set slab by slab, ascending. Each part is a set of its own.
 func (s *Set) Slabs() iter.Seq2[Slab, *Set] {
 	return func(yield func(Slab, *Set) bool) {
+		if o, one := s.Only(); one {
+			yield(SlabOf(o), New(o))
+			return
+		}
 		b := s.bitmap()
 		it := b.Iterator()
 		for it.HasNext() {
@@ -195,6 +354,12 @@ func (s *Set) Slabs() iter.Seq2[Slab, *Set] {
 
 // Slab gives the part of the set that lies in one slab, as a set of its own.
 func (s *Set) Slab(slab Slab) *Set {
+	if o, one := s.Only(); one {
+		if SlabOf(o) == slab {
+			return New(o)
+		}
+		return New()
+	}
 	mask := roaring.New()
 	mask.AddRange(uint64(slab)<<16, (uint64(slab)+1)<<16)
 	return &Set{b: roaring.And(s.bitmap(), mask)}
@@ -223,6 +388,6 @@ func (s *Set) UnmarshalBinary(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("sets: reading a set: %w", err)
 	}
-	s.b = b
+	s.b, s.one = b, 0
 	return nil
 }

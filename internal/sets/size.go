@@ -4,9 +4,15 @@ package sets
 // members: the container, its slice, its place in the bitmap.
 const containerOverhead = 64
 
+// singleSize is what a set of at most one member takes.
+const singleSize = 16
+
 // Size is about how many bytes of memory the set takes.
 func (s *Set) Size() int64 {
-	b := s.bitmap()
+	if s.small() {
+		return singleSize
+	}
+	b := s.b
 	return int64(b.GetSizeInBytes()) + containerOverhead*int64(1+b.Stats().Containers)
 }
 

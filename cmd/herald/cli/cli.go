@@ -35,6 +35,7 @@ type Node interface {
 // World is what commands touch outside themselves, so that tests can stand in
 // for it. [System] is the real one.
 type World struct {
+	In       io.Reader
 	Out, Err io.Writer
 	Environ  []string
 	// Color allows escape sequences on Out.
@@ -54,7 +55,7 @@ type World struct {
 
 // System is the real world.
 func System() World {
-	w := World{Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Self: self(), OS: runtime.GOOS, Now: time.Now, LAN: lanAddress, Ready: ready}
+	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Self: self(), OS: runtime.GOOS, Now: time.Now, LAN: lanAddress, Ready: ready}
 	w.Open = func(ctx context.Context, cfg config.Config, log *slog.Logger) (Node, error) {
 		s, err := server.Open(ctx, cfg, log)
 		if err != nil {

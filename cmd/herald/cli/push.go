@@ -32,6 +32,7 @@ type pushFlags struct {
 	aliases, tags, devices, topics    []string
 	segments, files                   []string
 	ttl, at, priority, collapse, idem string
+	batch                             string
 	json, wait                        bool
 }
 
@@ -42,9 +43,20 @@ func (c *command) pushCommand() *cobra.Command {
 		Short: "Send a message",
 		Example: `  herald push "Hello"
   herald push --title "Order 7" --body "It has left the house" --alias ann
-  herald push --data-json '{"order": 7}' --tag vip --ttl 1h`,
+  herald push --data-json '{"order": 7}' --tag vip --ttl 1h
+  herald push --batch messages.ndjson`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: does(func(ctx context.Context, args []string) error {
+			if f.batch != "" {
+				if len(args) > 0 {
+					return usage("Leave out one of them.", "--batch and the text %.40q contradict each other", args[0])
+				}
+				cl, err := c.client(f.target)
+				if err != nil {
+					return err
+				}
+				return c.pushBatch(ctx, cl, f.batch)
+			}
 			m, err := c.pushMessage(f, args)
 			if err != nil {
 				return err
@@ -79,8 +91,12 @@ func (c *command) pushCommand() *cobra.Command {
 	fl.StringVar(&f.collapse, "collapse-key", "", "replaces an earlier message with the same key")
 	fl.StringVar(&f.at, "at", "", "when to send: RFC 3339, or a duration from now, e.g. 10m")
 	fl.StringVar(&f.idem, "idempotency-key", "", "makes the call repeatable for 24 hours")
+	fl.StringVar(&f.batch, "batch", "", "send the messages of a file, or of the standard input (-): one JSON object a line, as POST /v1/messages takes it; prints a result a line")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
 	fl.BoolVar(&f.wait, "wait", false, "follow the counts until everybody has received it, at most 10s")
+	for _, one := range []string{"title", "body", "data-json", "to-all", "alias", "tag", "device", "topic", "segment", "file", "ttl", "priority", "collapse-key", "at", "idempotency-key", "json", "wait"} {
+		cmd.MarkFlagsMutuallyExclusive("batch", one)
+	}
 	addTarget(cmd, &f.target, true)
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/strict"
 )
 
@@ -50,12 +51,12 @@ func (a *API) readBody(x *exchange, most int64) error {
 }
 
 // readAll is io.ReadAll for a reader whose length is known, or -1. What is
-// announced is believed only as far as it costs little.
+// announced is believed when a part of it has come, or where it costs little.
 func readAll(r io.Reader, length int64) ([]byte, error) {
 	b := make([]byte, 0, max(512, min(length+1, 64<<10)))
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = slices.Grow(b, max(1, min(int(length)+1, api.MaxBatchBytes)-len(b)))
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
