@@ -145,8 +145,12 @@ func BenchmarkConnectIdle(b *testing.B) {
 // BenchmarkAcknowledge has devices acknowledge a message to all of them, one in
 // a frame, and waits until their receipts are counted.
 func BenchmarkAcknowledge(b *testing.B) {
-	for _, count := range []int{1_000, 10_000} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
+	for _, c := range []struct {
+		count int
+		apart time.Duration // after 50
+	}{{1_000, 0}, {10_000, 0}, {10_000, time.Millisecond}} {
+		count, apart := c.count, c.apart
+		b.Run(fmt.Sprint(count, "/", apart), func(b *testing.B) {
 			n := newNode(b)
 			tokens, ords := n.members(b, count)
 			c := &hole{}
@@ -167,9 +171,12 @@ func BenchmarkAcknowledge(b *testing.B) {
 				frame := make([]byte, len(plain))
 				begin := cpuTime(b)
 				b.StartTimer()
-				for _, h := range list {
+				for i, h := range list {
 					copy(frame, plain) // a parser unmasks in place
 					must(b, h.Data(frame))
+					if apart > 0 && i%50 == 49 {
+						<-time.After(apart)
+					}
 				}
 				must(b, n.ledger.Settled(context.Background(), n.app))
 				b.StopTimer()

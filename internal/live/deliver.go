@@ -53,7 +53,10 @@ func (h *Hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
 	if a == nil || overdue(d.Kind, d.Msg, d.Pos, now) {
 		return sets.New(), nil
 	}
-	here := a.reached(d.Set)
+	here := d.Set
+	if _, one := here.Only(); !one {
+		here = a.reached(here)
+	}
 	f := fanOuts.Get().(*fanOut)
 	defer f.done()
 	f.enc = h.encoder(d.Kind, d.Msg, d.Pos)
@@ -124,7 +127,7 @@ func (a *ascending) add(o herald.Ordinal) {
 // of makes a set of them. They are some of another set, and mostly all: then
 // it is a copy of that.
 func (a *ascending) of(all *sets.Set) *sets.Set {
-	if int64(len(a.list)) == all.Len() {
+	if n := len(a.list); n > 1 && int64(n) == all.Len() {
 		return all.Clone()
 	}
 	out := sets.New()
@@ -140,14 +143,13 @@ func overdue(kind record.ReleaseKind, m *record.Message, pos herald.Pos, now tim
 
 // reportSent reports to whom a release was sent.
 func (h *Hub) reportSent(d record.Handover, now time.Time, by []sentBy, here *sets.Set) {
-	if len(by) == 0 {
-		return
-	}
-	events := make([]record.Event, len(by))
 	for i := range by {
-		events[i] = record.Event{Msg: d.Msg.ID, State: herald.StateSent, Set: by[i].of(here), Time: now, Via: by[i].via}
+		if list := by[i].list; len(list) == 1 {
+			h.single.ReportOne(d.App, herald.Ordinal(list[0]), herald.StateSent, by[i].via, now, d.Msg.ID)
+			continue
+		}
+		h.opts.Receipts.Report(d.App, record.Event{Msg: d.Msg.ID, State: herald.StateSent, Set: by[i].of(here), Time: now, Via: by[i].via})
 	}
-	h.opts.Receipts.Report(d.App, events...)
 }
 
 // offer gives a release to a session that is online. The frame is made before

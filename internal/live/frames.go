@@ -31,15 +31,6 @@ type withdrawFrame struct {
 	Cursor string           `json:"cursor,omitempty"`
 }
 
-type welcomeFrame struct {
-	Type      string                `json:"type"`
-	Session   string                `json:"session"`
-	Device    herald.RegistrationID `json:"registration_id"`
-	Heartbeat int64                 `json:"heartbeat"`
-	Timeout   int64                 `json:"timeout"`
-	Token     string                `json:"token,omitempty"`
-}
-
 type errorFrame struct {
 	Type   string      `json:"type"`
 	Code   herald.Code `json:"code"`
@@ -130,10 +121,7 @@ func TopicJSON(p Publication) []byte {
 func ControlJSON(c Control) []byte {
 	switch c.Kind {
 	case Welcome:
-		return line(welcomeFrame{
-			Type: string(c.Kind), Session: c.Session, Device: c.Device, Token: c.Token,
-			Heartbeat: int64(c.Heartbeat / time.Second), Timeout: int64(c.Timeout / time.Second),
-		})
+		return welcomeLine(c)
 	case Problem:
 		return line(errorFrame{Type: string(c.Kind), Code: c.Err.Code, Detail: c.Err.Message, Remedy: c.Err.Remedy, Field: c.Err.Field, Ref: c.Ref})
 	case Reconnect:

@@ -91,9 +91,9 @@ func (h *Hub) authenticate(ctx context.Context, token string) (Device, string, e
 	if token == "" {
 		return Device{}, "", errNoToken()
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.opts.HelloTimeout)
-	defer cancel()
-	return h.opts.Directory.Authenticate(ctx, token)
+	limit := within(ctx, h.opts.HelloTimeout)
+	defer limit.end()
+	return h.opts.Directory.Authenticate(limit, token)
 }
 
 // reasonOf gives the close code of a failed authentication.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/herald-push/herald"
 )
@@ -74,6 +75,19 @@ func messageLine(r Release) []byte {
 	b = append(append(b, ','), r.members...)
 	if m.CollapseKey != "" {
 		b = appendText(append(b, `,"collapse_key":`...), m.CollapseKey)
+	}
+	return append(b, '}')
+}
+
+// welcomeLine is ControlJSON for what every connection is sent.
+func welcomeLine(c Control) []byte {
+	b := make([]byte, 0, 160+len(c.Token))
+	b = appendText(append(b, `{"type":"welcome","session":`...), c.Session)
+	b = appendText(append(b, `,"registration_id":`...), string(c.Device))
+	b = strconv.AppendInt(append(b, `,"heartbeat":`...), int64(c.Heartbeat/time.Second), 10)
+	b = strconv.AppendInt(append(b, `,"timeout":`...), int64(c.Timeout/time.Second), 10)
+	if c.Token != "" {
+		b = appendText(append(b, `,"token":`...), c.Token)
 	}
 	return append(b, '}')
 }

@@ -56,6 +56,9 @@ func (p *postings) add(g *group, image *sets.Set) {
 // find lists the messages that have a device, in no order. The list must not be
 // changed.
 func (p *postings) find(o herald.Ordinal) []*group {
+	if len(p.groups) == p.free {
+		return nil // there are none
+	}
 	p.mu.Lock()
 	out, ok := p.found[o]
 	p.mu.Unlock()

@@ -31,10 +31,13 @@ func (l *Ledger) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.Deli
 	b.queued()
 }
 
+// fewSingles is how many of them are looked through without a map.
+const fewSingles = 16
+
 // singles are events in a book's queue whose sets are not made yet.
 type singles struct {
 	list    []single
-	places  map[singleKey]int // in list
+	places  map[singleKey]int // in list; nil while that is short
 	last    int               // place of the event that was found last
 	devices int
 }
@@ -57,11 +60,16 @@ type single struct {
 // four bytes here.
 func (s *singles) events() int { return s.devices / 16 }
 
-func (s *singles) find(k singleKey) (int, bool) {
+func (s *singles) find(k singleKey) (i int, ok bool) {
 	if s.last < len(s.list) && s.list[s.last].key == k {
 		return s.last, true
 	}
-	i, ok := s.places[k]
+	if s.places != nil {
+		i, ok = s.places[k]
+	} else {
+		i = slices.IndexFunc(s.list, func(e single) bool { return e.key == k })
+		ok = i >= 0
+	}
 	if ok {
 		s.last = i
 	}
@@ -69,22 +77,23 @@ func (s *singles) find(k singleKey) (int, bool) {
 }
 
 func (s *singles) begin(k singleKey, at int, o herald.Ordinal) {
-	if s.places == nil {
-		s.places = map[singleKey]int{}
-	}
 	s.last = len(s.list)
-	s.places[k] = s.last
 	s.list = append(s.list, single{key: k, at: at, first: o})
+	switch {
+	case s.places != nil:
+		s.places[k] = s.last
+	case len(s.list) > fewSingles:
+		s.places = make(map[singleKey]int, 2*len(s.list))
+		for i := range s.list {
+			s.places[s.list[i].key] = i
+		}
+	}
 }
 
 // take gives them away.
 func (s *singles) take() []single {
 	out := s.list
-	if len(s.places) > maxSpare {
-		s.places = nil
-	}
-	clear(s.places)
-	s.list, s.last, s.devices = nil, 0, 0
+	*s = singles{}
 	return out
 }
 

@@ -55,6 +55,32 @@ func TestReportOne(t *testing.T) {
 	}
 }
 
+// Many messages to one device each are found again like few.
+func TestReportOneOfManyMessages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, t.TempDir())
+	defer w.end(false)
+	list := make([]*record.Message, 40)
+	for i := range list {
+		list[i] = w.message(direct, 0, 1, 2)
+	}
+	w.faulty.set(true, false)
+	w.ledger.Report(app, w.event(list[0], herald.StateSent, 1)) // keeps the log busy
+	<-w.faulty.tried
+	for _, o := range []herald.Ordinal{1, 2, 1} {
+		for _, m := range list {
+			w.ledger.ReportOne(app, o, herald.StateReceived, "receipt", w.clock(), m.ID)
+		}
+	}
+	w.faulty.set(false, false)
+	w.settle()
+	for i, m := range list {
+		if c := w.counts(m); c.Received != 2 {
+			t.Errorf("message %d: %+v", i, c)
+		}
+	}
+}
+
 // Past what a queue holds, reports of devices go, and ends stay.
 func TestReportOneIsShed(t *testing.T) {
 	t.Parallel()

@@ -93,18 +93,17 @@ type DeviceAuth struct {
 // DeviceToken checks a device token. It reads the record only for tokens of
 // another epoch and for devices whose tokens were revoked at some time.
 func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth, err error) {
-	wrong := unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token is not valid")
 	prefix, key, ok := appOf(token)
 	if !ok || prefix != tokenPrefix {
-		return a, wrong
+		return a, errDeviceToken()
 	}
 	app := r.app(key)
 	if app == nil {
-		return a, wrong
+		return a, errDeviceToken()
 	}
 	c, ok := app.keys.parseDeviceToken(token)
 	if !ok {
-		return a, wrong
+		return a, errDeviceToken()
 	}
 	a = DeviceAuth{App: key, ID: c.id, Ord: c.ord}
 	if c.epoch != app.Epoch {
@@ -114,7 +113,7 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 		case err != nil && herald.CodeOf(err) != herald.CodeNotFound:
 			return DeviceAuth{}, err // the token may be good
 		case err != nil || d.Generation != c.generation:
-			return DeviceAuth{}, wrong
+			return DeviceAuth{}, errDeviceToken()
 		}
 		a.Ord, a.Fresh = d.Ord, app.token(d)
 	}
@@ -122,20 +121,21 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 	app.Index.View(func(v sets.View) {
 		dead = v.Has(record.DeadSet, a.Ord) || uint64(a.Ord) >= v.Next()
 		raised = v.Has(RaisedSet, a.Ord)
-		for _, p := range herald.Platforms {
-			if v.Has(record.PlatformSet(p), a.Ord) {
-				a.Platform = p
+		for i, name := range platformSets {
+			if v.Has(name, a.Ord) {
+				a.Platform = herald.Platforms[i]
+				break
 			}
 		}
 	})
 	if dead {
-		return DeviceAuth{}, wrong
+		return DeviceAuth{}, errDeviceToken()
 	}
 	if raised {
 		d, err := r.store.Device(ctx, key, c.id)
 		switch {
 		case herald.CodeOf(err) == herald.CodeNotFound:
-			return DeviceAuth{}, wrong
+			return DeviceAuth{}, errDeviceToken()
 		case err != nil:
 			return DeviceAuth{}, err
 		case d.Generation != c.generation:
@@ -145,6 +145,19 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 	a.BoundPos = app.boundLately(a.Ord)
 	return a, nil
 }
+
+func errDeviceToken() error {
+	return unauthorized("Register again with POST /v1/devices and use the token that it answers.", "the device token is not valid")
+}
+
+// platformSets are the names of the sets of all platforms.
+var platformSets = func() []string {
+	out := make([]string, len(herald.Platforms))
+	for i, p := range herald.Platforms {
+		out[i] = record.PlatformSet(p)
+	}
+	return out
+}()
 
 // PageToken makes a token for one installation; see PageTokenTTL.
 func (r *Registry) PageToken(key herald.AppKey, installation string) (string, error) {

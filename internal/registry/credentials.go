@@ -90,7 +90,8 @@ func (g *signer) verified(s string, length int) (string, bool) {
 	if i < 0 {
 		return "", false
 	}
-	return s[:i], subtle.ConstantTimeCompare([]byte(s[i+1:]), g.mac(nil, s[:i], length)) == 1
+	var room [64]byte
+	return s[:i], subtle.ConstantTimeCompare([]byte(s[i+1:]), g.mac(room[:0], s[:i], length)) == 1
 }
 
 // HashSecret is what the record keeps of a master secret. The secrets have at
