@@ -20,6 +20,16 @@ type network interface {
 
 type socketNet struct{ net.Listener }
 
+// newSocketNet listens on a port of loopback.
+func newSocketNet(t *testing.T) socketNet {
+	t.Helper()
+	l, err := live.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return socketNet{l}
+}
+
 func (s socketNet) dial() (net.Conn, error) {
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err == nil {

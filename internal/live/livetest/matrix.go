@@ -197,11 +197,7 @@ func Run(t *testing.T, h Harness) {
 }
 
 func overSockets(t *testing.T, h Harness) {
-	l, err := live.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := newEnv(t, h, live.Options{SessionQueue: 8 << 10}, socketNet{l})
+	e := newEnv(t, h, live.Options{SessionQueue: 8 << 10}, newSocketNet(t))
 	t.Run("live in order", func(t *testing.T) { liveInOrder(e.at(t)) })
 	t.Run("replay and live joined", func(t *testing.T) { interleaves(e.at(t)) })
 }

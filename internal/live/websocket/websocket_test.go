@@ -32,6 +32,9 @@ func TestLive(t *testing.T) {
 	livetest.Run(t, h)
 }
 
+// TestFrames plays the table of RFC 6455 and RFC 7692.
+func TestFrames(t *testing.T) { livetest.RunFrames(t, harness(t, false)) }
+
 // harness is that of clients which offer compression, or do not. What it sends
 // as garbage is compressed too.
 func harness(t *testing.T, deflate bool) livetest.Harness {
