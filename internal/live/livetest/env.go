@@ -86,10 +86,19 @@ type env struct {
 	hub       *live.Hub
 	transport live.Transport
 	net       network
+	head      time.Duration // what a client may take to send a request head
 }
 
 func newEnv(t *testing.T, h Harness, o live.Options, n network) *env {
-	e := &env{T: t, harness: h, world: NewWorld(), transport: h.New(), net: n}
+	return newEnvFor(t, h, o, n, headTimeout)
+}
+
+// newEnvFor has another time for request heads; 0 is that of the product.
+func newEnvFor(t *testing.T, h Harness, o live.Options, n network, head time.Duration) *env {
+	if head == 0 {
+		head = headTimeout
+	}
+	e := &env{T: t, harness: h, world: NewWorld(), transport: h.New(), net: n, head: head}
 	o.Directory, o.Backlog, o.Receipts = e.world, e.world, e.world
 	e.hub = live.NewHub(o)
 	var wg sync.WaitGroup
@@ -124,7 +133,7 @@ func (e *env) serve(wg *sync.WaitGroup) (stop func()) {
 	case live.Endpoint:
 		mux := http.NewServeMux()
 		live.Mount(mux, e.hub, t)
-		srv := &http.Server{Handler: mux, ReadHeaderTimeout: headTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
+		srv := &http.Server{Handler: mux, ReadHeaderTimeout: e.head, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
 		wg.Go(func() { _ = srv.Serve(e.net) })
 		return func() {
 			_ = srv.Close()

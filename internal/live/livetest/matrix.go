@@ -37,6 +37,8 @@ var (
 		"clients send frames; what they must not send has cells of its own"}
 	head = need{func(s shape) bool { return s.head },
 		"there is no request head: the first line is hello"}
+	polls = need{func(s shape) bool { return s.polls },
+		"there is one request on a connection"}
 	lasts = need{func(s shape) bool { return !s.polls },
 		"a session ends with the answer to its request: there is no welcome, and what comes between two requests waits"}
 )
@@ -194,10 +196,4 @@ func Run(t *testing.T, h Harness) {
 		}
 		t.Run("over real sockets", func(t *testing.T) { overSockets(t, h) })
 	})
-}
-
-func overSockets(t *testing.T, h Harness) {
-	e := newEnv(t, h, live.Options{SessionQueue: 8 << 10}, newSocketNet(t))
-	t.Run("live in order", func(t *testing.T) { liveInOrder(e.at(t)) })
-	t.Run("replay and live joined", func(t *testing.T) { interleaves(e.at(t)) })
 }
