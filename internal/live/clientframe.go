@@ -193,8 +193,15 @@ func (s *Session) Receive(b []byte) {
 		case tooEarly:
 			s.Close(Reason{CloseProtocol, "the first frame must be hello"})
 			return
+		case afterEarly:
+			s.takeEarly()
 		}
 	}
+	s.obey(f, err)
+}
+
+// obey acts on a frame that was parsed, or says what is wrong with it.
+func (s *Session) obey(f ClientFrame, err error) {
 	if err == nil {
 		err = s.act(f)
 	}
@@ -247,6 +254,7 @@ const (
 	goOn      holding = iota
 	heldFrame         // kept until the session is open
 	tooEarly
+	afterEarly // the session is open, and those that were kept come first
 )
 
 // hold keeps a frame that comes while the token is being checked: the client
@@ -260,22 +268,27 @@ func (s *Session) hold(b []byte) holding {
 	case s.state == stateOpening:
 		s.early = append(s.early, bytes.Clone(b))
 		return heldFrame
+	case !s.settled && s.state != stateClosed:
+		return afterEarly
 	}
 	return goOn
 }
 
-// takeEarly acts on the frames that were held, and gives the state.
+// takeEarly acts on the frames that were held, and gives the state. The worker
+// that has opened the session calls it, and whoever brings a further frame
+// before that: frames are acted on in the order in which they came.
 func (s *Session) takeEarly() state {
-	for {
-		s.mu.Lock()
-		list, st := s.early, s.state
-		s.early = nil
-		s.mu.Unlock()
-		if len(list) == 0 {
-			return st
-		}
-		for _, b := range list {
-			s.Receive(b)
-		}
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	s.mu.Lock()
+	list := s.early
+	s.early = nil
+	s.mu.Unlock()
+	for _, b := range list {
+		s.obey(ParseClientFrame(b))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = true
+	return s.state
 }

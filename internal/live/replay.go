@@ -66,8 +66,10 @@ func (s *Session) open(ctx context.Context) state {
 			h.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
 	}
+	s.settling.Lock() // the topics of the request come before those of any frame
 	s.welcome(fresh)
 	s.subscribeFirst(hello)
+	s.settling.Unlock()
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
 	s.sendPage(list, upto, more, err)
 	return s.takeEarly()

@@ -46,6 +46,8 @@ type Session struct {
 	oneWay    bool
 	id        uint64
 
+	settling sync.Mutex // held while early frames are acted on; taken before mu
+
 	mu     sync.Mutex // guards what follows, up to the next comment
 	state  state
 	mode   AckMode
@@ -63,6 +65,7 @@ type Session struct {
 	retries uint8
 	upto    herald.Pos // a cursor to be acknowledged; 0 for none
 	early   [][]byte   // frames that came before the session was open
+	settled bool       // none of them is left, and none comes any more
 	heard   time.Duration
 	pinged  bool
 	app     *app           // where it joined

@@ -30,8 +30,11 @@ func newSocketNet(t *testing.T) socketNet {
 	return socketNet{l}
 }
 
-func (s socketNet) dial() (net.Conn, error) {
-	c, err := net.Dial("tcp", s.Addr().String())
+func (s socketNet) dial() (net.Conn, error) { return dialTCP(s.Addr()) }
+
+// dialTCP dials; what takes longer than a minute fails the test.
+func dialTCP(a net.Addr) (net.Conn, error) {
+	c, err := net.Dial("tcp", a.String())
 	if err == nil {
 		err = c.SetDeadline(time.Now().Add(time.Minute))
 	}
@@ -133,6 +136,7 @@ func (e *env) serve(wg *sync.WaitGroup) (stop func()) {
 	case live.Endpoint:
 		mux := http.NewServeMux()
 		live.Mount(mux, e.hub, t)
+		routes(mux)
 		srv := &http.Server{Handler: mux, ReadHeaderTimeout: e.head, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
 		wg.Go(func() { _ = srv.Serve(e.net) })
 		return func() {

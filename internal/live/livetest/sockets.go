@@ -23,7 +23,7 @@ type socketCell struct {
 }
 
 // shortTimes are the least that the hub's clock can tell apart by some way.
-var shortTimes = live.Options{Heartbeat: time.Second, Timeout: 3 * time.Second, HelloTimeout: time.Second}
+var shortTimes = live.Options{Heartbeat: time.Second, Timeout: 2 * time.Second}
 
 func socketCells() []socketCell {
 	with := func(o live.Options, change func(*live.Options)) live.Options {
@@ -31,6 +31,7 @@ func socketCells() []socketCell {
 		return o
 	}
 	one := with(shortTimes, func(o *live.Options) { o.MaxConnections = 1 })
+	hasty := with(one, func(o *live.Options) { o.HelloTimeout = time.Second })
 	small := with(shortTimes, func(o *live.Options) { o.SessionQueue = 64 << 10 })
 	return []socketCell{
 		{cell: cell{name: "live in order", run: liveInOrder, opts: live.Options{SessionQueue: 8 << 10}}},
@@ -40,11 +41,13 @@ func socketCells() []socketCell {
 		{cell: cell{name: "frames in the packet of the opening", run: earlyFrames, needs: []need{sends}}},
 		{cell: cell{name: "bytes in the packet of the request", run: earlyBytes, needs: []need{request, lasts}}},
 		{cell: cell{name: "two requests in a packet", run: earlyRequest, needs: []need{polls}}},
+		{cell: cell{name: "request heads", run: heads, needs: []need{head}}},
+		{cell: cell{name: "a request with a body", run: refusesBody, needs: []need{head, lasts}}},
 		{cell: cell{name: "resets during a broadcast", run: resetsInBroadcast}},
 		{cell: cell{name: "many who come and go at once", run: comeAndGoAtOnce}},
 		{cell: cell{name: "no descriptors left", run: noDescriptors}},
 		{cell: cell{name: "a head byte by byte", run: dribblesHead, needs: []need{head}}, head: time.Second, long: true},
-		{cell: cell{name: "a hello byte by byte", run: dribblesHello, opts: one, needs: []need{sends}}, long: true},
+		{cell: cell{name: "a hello byte by byte", run: dribblesHello, opts: hasty, needs: []need{sends}}, long: true},
 		{cell: cell{name: "a client that is silent", run: silentOverSockets, opts: one, needs: []need{speaks}}, long: true},
 		{cell: cell{name: "a client that has vanished", run: vanishes, opts: one, needs: []need{lasts}}, long: true},
 		{cell: cell{name: "a window that stays shut", run: zeroWindow, opts: small, needs: []need{lasts}}, long: true},

@@ -27,6 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestLive(t *testing.T) {
+	t.Parallel() // beside the other suite: both wait for time-outs
 	h := harness(t, false)
 	h.Garbage = append(h.Garbage, livetest.Garbage{Name: "compression that was not agreed", Bytes: deflatedFrame(ws.OpText, []byte{0}), Code: wire.CloseProtocol})
 	livetest.Run(t, h)
