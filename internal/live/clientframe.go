@@ -200,8 +200,15 @@ func (s *Session) receive(b []byte) {
 		case tooEarly:
 			s.Close(Reason{CloseProtocol, "the first frame must be hello"})
 			return
+		case afterEarly:
+			s.takeEarly()
 		}
 	}
+	s.obey(f, err)
+}
+
+// obey acts on a frame that was parsed, or says what is wrong with it.
+func (s *Session) obey(f ClientFrame, err error) {
 	if err == nil {
 		err = s.act(f)
 	}
@@ -254,6 +261,7 @@ const (
 	goOn      holding = iota
 	heldFrame         // kept until the session is open
 	tooEarly
+	afterEarly // the session is open, and those that were kept come first
 )
 
 // hold keeps a frame that comes while the token is being checked: the client
@@ -267,26 +275,33 @@ func (s *Session) hold(b []byte) holding {
 	case s.state == stateOpening:
 		s.task.early = append(s.task.early, bytes.Clone(b))
 		return heldFrame
+	case !s.settled && s.state != stateClosed:
+		return afterEarly
 	}
 	return goOn
 }
 
-// takeEarly acts on the frames that were held, and gives the state.
+// takeEarly acts on the frames that were held, and gives the state. The worker
+// that has opened the session calls it, and whoever brings a further frame
+// before that: frames are acted on in the order in which they came.
 func (s *Session) takeEarly() state {
-	for {
-		var list [][]byte
+	s.mu.Lock()
+	t := s.task
+	s.mu.Unlock()
+	if t != nil { // nil only after all has been taken
+		t.settling.Lock()
+		defer t.settling.Unlock()
 		s.mu.Lock()
-		st := s.state
-		if s.task != nil {
-			list, s.task.early = s.task.early, nil
-			s.rest()
-		}
+		list := t.early
+		t.early = nil
 		s.mu.Unlock()
-		if len(list) == 0 {
-			return st
-		}
 		for _, b := range list {
-			s.Receive(b)
+			s.obey(ParseClientFrame(b))
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = true
+	s.rest()
+	return s.state
 }

@@ -3,6 +3,8 @@ package live
 import (
 	"errors"
 	"net/http"
+
+	"github.com/herald-push/herald"
 )
 
 // OneWay is a Transport that answers a request with a stream of frames, and
@@ -18,6 +20,11 @@ type OneWay interface {
 // many come back for ever after a status of 200, and give up after one of 401.
 // They acknowledge by cursor, with their next request.
 func Stream(hub *Hub, t OneWay, contentType string, r *http.Request) (Response, Handler, error) {
+	// -1 is a body in chunks. Over HTTP/1 it would be taken for what the client
+	// says after its request.
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		return Response{}, nil, herald.Errorf(herald.CodeInvalidRequest, "Leave the body out.", "a request for a stream has no body")
+	}
 	hello, err := RequestHello(r)
 	if err != nil {
 		return Response{}, nil, err

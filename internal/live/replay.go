@@ -47,7 +47,8 @@ func (s *Session) open(ctx context.Context) state {
 		s.mu.Unlock()
 		return stateClosed
 	}
-	hello := s.task.hello
+	t := s.task // stays until the session is settled
+	hello := t.hello
 	s.mu.Unlock()
 	d, fresh, err := s.identify(ctx, hello.Token)
 	if err != nil {
@@ -64,8 +65,10 @@ func (s *Session) open(ctx context.Context) state {
 			h.opts.Log.Warn("a cursor was not taken as acknowledgement", "error", err)
 		}
 	}
+	t.settling.Lock() // the topics of the request come before those of any frame
 	s.welcome(d.ID, fresh)
 	s.subscribeFirst(&hello)
+	t.settling.Unlock()
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
 	s.sendPage(list, upto, more, err)
 	return s.takeEarly()

@@ -66,6 +66,7 @@ type Session struct {
 	bound     herald.Pos // see Device.BoundPos
 	name      deviceName
 	wheelSlot int16 // 1 + the slot; 0 for none; guarded by wheel.mu
+	settled   bool  // no early frame is left, and none comes any more
 	heard     time.Duration
 	task      *task          // nil while it is idle
 	topics    *sessionTopics // nil until it subscribes or publishes
@@ -80,6 +81,9 @@ type Session struct {
 type task struct {
 	hello Hello    // while opening
 	early [][]byte // frames that came before the session was open
+
+	settling sync.Mutex // held while early frames are acted on; taken before mu
+
 	// missed is the last release that was fanned out while the session was
 	// not live; it is live again only when the replay has come to it.
 	missed  herald.Pos
@@ -99,7 +103,7 @@ func (s *Session) busy() *task {
 
 // rest gives the task up if nothing is left of it; s.mu is held.
 func (s *Session) rest() {
-	if s.state == stateLive && s.task != nil && s.task.cursor == 0 && len(s.task.early) == 0 {
+	if s.state == stateLive && s.settled && s.task != nil && s.task.cursor == 0 {
 		s.task = nil
 	}
 }

@@ -38,6 +38,9 @@ func CheckHandshake(r *http.Request) (key string, status int, err error) {
 		return "", http.StatusUpgradeRequired, herald.Errorf(herald.CodeInvalidRequest,
 			remedy+" A proxy in between must pass on the headers Upgrade and Connection.", "this is no WebSocket handshake")
 	}
+	if r.ContentLength != 0 { // -1 for chunks
+		return "", http.StatusBadRequest, herald.Errorf(herald.CodeInvalidRequest, "Leave the body out.", "a WebSocket handshake has no body")
+	}
 	if v := r.Header.Values("Sec-WebSocket-Version"); len(v) != 1 || strings.TrimSpace(v[0]) != Version {
 		return "", http.StatusUpgradeRequired, herald.Errorf(herald.CodeInvalidRequest, "Speak version 13.", "the WebSocket version is not 13")
 	}

@@ -29,6 +29,8 @@ func TestCheckHandshake(t *testing.T) {
 		{"POST", func(r *http.Request) { r.Method = "POST" }, 405},
 		{"HTTP/1.0", func(r *http.Request) { r.ProtoMinor = 0 }, 426},
 		{"HTTP/2", func(r *http.Request) { r.ProtoMajor, r.ProtoMinor = 2, 0 }, 426},
+		{"a body", func(r *http.Request) { r.ContentLength = 5 }, 400},
+		{"a body in chunks", func(r *http.Request) { r.ContentLength = -1 }, 400},
 		{"no Upgrade", set("Upgrade"), 426},
 		{"another Upgrade", set("Upgrade", "h2c"), 426},
 		{"no Connection", set("Connection", "keep-alive"), 426},

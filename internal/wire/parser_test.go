@@ -11,6 +11,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/herald-push/herald/internal/wire/wiretest"
 )
 
 var key = [4]byte{0x12, 0x34, 0x56, 0x78}
@@ -163,6 +165,15 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
+// TestEveryCloseCode compares with the table's own list.
+func TestEveryCloseCode(t *testing.T) {
+	for code := range 1 << 16 {
+		if got, want := validCloseCode(code), wiretest.GoodCode(code); got != want {
+			t.Errorf("%d: %v, want %v", code, got, want)
+		}
+	}
+}
+
 func TestParserHoldsNothingBetweenMessages(t *testing.T) {
 	var p Parser
 	in := frames(frame(false, Text, "a"), frame(true, Ping, "b"), frame(true, Continuation, "c"))
@@ -223,6 +234,11 @@ func FuzzParser(f *testing.F) {
 	for _, c := range cases() {
 		if len(c.in) < 1000 {
 			f.Add(c.in, uint8(3))
+		}
+	}
+	for _, c := range wiretest.Cases() {
+		if in := c.Bytes(); len(in) < 1000 && c.Offer == "" {
+			f.Add(in, uint8(0))
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte, size uint8) {

@@ -24,6 +24,14 @@ const (
 	Engine   Driver = "engine"   // the engine from the first byte on
 )
 
+// Drivers lists those that this system has.
+func Drivers() []Driver {
+	if _, err := engine.NewKernel(); err != nil {
+		return []Driver{Portable}
+	}
+	return []Driver{Portable, Adopting, Engine}
+}
+
 // network is what the server listens on and clients dial.
 type network interface {
 	net.Listener
@@ -32,8 +40,21 @@ type network interface {
 
 type socketNet struct{ net.Listener }
 
-func (s socketNet) dial() (net.Conn, error) {
-	c, err := net.Dial("tcp", s.Addr().String())
+// newSocketNet listens on a port of loopback.
+func newSocketNet(t *testing.T) socketNet {
+	t.Helper()
+	l, err := live.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return socketNet{l}
+}
+
+func (s socketNet) dial() (net.Conn, error) { return dialTCP(s.Addr()) }
+
+// dialTCP dials; what takes longer than a minute fails the test.
+func dialTCP(a net.Addr) (net.Conn, error) {
+	c, err := net.Dial("tcp", a.String())
 	if err == nil {
 		err = c.SetDeadline(time.Now().Add(time.Minute))
 	}
@@ -98,10 +119,19 @@ type env struct {
 	hub       *live.Hub
 	transport live.Transport
 	net       network
+	head      time.Duration // what a client may take to send a request head
 }
 
 func newEnv(t *testing.T, h Harness, d Driver, o live.Options, n network) *env {
-	e := &env{T: t, harness: h, driver: d, world: NewWorld(), transport: h.New(), net: n}
+	return newEnvFor(t, h, d, o, n, headTimeout)
+}
+
+// newEnvFor has another time for request heads; 0 is that of the product.
+func newEnvFor(t *testing.T, h Harness, d Driver, o live.Options, n network, head time.Duration) *env {
+	if head == 0 {
+		head = headTimeout
+	}
+	e := &env{T: t, harness: h, driver: d, world: NewWorld(), transport: h.New(), net: n, head: head}
 	o.Directory, o.Backlog, o.Receipts = e.world, e.world, e.world
 	eng := e.engine()
 	if eng != nil {
@@ -166,7 +196,8 @@ func (e *env) serve(wg *sync.WaitGroup, eng *engine.Engine) (stop func()) {
 	case live.Endpoint:
 		mux := http.NewServeMux()
 		live.Mount(mux, e.hub, t)
-		srv := &http.Server{Handler: mux, ReadHeaderTimeout: headTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
+		routes(mux)
+		srv := &http.Server{Handler: mux, ReadHeaderTimeout: e.head, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
 		wg.Go(func() {
 			if e.driver == Engine {
 				err := eng.ServeHTTP(listener(e.net), srv, map[string][]string{http.MethodGet: {t.Path()}})

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 
 	"github.com/herald-push/herald/internal/live"
-	"github.com/herald-push/herald/internal/live/engine"
 )
 
 // shape is what decides which cells of the matrix there are for a transport.
@@ -38,6 +37,8 @@ var (
 		"clients send frames; what they must not send has cells of its own"}
 	head = need{func(s shape) bool { return s.head },
 		"there is no request head: the first line is hello"}
+	polls = need{func(s shape) bool { return s.polls },
+		"there is one request on a connection"}
 	lasts = need{func(s shape) bool { return !s.polls },
 		"a session ends with the answer to its request: there is no welcome, and what comes between two requests waits"}
 )
@@ -179,7 +180,7 @@ func (c cell) absent(s shape) string {
 // driver/transport/fault/cell; one that does not apply to the transport says
 // why.
 func Run(t *testing.T, h Harness) {
-	for _, d := range []Driver{Portable, Adopting, Engine} {
+	for _, d := range Drivers() {
 		if _, own := h.New().(live.Server); own && d == Adopting {
 			continue // it has no net/http before it
 		}
@@ -203,20 +204,6 @@ func run(t *testing.T, h Harness, d Driver) {
 				}
 			})
 		}
-		if _, err := engine.NewKernel(); err != nil && d != Portable {
-			t.Logf("over real sockets: does not apply: %v", err)
-			return
-		}
 		t.Run("over real sockets", func(t *testing.T) { overSockets(t, h, d) })
 	})
-}
-
-func overSockets(t *testing.T, h Harness, d Driver) {
-	l, err := live.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := newEnv(t, h, d, live.Options{SessionQueue: 8 << 10}, socketNet{l})
-	t.Run("live in order", func(t *testing.T) { liveInOrder(e.at(t)) })
-	t.Run("replay and live joined", func(t *testing.T) { interleaves(e.at(t)) })
 }

@@ -47,6 +47,7 @@ func bomb() []byte {
 // TestLiveDeflated is the suite again, with clients that compress whatever
 // they send.
 func TestLiveDeflated(t *testing.T) {
+	t.Parallel() // beside the other suite: both wait for time-outs
 	h := harness(t, true)
 	h.Garbage = append(h.Garbage, []livetest.Garbage{
 		{Name: "what cannot be decompressed", Bytes: deflatedFrame(ws.OpText, []byte{6, 0}), Code: wire.CloseInvalidData},

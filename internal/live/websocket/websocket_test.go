@@ -27,10 +27,14 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestLive(t *testing.T) {
+	t.Parallel() // beside the other suite: both wait for time-outs
 	h := harness(t, false)
 	h.Garbage = append(h.Garbage, livetest.Garbage{Name: "compression that was not agreed", Bytes: deflatedFrame(ws.OpText, []byte{0}), Code: wire.CloseProtocol})
 	livetest.Run(t, h)
 }
+
+// TestFrames plays the table of RFC 6455 and RFC 7692.
+func TestFrames(t *testing.T) { livetest.RunFrames(t, harness(t, false)) }
 
 // harness is that of clients which offer compression, or do not. What it sends
 // as garbage is compressed too.
