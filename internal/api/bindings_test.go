@@ -1,10 +1,13 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -139,5 +142,26 @@ func TestBindFull(t *testing.T) {
 	got, err := w.s.Devices.Bind(t.Context(), w.masterA, bindings("club", ps...))
 	if err != nil || got.Bound != herald.MaxDevicesByAlias || got.Refused != 1 || got.Errors[0].Line != herald.MaxDevicesByAlias+1 {
 		t.Errorf("%+v, %v", got, err)
+	}
+	// One that leaves makes room, also for a line before it.
+	last := ps[herald.MaxDevicesByAlias]
+	list := fmt.Sprintf("%s,club\n%s,\n", last.Device, ps[0].Device)
+	got, err = w.s.Devices.BindList(t.Context(), w.masterA, strings.NewReader(list))
+	if err != nil || got.Bound != 2 || got.Refused != 0 {
+		t.Errorf("with room made by a later line: %+v, %v", got, err)
+	}
+}
+
+// A list whose end does not come binds nothing.
+func TestBindBrokenList(t *testing.T) {
+	w := newWorld(t)
+	anna := w.device(w.a, api.RegisterRequest{})
+	cut := errors.New("cut")
+	list := io.MultiReader(strings.NewReader(string(anna.Device)+",anna\n"), iotest.ErrReader(cut))
+	if got, err := w.s.Devices.BindList(t.Context(), w.masterA, list); !errors.Is(err, cut) || got.Bound != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if v, err := w.s.Devices.Get(t.Context(), w.masterA, anna.Device); err != nil || v.Alias != "" {
+		t.Errorf("alias %q, %v", v.Alias, err)
 	}
 }
