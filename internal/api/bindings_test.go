@@ -11,6 +11,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 )
 
@@ -89,6 +90,63 @@ func TestBindMany(t *testing.T) {
 	}
 	if _, err := w.s.Devices.BindList(ctx, anna, strings.NewReader("")); code(err) != herald.CodeForbidden {
 		t.Errorf("a list by a device: %v", err)
+	}
+}
+
+// A crash between a change of aliases and what follows from it is put right by
+// the next start, for what was evaluated before the change.
+func TestBindInterrupted(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	anna := w.device(w.a, api.RegisterRequest{Alias: "anna"})
+	ben := w.device(w.a, api.RegisterRequest{Alias: "ben"})
+	var crowd []api.Principal
+	for range herald.MaxDirect + 1 {
+		crowd = append(crowd, w.device(w.a, api.RegisterRequest{Profile: api.Profile{Platform: "web"}}))
+	}
+	send := func(audience string) herald.MessageID {
+		return w.sent(w.masterA, `{"audience":`+audience+`,"data":1}`).ID
+	}
+	both := send(`{"aliases":["anna","ben"]}`)
+	group := send(`{"or":[{"aliases":["anna"]},{"platforms":["web"]}]}`)
+	plain := send(`{"registration_ids":["` + string(anna.Device) + `"]}`)
+	w.settle()
+	bind := func(p api.Principal, alias herald.Alias) {
+		b, err := w.registry.Bind(ctx, w.a, []record.Binding{{ID: p.Device, Alias: alias}}, true)
+		w.must(err)
+		if b.Pos == 0 {
+			t.Fatal("nothing changed")
+		}
+	}
+	bind(anna, "eve")
+	later := send(`{"aliases":["eve"]}`)
+	bind(crowd[0], "mob")
+	w.settle()
+	state := func(id herald.MessageID, p api.Principal) herald.DeliveryState {
+		tr, err := w.s.Messages.Trace(ctx, w.masterA, id, p.Device)
+		w.must(err)
+		return tr.State
+	}
+	if got := state(both, anna); got != herald.StatePending {
+		t.Fatalf("before the start it is %s", got)
+	}
+	for range 2 { // it may be done again
+		w.must(w.s.Devices.FinishRebindings(ctx))
+	}
+	for _, x := range []struct {
+		name string
+		id   herald.MessageID
+		p    api.Principal
+		want herald.DeliveryState
+	}{
+		{"direct, rebound", both, anna, herald.StateRebound}, {"direct, another device", both, ben, herald.StatePending},
+		{"group, rebound", group, anna, herald.StateRebound}, {"group, bound for the first time", group, crowd[0], herald.StateRebound},
+		{"group, another device", group, crowd[1], herald.StatePending},
+		{"not by alias", plain, anna, herald.StatePending}, {"evaluated later", later, anna, herald.StatePending},
+	} {
+		if got := state(x.id, x.p); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
 	}
 }
 

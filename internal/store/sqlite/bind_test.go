@@ -168,3 +168,53 @@ func TestBindAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// The last changes of aliases are of interest as far as a message by alias waits
+// that was evaluated before them.
+func TestRebindings(t *testing.T) {
+	db := newDB(t)
+	for i := range 4 {
+		register(t, db, i, "") // positions 1 to 4
+	}
+	bind := func(alias herald.Alias, n ...int) {
+		var list []record.Binding
+		for _, i := range n {
+			list = append(list, record.Binding{ID: deviceID(i), Alias: alias})
+		}
+		_, err := db.BindDevices(t.Context(), app, list, true)
+		must(t, err)
+	}
+	bind("a", 0)    // 5
+	bind("b", 1, 2) // 6
+	want := func(name string, limit int, want string) {
+		t.Helper()
+		list, err := db.Rebindings(t.Context(), app, limit)
+		must(t, err)
+		got := ""
+		for _, r := range list {
+			got += fmt.Sprint(r.Pos, r.Ords.Ordinals(), " ")
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	want("nothing waits", 9, "")
+	m := message(1, 3)
+	m.EvalPos = 2
+	_, err := db.Accept(t.Context(), m) // 7
+	must(t, err)
+	want("nothing by alias waits", 9, "")
+	m = message(2, 3)
+	m.EvalPos, m.ByAlias = 5, true
+	_, err = db.Accept(t.Context(), m) // 8
+	must(t, err)
+	want("one waits", 9, "6 [1 2] ")
+	bind("c", 3) // 9
+	want("two changes", 9, "9 [3] 6 [1 2] ")
+	want("no more than asked for", 1, "9 [3] ")
+	_, err = db.EndMessage(t.Context(), app, 2, herald.MessageWithdrawn, time.UnixMilli(1))
+	must(t, err)
+	want("it has ended", 9, "")
+	_, err = db.Rebindings(t.Context(), "none", 1)
+	wantCode(t, err, herald.CodeNotFound)
+}
