@@ -7,6 +7,7 @@ package offline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -269,6 +270,9 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 // written yet, or was lost in a crash.
 func (b *Backlog) wasSent(ctx context.Context, app *registry.App, d Device, r ref, offered herald.Pos) (bool, error) {
 	state, err := b.ledger.State(ctx, r.msg, d.Ord)
+	if errors.Is(err, record.ErrDamaged) {
+		err = nil // nobody knows; at worst it is sent once more
+	}
 	if err != nil || state != herald.StateSent && r.pos > offered {
 		return false, err
 	}
