@@ -20,6 +20,7 @@ import (
 	"github.com/herald-push/herald/internal/api"
 	v1 "github.com/herald-push/herald/internal/api/v1"
 	"github.com/herald-push/herald/internal/audience"
+	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
@@ -47,12 +48,22 @@ type desk struct {
 
 func newDesk(b *testing.B) *desk {
 	b.Helper()
+	return newDeskWith(b, func(*sqlite.Bulk) {})
+}
+
+// deskApp is the app of a desk.
+const deskApp herald.AppKey = "bbbbbbbbbbbbbbbbbbbbbbbb"
+
+// newDeskWith is newDesk with what more puts into the record.
+func newDeskWith(b *testing.B, more func(*sqlite.Bulk)) *desk {
+	b.Helper()
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "herald.db")
-	const key, secret = "bbbbbbbbbbbbbbbbbbbbbbbb", "ssssssssssssssssssssssss"
+	const key, secret = deskApp, "ssssssssssssssssssssssss"
 	bulk, err := sqlite.OpenBulk(ctx, sqlite.Config{Path: path}, record.App{Key: key, Name: "bench", SecretHash: registry.HashSecret(secret), Created: time.Now()})
 	must(b, err)
 	fill(b, bulk)
+	more(bulk)
 	must(b, bulk.Close())
 
 	var reg *registry.Registry
@@ -65,10 +76,11 @@ func newDesk(b *testing.B) *desk {
 	evaluator := audience.New(audience.Config{Registry: reg, Online: func(herald.AppKey) *sets.Set { return sets.New() }})
 	ledger := receipt.New(receipt.Config{Store: db, Messages: db, DeadAt: reg.DeadAt})
 	b.Cleanup(func() { must(b, ledger.Close(context.Background())) })
+	must(b, ledger.Load(ctx, key))
 	waiting := offline.New(offline.Config{Store: db, Ledger: ledger, Registry: reg})
-	v1.New(v1.Config{Service: api.New(api.Config{Registry: reg, Audience: evaluator, Presence: nobody{}, Ledger: ledger, Backlog: waiting})}).Mount(d.mux)
+	v1.New(v1.Config{Service: api.New(api.Config{Registry: reg, Audience: evaluator, Presence: nobody{}, Ledger: ledger, Backlog: waiting, Messages: db})}).Mount(d.mux)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.SetBasicAuth(key, secret)
+	r.SetBasicAuth(string(key), secret)
 	d.auth = r.Header.Get("Authorization")
 	return d
 }
@@ -77,6 +89,8 @@ func newDesk(b *testing.B) *desk {
 type nobody struct{ api.Presence }
 
 func (nobody) Online(herald.AppKey) *sets.Set { return sets.New() }
+
+func (nobody) Disconnect(herald.AppKey, herald.Ordinal, live.Reason) {}
 
 func (nobody) Rebind(herald.AppKey, herald.Ordinal, herald.Pos) {}
 

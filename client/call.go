@@ -114,7 +114,11 @@ func (c *Client) once(ctx context.Context, r call, body []byte) (again bool, err
 	if r.key != "" {
 		req.Header.Set("Idempotency-Key", r.key)
 	}
-	resp, err := c.o.HTTPClient.Do(req)
+	caller := c.o.HTTPClient
+	if r.stream != nil {
+		caller = c.patient()
+	}
+	resp, err := caller.Do(req)
 	if err != nil {
 		// The error of net/http names the method and the address again.
 		var detail *url.Error

@@ -49,7 +49,7 @@ func (Credentials) GoString() string { return "(credentials)" }
 // Options are the choices of a client. The zero value is useful.
 type Options struct {
 	// HTTPClient makes the requests. Default: one with a time-out of 30 s for
-	// each try.
+	// each try. Uploads of lists and exports take longer, and have none.
 	HTTPClient *http.Client
 	// Tries is how often a call is tried in all. Default 5; 1 means no retry.
 	Tries int

@@ -355,3 +355,21 @@ func TestUploadIsTriedOnce(t *testing.T) {
 		t.Errorf("%d tries, %v", tries, err)
 	}
 }
+
+// A list takes as long as it takes: the time-out of other calls is not for it.
+func TestUploadHasNoTimeout(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"bound":1}`) }))
+	defer s.Close()
+	hasty := *s.Client()
+	hasty.Timeout = time.Nanosecond
+	c, err := New(s.URL, MasterSecret("app", "secret"), Options{HTTPClient: &hasty})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.BindFile(t.Context(), strings.NewReader("a,b\n")); err != nil || got.Bound != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if hasty.Timeout != time.Nanosecond {
+		t.Error("the time-out of the given client was changed")
+	}
+}

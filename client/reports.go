@@ -215,6 +215,14 @@ func (q DeliveryQuery) values() url.Values {
 
 func deliveriesPath(id herald.MessageID) string { return "/v1/messages/" + id.String() + "/deliveries" }
 
+// patient is the HTTP client without its time-out: an export, or the upload of a
+// list, takes as long as it takes. Its context bounds it.
+func (c *Client) patient() *http.Client {
+	patient := *c.o.HTTPClient
+	patient.Timeout = 0
+	return &patient
+}
+
 // stream asks for an export. It is tried once: who reads it decides whether to
 // begin again.
 func (c *Client) stream(ctx context.Context, path string, q url.Values, f Format) (io.ReadCloser, error) {
@@ -226,10 +234,7 @@ func (c *Client) stream(ctx context.Context, path string, q url.Values, f Format
 	}
 	req.Header.Set("Authorization", c.cred.header)
 	req.Header.Set("User-Agent", c.o.UserAgent)
-	// An export takes as long as it takes; its context bounds it.
-	patient := *c.o.HTTPClient
-	patient.Timeout = 0
-	resp, err := patient.Do(req)
+	resp, err := c.patient().Do(req)
 	if err != nil {
 		var detail *url.Error
 		if errors.As(err, &detail) {

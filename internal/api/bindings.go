@@ -16,9 +16,6 @@ import (
 // Limits of bindings in bulk.
 const (
 	MaxBindings = 10_000 // in one call
-	// bindSlice is how many bindings are one commit: no other writer waits
-	// longer than these take.
-	bindSlice = 2000
 	// maxBindErrors is how many lines that were refused are told of.
 	maxBindErrors = 100
 )
@@ -66,50 +63,6 @@ type BindError struct {
 	Detail string `json:"detail"`
 }
 
-func (a *BindAnswer) refuse(line int64, detail string) {
-	if a.Refused++; len(a.Errors) < maxBindErrors {
-		a.Errors = append(a.Errors, BindError{line, detail})
-	}
-}
-
-// binder makes bindings in slices, as they come.
-type binder struct {
-	s     *Devices
-	app   herald.AppKey
-	list  []record.Binding
-	lines []int64
-	out   BindAnswer
-}
-
-func (b *binder) add(ctx context.Context, line int64, x record.Binding) error {
-	b.list, b.lines = append(b.list, x), append(b.lines, line)
-	if len(b.list) < bindSlice {
-		return nil
-	}
-	return b.flush(ctx)
-}
-
-func (b *binder) flush(ctx context.Context) error {
-	done, err := b.s.bind(ctx, b.app, b.list, false)
-	if err != nil {
-		return err
-	}
-	for i, o := range done.Outcomes {
-		switch o {
-		case record.BindDone:
-			b.out.Bound++
-		case record.BindUnchanged:
-			b.out.Unchanged++
-		case record.BindUnknown:
-			b.out.Unknown++
-		case record.BindFull:
-			b.out.refuse(b.lines[i], fmt.Sprintf("the alias %.40q is bound to %d devices already", string(b.list[i].Alias), herald.MaxDevicesByAlias))
-		}
-	}
-	b.list, b.lines = b.list[:0], b.lines[:0]
-	return nil
-}
-
 // MayBind checks who binds in bulk, and is asked before a list is read.
 func (s *Devices) MayBind(p Principal) error { return p.may(ScopeDevicesWrite) }
 
@@ -128,18 +81,16 @@ func (s *Devices) Bind(ctx context.Context, p Principal, q AliasBindings) (BindA
 			return BindAnswer{}, err
 		}
 	}
-	b := binder{s: s, app: p.App, out: BindAnswer{Errors: []BindError{}}}
+	b := newBinder(s, p.App)
 	for i, x := range list {
-		if err := b.add(ctx, int64(i)+1, x); err != nil {
-			return b.out, err
-		}
+		b.add(int64(i)+1, x)
 	}
-	return b.out, b.flush(ctx)
+	return b.bind(ctx)
 }
 
 // BindList is Bind for a CSV file with a registration ID and an alias on each
-// line. It is read and done slice by slice: when it breaks off, what came before
-// is bound, and the same list can be sent again.
+// line. When it breaks off before its end nothing is bound; when binding does,
+// some slices are, and the same list can be sent again.
 func (s *Devices) BindList(ctx context.Context, p Principal, list io.Reader) (BindAnswer, error) {
 	if err := s.MayBind(p); err != nil {
 		return BindAnswer{}, err
@@ -152,17 +103,18 @@ func (s *Devices) BindList(ctx context.Context, p Principal, list io.Reader) (Bi
 		e.RetryAfter = 5 * time.Second
 		return BindAnswer{}, e
 	}
-	b := binder{s: s, app: p.App, out: BindAnswer{Errors: []BindError{}}}
+	b := newBinder(s, p.App)
 	var lines int64
 	err := audience.ReadPairs(list, func(l audience.Pair) error {
 		if lines++; lines > registry.MaxFileLines {
-			return herald.Errorf(herald.CodeTooLarge, "Split the list into several files. What came before this line is done.", "the list has more than %d lines", registry.MaxFileLines)
+			return herald.Errorf(herald.CodeTooLarge, "Split the list into several files.", "the list has more than %d lines", registry.MaxFileLines)
 		}
 		if l.Wrong != "" {
-			b.out.refuse(l.Number, l.Wrong)
+			b.refuse(l.Number, l.Wrong)
 			return nil
 		}
-		return b.add(ctx, l.Number, record.Binding{ID: l.ID, Alias: l.Alias})
+		b.add(l.Number, record.Binding{ID: l.ID, Alias: l.Alias})
+		return nil
 	})
 	if err != nil {
 		return b.out, err
@@ -170,5 +122,5 @@ func (s *Devices) BindList(ctx context.Context, p Principal, list io.Reader) (Bi
 	if lines == 0 {
 		return b.out, herald.Invalid("file", "Send a CSV file with a registration ID and an alias on each line, in UTF-8.", "the list has no line")
 	}
-	return b.out, b.flush(ctx)
+	return b.bind(ctx)
 }

@@ -1,13 +1,17 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 )
 
@@ -89,6 +93,63 @@ func TestBindMany(t *testing.T) {
 	}
 }
 
+// A crash between a change of aliases and what follows from it is put right by
+// the next start, for what was evaluated before the change.
+func TestBindInterrupted(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	anna := w.device(w.a, api.RegisterRequest{Alias: "anna"})
+	ben := w.device(w.a, api.RegisterRequest{Alias: "ben"})
+	var crowd []api.Principal
+	for range herald.MaxDirect + 1 {
+		crowd = append(crowd, w.device(w.a, api.RegisterRequest{Profile: api.Profile{Platform: "web"}}))
+	}
+	send := func(audience string) herald.MessageID {
+		return w.sent(w.masterA, `{"audience":`+audience+`,"data":1}`).ID
+	}
+	both := send(`{"aliases":["anna","ben"]}`)
+	group := send(`{"or":[{"aliases":["anna"]},{"platforms":["web"]}]}`)
+	plain := send(`{"registration_ids":["` + string(anna.Device) + `"]}`)
+	w.settle()
+	bind := func(p api.Principal, alias herald.Alias) {
+		b, err := w.registry.Bind(ctx, w.a, []record.Binding{{ID: p.Device, Alias: alias}}, true)
+		w.must(err)
+		if b.Pos == 0 {
+			t.Fatal("nothing changed")
+		}
+	}
+	bind(anna, "eve")
+	later := send(`{"aliases":["eve"]}`)
+	bind(crowd[0], "mob")
+	w.settle()
+	state := func(id herald.MessageID, p api.Principal) herald.DeliveryState {
+		tr, err := w.s.Messages.Trace(ctx, w.masterA, id, p.Device)
+		w.must(err)
+		return tr.State
+	}
+	if got := state(both, anna); got != herald.StatePending {
+		t.Fatalf("before the start it is %s", got)
+	}
+	for range 2 { // it may be done again
+		w.must(w.s.Devices.FinishRebindings(ctx))
+	}
+	for _, x := range []struct {
+		name string
+		id   herald.MessageID
+		p    api.Principal
+		want herald.DeliveryState
+	}{
+		{"direct, rebound", both, anna, herald.StateRebound}, {"direct, another device", both, ben, herald.StatePending},
+		{"group, rebound", group, anna, herald.StateRebound}, {"group, bound for the first time", group, crowd[0], herald.StateRebound},
+		{"group, another device", group, crowd[1], herald.StatePending},
+		{"not by alias", plain, anna, herald.StatePending}, {"evaluated later", later, anna, herald.StatePending},
+	} {
+		if got := state(x.id, x.p); got != x.want {
+			t.Errorf("%s: %s, want %s", x.name, got, x.want)
+		}
+	}
+}
+
 // A list of several slices, with lines that are refused.
 func TestBindList(t *testing.T) {
 	w := newWorld(t)
@@ -139,5 +200,26 @@ func TestBindFull(t *testing.T) {
 	got, err := w.s.Devices.Bind(t.Context(), w.masterA, bindings("club", ps...))
 	if err != nil || got.Bound != herald.MaxDevicesByAlias || got.Refused != 1 || got.Errors[0].Line != herald.MaxDevicesByAlias+1 {
 		t.Errorf("%+v, %v", got, err)
+	}
+	// One that leaves makes room, also for a line before it.
+	last := ps[herald.MaxDevicesByAlias]
+	list := fmt.Sprintf("%s,club\n%s,\n", last.Device, ps[0].Device)
+	got, err = w.s.Devices.BindList(t.Context(), w.masterA, strings.NewReader(list))
+	if err != nil || got.Bound != 2 || got.Refused != 0 {
+		t.Errorf("with room made by a later line: %+v, %v", got, err)
+	}
+}
+
+// A list whose end does not come binds nothing.
+func TestBindBrokenList(t *testing.T) {
+	w := newWorld(t)
+	anna := w.device(w.a, api.RegisterRequest{})
+	cut := errors.New("cut")
+	list := io.MultiReader(strings.NewReader(string(anna.Device)+",anna\n"), iotest.ErrReader(cut))
+	if got, err := w.s.Devices.BindList(t.Context(), w.masterA, list); !errors.Is(err, cut) || got.Bound != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if v, err := w.s.Devices.Get(t.Context(), w.masterA, anna.Device); err != nil || v.Alias != "" {
+		t.Errorf("alias %q, %v", v.Alias, err)
 	}
 }

@@ -209,6 +209,7 @@ func encodeAttributes(m map[string]string) ([]byte, error) {
 // rebound ends what waits for a device by an alias that it has lost, and tells
 // its sessions. The change is durable already.
 func (s *Devices) rebound(ctx context.Context, d record.Device) error {
+	faults.Point("bound")
 	s.c.Presence.Rebind(d.App, d.Ord, d.BoundPos)
 	return s.c.Backlog.Rebound(ctx, d.App, sets.New(d.Ord), d.BoundPos)
 }

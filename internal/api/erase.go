@@ -24,6 +24,12 @@ type Eraser interface {
 	Erasures(ctx context.Context, app herald.AppKey) ([]record.Erasure, error)
 }
 
+// Frames are encoded messages that are kept in memory; a Presence may keep some.
+type Frames interface {
+	// Forget drops what is kept of some messages.
+	Forget(ids ...herald.MessageID)
+}
+
 // Erase removes a device, and with it what the record knows of it: contents of
 // messages that were for it alone, its names in audiences, its history, and its
 // alias if nobody else bears it. Counts stay as they are. It looks at every
@@ -128,6 +134,9 @@ func (s *Devices) erase(ctx context.Context, e record.Erasure) error {
 	changed, err := s.c.Messages.Erase(ctx, e)
 	for _, id := range changed {
 		s.c.Ledger.Catalog().Forget(e.App, id)
+	}
+	if f, ok := s.c.Presence.(Frames); ok && len(changed) > 0 {
+		f.Forget(changed...)
 	}
 	return err
 }

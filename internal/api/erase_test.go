@@ -135,6 +135,11 @@ func TestErase(t *testing.T) {
 			t.Errorf("%q is in no row, and still in the file", s)
 		}
 	}
+	for _, id := range alone {
+		if !w.hub.heard("forget " + id.String()) {
+			t.Errorf("frames of message %s are kept", id)
+		}
+	}
 	if bytes.Contains(file, hash) {
 		t.Error("the hash of the installation is still in the file")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +50,13 @@ func (h *hub) note(format string, args ...any) {
 	h.told = append(h.told, fmt.Sprintf(format, args...))
 }
 
+// heard reports whether something was noted.
+func (h *hub) heard(what string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.told, what)
+}
+
 func (h *hub) Online(app herald.AppKey) *sets.Set {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -69,6 +77,12 @@ func (h *hub) Transports(app herald.AppKey, o herald.Ordinal) []string {
 }
 
 func (h *hub) Offered(herald.AppKey, herald.Ordinal) herald.Pos { return 0 }
+
+func (h *hub) Forget(ids ...herald.MessageID) {
+	for _, id := range ids {
+		h.note("forget %s", id)
+	}
+}
 
 func (h *hub) Rebind(_ herald.AppKey, o herald.Ordinal, pos herald.Pos) { h.note("rebind %d", o) }
 

@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -295,10 +297,21 @@ func (s *Devices) bind(ctx context.Context, app herald.AppKey, list []record.Bin
 	if err != nil || b.Pos == 0 {
 		return b, err
 	}
+	faults.Point("bound")
 	for o := range b.Changed.All() {
 		s.c.Presence.Rebind(app, o, b.Pos)
 	}
 	return b, s.c.Backlog.Rebound(ctx, app, b.Changed, b.Pos)
+}
+
+// FinishRebindings ends what waits by aliases that were lost before a crash. It
+// is for the start of a server.
+func (s *Devices) FinishRebindings(ctx context.Context) error {
+	var errs []error
+	for _, app := range s.c.Registry.Apps() {
+		errs = append(errs, s.c.Backlog.FinishRebindings(ctx, app))
+	}
+	return errors.Join(errs...)
 }
 
 // DeleteAlias unbinds all devices of an alias and forgets it.

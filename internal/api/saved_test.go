@@ -435,3 +435,44 @@ func TestAliasWithoutDevice(t *testing.T) {
 		}
 	}
 }
+
+// What is scheduled, and names a segment that is deleted before it is due, says
+// so in its trace: until its TTL ends, and after it.
+func TestTraceWithoutSegment(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	anna := w.device(w.a, api.RegisterRequest{})
+	w.segment(w.masterA, "vips", herald.Audience{Tags: []herald.Tag{"vip"}})
+	id := w.sent(w.masterA, fmt.Sprintf(`{"audience":{"or":[{"segments":["vips"]},{"registration_ids":[%q]}]},"data":1,"ttl":600,"send_at":%q}`,
+		anna.Device, w.now.Add(time.Hour).Format(time.RFC3339))).ID
+	summary := func(p api.Principal) string {
+		t.Helper()
+		tr, err := w.s.Messages.Trace(ctx, p, id, anna.Device)
+		if p.Backend() {
+			w.must(err)
+		}
+		return tr.Summary
+	}
+	want := func(when string, parts ...string) {
+		t.Helper()
+		got := summary(w.masterA)
+		for _, part := range parts {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s: %q does not say %q", when, got, part)
+			}
+		}
+		if s := summary(anna); strings.Contains(s, "vips") {
+			t.Errorf("%s: a device is told %q", when, s)
+		}
+	}
+	w.must(w.s.Segments.Delete(ctx, w.masterA, "vips"))
+	want("before", "Not sent yet: it is scheduled")
+	w.pass(time.Hour)
+	want("due", "Not sent: it was due at", `"vips"`, "tried until its TTL ends")
+	w.pass(10 * time.Minute)
+	_, err := w.db.EndMessage(ctx, w.a, id, herald.MessageExpired, w.now)
+	if err != nil && code(err) != herald.CodeConflict { // the clock may have done it
+		t.Fatal(err)
+	}
+	want("expired", "Never sent: its TTL ended", `"vips"`)
+}

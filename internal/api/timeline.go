@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -13,6 +14,9 @@ const (
 	lookedAtOnce = 500
 	lookedAt     = 10_000
 )
+
+// unknownState marks an item whose state cannot be read.
+const unknownState herald.DeliveryState = "?"
 
 // Timeline tells what happened to a device, newest first, as far as the record
 // still has it. A device may ask about itself.
@@ -48,14 +52,21 @@ func (s *Devices) Timeline(ctx context.Context, p Principal, id herald.Registrat
 		}
 		for _, m := range list {
 			item, err := messages.item(ctx, m, d)
+			if m.IsDirect() && errors.Is(err, record.ErrDamaged) {
+				item = TimelineItem{Time: m.Accepted, Kind: "message", MessageID: m.ID, State: unknownState, Text: "What became of it cannot be told: what is stored of it is damaged."}
+				err = nil
+			}
 			if herald.CodeOf(err) == herald.CodeNotFound {
 				continue // purged since
 			}
 			if err != nil {
 				return out, err
 			}
-			if item.State == "" {
+			switch item.State {
+			case "":
 				continue
+			case unknownState:
+				item.State = ""
 			}
 			if len(out.Items) == limit {
 				out.NextCursor = before.String()

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -32,14 +33,8 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 			return Trace{}, messageNotFound(id) // nobody knows yet whether it is for this device
 		}
 		t.Steps[0].Event, t.Steps[0].Text = "scheduled", "Herald accepted the message for "+stamp(m.Due)+"."
-		t.Summary = "Not sent yet: it is scheduled for " + stamp(m.Due) + ", and who it is for is decided then."
-		switch m.State {
-		case herald.MessageWithdrawn:
-			t.Summary = "Never sent: it was withdrawn before it was due."
-		case herald.MessageExpired:
-			t.Summary = "Never sent: its TTL ended before the server could release it."
-		}
-		return t, nil
+		t.Summary, err = s.unreleased(ctx, m, p.Backend())
+		return t, err
 	}
 	t.State, err = s.c.Ledger.State(ctx, m, d.Ord)
 	if err != nil {
@@ -61,6 +56,35 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 	online := len(s.c.Presence.Transports(p.App, d.Ord)) > 0
 	t.Summary = summary(t.State, m, online, d.Seen)
 	return t, nil
+}
+
+// unreleased says why a message was not released, or not yet. What its audience
+// names is for back ends only.
+func (s *Messages) unreleased(ctx context.Context, m *record.Message, backend bool) (string, error) {
+	switch {
+	case m.State == herald.MessageWithdrawn:
+		return "Never sent: it was withdrawn before it was due.", nil
+	case s.c.Now().Before(m.Due):
+		return "Not sent yet: it is scheduled for " + stamp(m.Due) + ", and who it is for is decided then.", nil
+	}
+	// What its audience names may have been deleted since it was accepted.
+	var refused *herald.Error
+	if backend {
+		_, err := s.c.Audience.Evaluate(ctx, m.App, m.Audience)
+		if err != nil && (!errors.As(err, &refused) || refused.Code != herald.CodeInvalidRequest) {
+			return "", err
+		}
+	}
+	switch {
+	case m.State == herald.MessageExpired && refused != nil:
+		return "Never sent: its TTL ended, and who it is for could not be decided: " + refused.Error() + ".", nil
+	case m.State == herald.MessageExpired:
+		return "Never sent: its TTL ended before the server could release it.", nil
+	case refused != nil:
+		return "Not sent: it was due at " + stamp(m.Due) + ", and who it is for cannot be decided: " + refused.Error() + ". " +
+			refused.Remedy + " It is tried until its TTL ends at " + stamp(m.Expires()) + ".", nil
+	}
+	return "Not sent yet: it was due at " + stamp(m.Due) + " and was not released yet.", nil
 }
 
 // history turns events into steps; the same step told again is left out.

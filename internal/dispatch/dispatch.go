@@ -60,6 +60,7 @@ type Dispatcher struct {
 
 	mu        sync.Mutex
 	followers map[herald.AppKey]*follower
+	stuck     map[herald.MessageID]string // why due messages are not released, as was logged
 }
 
 // New makes a dispatcher. It reads the highest message ID, so that its own are

@@ -70,6 +70,7 @@ type bench struct {
 	outlet   *outlet
 	d        *Dispatcher
 	target   Target // what an audience that falls due comes to
+	refusal  error  // or why it cannot be evaluated
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -127,7 +128,7 @@ func (b *bench) open() {
 	b.outlet = &outlet{ledger: b.ledger, online: sets.New(), inside: make(chan struct{}, 1)}
 	b.d, err = New(b.t.Context(), Config{
 		Store: b.db, Ledger: b.ledger, Registry: b.registry, Outlets: []Outlet{b.outlet}, Now: b.clock,
-		Evaluate: func(context.Context, herald.AppKey, herald.Audience) (Target, error) { return b.target, nil },
+		Evaluate: func(context.Context, herald.AppKey, herald.Audience) (Target, error) { return b.target, b.refusal },
 	})
 	b.must(err)
 }

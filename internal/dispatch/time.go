@@ -57,11 +57,39 @@ func (d *Dispatcher) releaseDue(ctx context.Context) error {
 			d.c.Log.Error("dispatch: a job of an unknown kind is left alone", "kind", job.Kind)
 			continue
 		}
-		if err := d.releaseJob(ctx, job); err != nil {
+		if err := d.releaseJob(ctx, job); !d.refused(job, err) {
 			d.report("releasing a scheduled message", err)
 		}
 	}
 	return nil
+}
+
+// maxStuck is of how many messages it is remembered that it was logged why they
+// are not released. What is forgotten is logged again.
+const maxStuck = 4096
+
+// refused reports whether a scheduled message cannot be released because of
+// what its audience names, and logs that once: it is tried until its TTL ends,
+// because the app may put the segment or the file back. Its trace says so, too.
+func (d *Dispatcher) refused(job record.Job, err error) bool {
+	var e *herald.Error
+	refused := errors.As(err, &e) && (e.Code == herald.CodeInvalidRequest || e.Code == herald.CodeNotFound)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !refused {
+		delete(d.stuck, job.Msg)
+		return false
+	}
+	if d.stuck[job.Msg] == e.Error() {
+		return true
+	}
+	if d.stuck == nil || len(d.stuck) >= maxStuck {
+		d.stuck = map[herald.MessageID]string{}
+	}
+	d.stuck[job.Msg] = e.Error()
+	d.c.Log.Error("dispatch: a scheduled message is due and cannot be released; it is tried until its TTL ends",
+		"app", job.App, "message", job.Msg, "error", e, "remedy", e.Remedy)
+	return true
 }
 
 func (d *Dispatcher) releaseJob(ctx context.Context, job record.Job) error {

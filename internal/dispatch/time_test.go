@@ -1,9 +1,13 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +50,48 @@ func TestScheduled(t *testing.T) {
 	b.pass(time.Millisecond)
 	b.must(b.d.expire(t.Context()))
 	b.wantStates(m.ID, map[herald.Ordinal]herald.DeliveryState{o[0]: herald.StateExpired, o[1]: herald.StateExpired})
+}
+
+// Why a due message cannot be released is logged once, and again when the reason
+// is another one; what may pass by itself is logged at each attempt.
+func TestScheduledRefused(t *testing.T) {
+	b := newBench(t)
+	o := b.devices(1)
+	b.target = to(o...)
+	var logged bytes.Buffer
+	b.d.c.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	b.follow()
+	m := b.accept(Target{}, due(begin.Add(time.Hour)), ttl(time.Hour))
+	b.pass(time.Hour)
+	for _, step := range []struct {
+		refusal error
+		lines   int
+	}{
+		{herald.Invalid("audience.segments", "Save it again.", "there is no segment vip"), 1},
+		{herald.Invalid("audience.segments", "Save it again.", "there is no segment vip"), 1},
+		{herald.Invalid("audience.files", "Upload it again.", "there is no file x"), 2},
+		{errors.New("the disk is slow"), 3},
+		{errors.New("the disk is slow"), 4},
+		{herald.Invalid("audience.files", "Upload it again.", "there is no file x"), 5},
+	} {
+		b.refusal = step.refusal
+		b.must(b.d.releaseDue(t.Context()))
+		b.pass(leaseFor)
+		if n := strings.Count(logged.String(), "\n"); n != step.lines {
+			t.Fatalf("after %v there are %d lines, want %d:\n%s", step.refusal, n, step.lines, &logged)
+		}
+	}
+	for _, part := range []string{"message=" + m.ID.String(), "there is no segment vip", `remedy="Save it again."`} {
+		if !strings.Contains(logged.String(), part) {
+			t.Errorf("the log does not say %q:\n%s", part, &logged)
+		}
+	}
+	b.refusal = nil
+	b.must(b.d.releaseDue(t.Context()))
+	b.reach()
+	if got := b.message(m.ID).State; got != herald.MessageSending {
+		t.Errorf("with nothing in its way it is %s", got)
+	}
 }
 
 // A process that dies with a lease in its hand leaves it to the next.

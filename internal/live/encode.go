@@ -84,6 +84,29 @@ func (c *frameCache) put(k frameKey, f keptFrame) Frame {
 	return f.frame
 }
 
+// forget drops the frames of a message.
+func (c *frameCache) forget(id herald.MessageID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.order = slices.DeleteFunc(c.order[c.head:], func(k frameKey) bool {
+		f, kept := c.frames[k]
+		if k.msg != id || !kept {
+			return false
+		}
+		c.room += f.size()
+		delete(c.frames, k)
+		return true
+	})
+	c.head = 0
+}
+
+// Forget drops what is kept of messages whose contents were erased.
+func (h *Hub) Forget(ids ...herald.MessageID) {
+	for _, id := range ids {
+		h.cache.forget(id)
+	}
+}
+
 // encoder makes the frames of one release, each once.
 type encoder struct {
 	hub     *Hub

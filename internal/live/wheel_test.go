@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,6 +33,35 @@ func TestFrameCache(t *testing.T) {
 	c.put(key(9999), keptFrame{frame: make(Frame, 10000)})
 	if c.get(key(9999), "") != nil || len(c.frames) != 0 {
 		t.Fatal("a frame larger than the cache is kept")
+	}
+}
+
+// What is forgotten leaves its room, and the order of the others.
+func TestForgetFrames(t *testing.T) {
+	h := NewHub(Options{FrameMemory: 4 * (100 + frameOverhead)})
+	c := h.cache
+	key := func(msg herald.MessageID, p herald.Platform) frameKey {
+		return frameKey{kind: record.ReleaseMessage, msg: msg, platform: p, pos: 1}
+	}
+	put := func(k frameKey) { c.put(k, keptFrame{frame: make(Frame, 100)}) }
+	for _, k := range []frameKey{key(9, ""), key(1, ""), key(2, ""), key(1, "ios"), key(3, "")} { // 9 goes
+		put(k)
+	}
+	h.Forget(1, 7)
+	for _, k := range []frameKey{key(1, ""), key(1, "ios")} {
+		if _, kept := c.frames[k]; kept {
+			t.Errorf("%+v is still there", k)
+		}
+	}
+	for i := range 3 {
+		put(key(herald.MessageID(4+i), ""))
+	}
+	var kept []herald.MessageID
+	for _, k := range c.order[c.head:] {
+		kept = append(kept, k.msg)
+	}
+	if !slices.Equal(kept, []herald.MessageID{3, 4, 5, 6}) || len(c.frames) != 4 || c.room != 0 {
+		t.Errorf("messages %v, %d frames, room %d", kept, len(c.frames), c.room)
 	}
 }
 

@@ -7,6 +7,7 @@ package offline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -279,6 +280,9 @@ func (b *Backlog) Resume(ctx context.Context, d Device, upto, offered herald.Pos
 // written yet, or was lost in a crash.
 func (b *Backlog) wasSent(ctx context.Context, app *registry.App, d Device, r ref, offered herald.Pos) (bool, error) {
 	state, err := b.ledger.State(ctx, r.msg, d.Ord)
+	if errors.Is(err, record.ErrDamaged) {
+		err = nil // nobody knows; at worst it is sent once more
+	}
 	if err != nil || state != herald.StateSent && r.pos > offered {
 		return false, err
 	}
@@ -324,6 +328,27 @@ func (b *Backlog) Rebound(ctx context.Context, app herald.AppKey, ords *sets.Set
 		ends(g.Msg, g.Ords)
 	}
 	return b.ledger.Apply(ctx, app, events...)
+}
+
+// maxRebindings is how many changes of aliases of an app may have been under way
+// at a crash.
+const maxRebindings = 4096
+
+// FinishRebindings ends what waits by aliases that were lost in the last changes
+// before a start: a crash may have come between a change and what follows from
+// it. Until then nothing is sent to the wrong person, because the device's row
+// is asked; but what waits would count as pending until the device connects.
+func (b *Backlog) FinishRebindings(ctx context.Context, app herald.AppKey) error {
+	list, err := b.store.Rebindings(ctx, app, maxRebindings)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if err := b.Rebound(ctx, app, r.Ords, r.Pos); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Gone ends everything that waits for a device that was removed at a log

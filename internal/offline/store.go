@@ -21,6 +21,9 @@ type Store interface {
 	// by alias, evaluated before a log position, has not ended and does not
 	// expire by a time.
 	AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Set, before herald.Pos, now time.Time) ([]record.AliasEntry, error)
+	// Rebindings lists the last changes of aliases, newest first, at most so
+	// many, as far as a message by alias may wait that was evaluated before them.
+	Rebindings(ctx context.Context, app herald.AppKey, limit int) ([]record.Rebinding, error)
 	// Message finds a message with its body; not_found if there is none.
 	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
 }

@@ -87,6 +87,59 @@ func TestDamagedState(t *testing.T) {
 	}
 }
 
+// A damaged chunk of direct messages is set aside: the ledger loads without it,
+// its devices get once more what they may have, and nothing is said of these
+// messages, also after the next start. Messages that come later are not touched.
+func TestDamagedDirect(t *testing.T) {
+	for _, state := range []herald.DeliveryState{herald.StateReceived, herald.StateSent, record.ToldState} {
+		t.Run(string(state), func(t *testing.T) {
+			w := newWorld(t, t.TempDir())
+			defer w.end(false)
+			old := w.message(direct, 0, 1, 2)
+			w.apply(old, herald.StateSent, 1, 2)
+			w.apply(old, herald.StateReceived, 1)
+			w.apply(old, record.ToldState, 1)
+			w.must(w.ledger.Fold(t.Context(), true))
+			w.exec("UPDATE direct_chunk SET bits = x'ff' WHERE state = ?", string(state))
+			for range 2 {
+				w.restart(false)
+				_, err := w.ledger.State(t.Context(), old, 1)
+				_, errCounts := w.ledger.Counts(t.Context(), old)
+				if lost := state != record.ToldState; errors.Is(err, record.ErrDamaged) != lost || errors.Is(errCounts, record.ErrDamaged) != lost {
+					t.Fatalf("the state is %v, and counts are %v", err, errCounts)
+				}
+				later := w.message(direct, 0, 1, 2)
+				w.apply(later, herald.StateReceived, 2)
+				if c, err := w.ledger.Counts(t.Context(), later); err != nil || c.Received != 1 {
+					t.Errorf("a later message: %+v, %v", c, err)
+				}
+				if got, err := w.ledger.State(t.Context(), later, 2); err != nil || got != herald.StateReceived {
+					t.Errorf("a later message is %s, %v", got, err)
+				}
+				entries := []record.Entry{{N: old.FirstN}, {N: old.FirstN + 1}}
+				want := 1
+				if state == herald.StateReceived {
+					want = 2 // device 1 gets it once more
+				}
+				if got := w.ledger.WaitingEntries(app, entries); len(got) != want {
+					t.Errorf("%d entries wait, want %d", len(got), want)
+				}
+				if state != herald.StateReceived {
+					continue
+				}
+				// What is reported from now on counts, and is kept.
+				w.apply(old, herald.StateReceived, 1)
+				w.must(w.ledger.Fold(t.Context(), true))
+				w.restart(false)
+				if got := w.ledger.WaitingEntries(app, entries[:1]); len(got) != 0 {
+					t.Error("it waits again after it was received again")
+				}
+				return
+			}
+		})
+	}
+}
+
 func TestDamagedTarget(t *testing.T) {
 	w := newWorldWith(t, t.TempDir(), tight)
 	defer w.end(false)

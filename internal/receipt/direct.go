@@ -83,6 +83,7 @@ func (m mask) with(state mask) mask {
 type stretch struct {
 	bits  [16]*sets.Set // by the place in known; nil is empty
 	dirty mask          // states that have changed since the last fold
+	lost  uint64        // deliveries with numbers below this have lost a state; see record.Chunk.Lost
 }
 
 func (s *stretch) mask(n herald.Ordinal) (m mask) {
@@ -112,9 +113,32 @@ func (s *stretch) add(n herald.Ordinal, states mask) {
 type numbers map[uint64]*stretch
 
 func (d numbers) load(c record.Chunk) {
-	if i := slices.Index(known, c.State); i >= 0 {
-		d.stretch(c.Index).bits[i] = c.Bits
+	i, s := slices.Index(known, c.State), d.stretch(c.Index)
+	switch {
+	case i < 0:
+	case c.Lost == 0:
+		s.bits[i] = c.Bits
+	case c.State != record.ToldState: // which is in no count
+		s.lost = max(s.lost, c.Lost)
 	}
+}
+
+// intact is an error if deliveries of a direct message have lost a state. They
+// are sent what waits once more, if it was received that they have lost, and
+// nothing is said of them: it could be wrong.
+func (d numbers) intact(m *record.Message) error {
+	if len(m.Direct) == 0 {
+		return nil
+	}
+	for i := m.FirstN >> 16; i <= (m.FirstN+uint64(len(m.Direct))-1)>>16; i++ {
+		if s := d[i]; s != nil && m.FirstN < s.lost {
+			e := herald.Errorf(herald.CodeStorageUnavailable, "Restore the data folder from a backup; the disk has changed stored bytes.",
+				"the states of message %s are damaged", m.ID)
+			e.Err = record.ErrDamaged
+			return e
+		}
+	}
+	return nil
 }
 
 func (d numbers) stretch(index uint64) *stretch {

@@ -91,6 +91,9 @@ func (l *Ledger) Counts(ctx context.Context, m *record.Message) (herald.Counts, 
 	if m.IsDirect() {
 		b.mu.RLock()
 		defer b.mu.RUnlock()
+		if err := b.direct.intact(m); err != nil {
+			return herald.Counts{}, err
+		}
 		return tallyOf(directStates{b.direct, m}).counts(m.Target), nil
 	}
 	g, err := b.look(ctx, m)
@@ -114,6 +117,9 @@ func (l *Ledger) State(ctx context.Context, m *record.Message, o herald.Ordinal)
 		}
 		b.mu.RLock()
 		defer b.mu.RUnlock()
+		if err := b.direct.intact(m); err != nil {
+			return "", err
+		}
 		return stateOf(directStates{b.direct, m}, o), nil
 	}
 	g, err := b.look(ctx, m)

@@ -88,6 +88,9 @@ func (r *Reading) look(ctx context.Context, slab sets.Slab) (*part, error) {
 		p.ords, p.masks = r.m.Direct, make([]mask, len(r.m.Direct))
 		r.b.mu.RLock()
 		defer r.b.mu.RUnlock()
+		if err := r.b.direct.intact(r.m); err != nil {
+			return nil, err
+		}
 		for i := range p.ords {
 			p.masks[i] = r.b.direct.mask(r.m.FirstN + uint64(i))
 		}

@@ -30,7 +30,8 @@ type Store interface {
 // CellStore reads what group messages have by slab, and direct ones by number.
 type CellStore interface {
 	// StateChunks walks the chunks of one message, those of a slab together,
-	// or (0) of all direct messages of the app.
+	// or (0) of all direct messages of the app. Of those, a damaged chunk is set
+	// aside in the record, and given without bits; see record.Chunk.Lost.
 	StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error
 	// Cells walks the chunks that some group messages have in one slab; those
 	// of a target that was not read with its message have TargetState. With

@@ -29,3 +29,10 @@ type Bound struct {
 	Changed  *sets.Set  // the devices whose alias changed
 	Outcomes []BindOutcome
 }
+
+// Rebinding is which devices have a log position as that of the last change of
+// their alias.
+type Rebinding struct {
+	Pos  herald.Pos
+	Ords *sets.Set
+}

@@ -154,13 +154,10 @@ func appendSet(b []byte, s *sets.Set) ([]byte, error) {
 		}
 		return b, nil
 	}
-	bits, err := s.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
-	b = append(b, setAsBitmap)
-	b = binary.AppendUvarint(b, uint64(len(bits)))
-	return append(b, bits...), nil
+	size := s.BinarySize()
+	b = append(slices.Grow(b, 1+binary.MaxVarintLen64+size), setAsBitmap)
+	b = binary.AppendUvarint(b, uint64(size))
+	return s.AppendBinary(b)
 }
 
 func appendString(b []byte, s string) []byte {

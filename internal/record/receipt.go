@@ -27,6 +27,9 @@ type Chunk struct {
 	State herald.DeliveryState
 	Index uint64 // slab, or delivery number >> 16
 	Bits  *sets.Set
+	// Lost is set on a chunk of direct messages whose bytes were damaged: it has
+	// no bits, and the deliveries with numbers below this have lost the state.
+	Lost uint64
 }
 
 // Segment is a piece of history: events of one group message within one slab,

@@ -200,6 +200,9 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
 	wg.Go(func() {
+		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
+			s.log.ErrorContext(hubCtx, "what waited by aliases that were lost before the start ends when their devices connect", "error", err)
+		}
 		if err := s.service.Devices.FinishErasures(hubCtx); err != nil && hubCtx.Err() == nil {
 			s.log.ErrorContext(hubCtx, "an erasure that was interrupted is not finished; ask for it again", "error", err)
 		}

@@ -7,8 +7,10 @@
 package sets
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -367,9 +369,13 @@ func (s *Set) Slab(slab Slab) *Set {
 
 // AppendBinary writes the set in the portable roaring format.
 func (s *Set) AppendBinary(b []byte) ([]byte, error) {
-	out, err := s.bitmap().ToBytes()
-	return append(b, out...), err
+	w := bytes.NewBuffer(slices.Grow(b, s.BinarySize()))
+	_, err := s.bitmap().WriteTo(w)
+	return w.Bytes(), err
 }
+
+// BinarySize is how many bytes AppendBinary appends.
+func (s *Set) BinarySize() int { return int(s.bitmap().GetSerializedSizeInBytes()) }
 
 // MarshalBinary writes the set in the portable roaring format.
 func (s *Set) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }

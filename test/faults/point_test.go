@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -109,6 +110,53 @@ func TestCrashWhileRemoving(t *testing.T) {
 	until(t, "what waited for the device has ended", func() bool {
 		v, _ := w.view(web, p)
 		return v.Counts != nil && v.Counts.States[herald.StateDeviceGone] == 1
+	})
+}
+
+// TestCrashWhileBinding ends the process when a device has another alias and
+// what waits for it by the old one has not ended yet. It ends with the start,
+// although the device does not connect.
+func TestCrashWhileBinding(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, planted(t))
+	n.mustStart()
+	w := newWorld(t, n, seed(t), size{devices: 1})
+	device, secret := w.list(0)[0], w.apps[0].basic()
+	call := func(path, body string) reply {
+		return n.call(t.Context(), web, http.MethodPost, path, secret, "", json.RawMessage(body))
+	}
+	bind := func(alias string) reply {
+		return call("/v1/aliases", fmt.Sprintf(`{"bindings":[{"registration_id":%q,"alias":%q}]}`, device.id, alias))
+	}
+	if r := bind("crash-before"); r.status != http.StatusOK {
+		t.Fatalf("binding: status %d", r.status)
+	}
+	r := call("/v1/messages", `{"audience":{"aliases":["crash-before"]},"data":1}`)
+	var sent struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(r.body, &sent); err != nil || sent.ID == "" {
+		t.Fatalf("sending: status %d, %v", r.status, err)
+	}
+	if code := n.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	n.env = []string{"FAULTS_POINT=bound:1"}
+	n.mustStart()
+	if r := bind("crash-after"); r.status != 0 {
+		t.Fatalf("the server passed the point: status %d", r.status)
+	}
+	<-n.exited
+	n.env = nil
+	n.mustStart()
+	until(t, "what waited by the old alias has ended", func() bool {
+		var v struct {
+			Counts struct {
+				States map[herald.DeliveryState]int64 `json:"states"`
+			} `json:"counts"`
+		}
+		r := n.call(t.Context(), web, http.MethodGet, "/v1/messages/"+sent.ID, secret, "", nil)
+		return json.Unmarshal(r.body, &v) == nil && v.Counts.States[herald.StateRebound] == 1
 	})
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,30 +18,35 @@ import (
 
 // BindDevices changes the aliases of devices in one commit, in the order of the
 // list, at one log position. With whole, nothing is changed if one of them finds
-// its alias full.
+// its alias full. Names are looked up beside the commits, as it takes as long as
+// to write them, and again within it if they have changed meanwhile.
 func (db *DB) BindDevices(ctx context.Context, app herald.AppKey, list []record.Binding, whole bool) (out record.Bound, err error) {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return out, err
 	}
-	ids, aliases := make([]string, len(list)), []string{}
-	seen := map[herald.Alias]bool{"": true}
-	for i, b := range list {
-		ids[i] = string(b.ID)
-		for _, name := range [2]herald.Alias{b.Alias, b.From} {
-			if !seen[name] {
-				seen[name] = true
-				aliases = append(aliases, string(name))
-			}
-		}
+	found, err := db.bindNames(ctx, a, list)
+	if err != nil {
+		return out, err
 	}
+	defer found.forget()
+	return db.bindFound(ctx, a, list, found, whole)
+}
+
+// bindFound makes bindings whose names were looked up.
+func (db *DB) bindFound(ctx context.Context, a int64, list []record.Binding, found *bindNames, whole bool) (out record.Bound, err error) {
 	err = db.write(ctx, func(t *tx) error {
 		h, err := t.head(a)
 		if err != nil {
 			return err
 		}
-		p := &bindPlan{list: list, next: h.nextRecipient, out: record.Bound{Changed: sets.New(), Outcomes: make([]record.BindOutcome, len(list))}}
-		if err := p.read(t, a, ids, aliases); err != nil {
+		names, err := found.now(t, a)
+		if err != nil {
+			return err
+		}
+		p := &bindPlan{list: list, next: h.nextRecipient, numbers: maps.Clone(names.numbers), out: record.Bound{Changed: sets.New(), Outcomes: make([]record.BindOutcome, len(list))}}
+		p.take(names)
+		if err := p.tally(t, a); err != nil {
 			return err
 		}
 		if err := p.make(whole); err != nil {
@@ -61,11 +68,11 @@ const unbound = -1
 // bindPlan is what some bindings come to, before anything is written.
 type bindPlan struct {
 	list    []record.Binding
-	next    uint64 // the next number of a recipient
-	devices []*bindDevice
+	next    uint64                 // the next number of a recipient
+	devices []*bindDevice          // of the list; nil for those that nobody knows
 	numbers map[herald.Alias]int64 // of the recipients of the aliases that are named
-	count   map[int64]int64        // devices of those recipients
-	fresh   []herald.Alias         // whose recipients are to be made, by number
+	count   map[int64]int64        // devices of those that may get more
+	fresh   []freshRecipient       // that are to be made, by number
 	out     record.Bound
 }
 
@@ -76,35 +83,50 @@ type bindDevice struct {
 	changed   bool
 }
 
-// read finds devices and recipients. Names go in as JSON arrays; see Resolve.
-func (p *bindPlan) read(t *tx, app int64, ids, aliases []string) error {
-	p.devices = make([]*bindDevice, len(ids))
-	byOrd := map[int64]*bindDevice{}
-	if err := t.each("SELECT j.key, d.ord, COALESCE(d.recipient, -1) FROM json_each(?) j CROSS JOIN device d ON d.app = ? AND d.id = j.value",
-		ids, app, func(scan func(...any) error) error {
-			var key int64
-			d := &bindDevice{}
-			if err := scan(&key, &d.ord, &d.recipient); err != nil {
-				return err
-			}
-			if again := byOrd[d.ord]; again != nil {
-				d = again
-			}
-			byOrd[d.ord], p.devices[key] = d, d
-			return nil
-		}); err != nil {
-		return err
+type freshRecipient struct {
+	ord   int64
+	alias herald.Alias
+}
+
+// take makes the devices of the plan, of which each is there once.
+func (p *bindPlan) take(names *bindNames) {
+	p.devices = make([]*bindDevice, len(p.list))
+	all := make([]bindDevice, len(names.devices))
+	for i, d := range names.devices {
+		all[i] = bindDevice{ord: d.ord, recipient: d.recipient}
 	}
-	p.numbers, p.count = map[herald.Alias]int64{"": unbound}, map[int64]int64{}
-	return t.each(`SELECT j.key, r.ord, (SELECT COUNT(*) FROM device d WHERE d.app = r.app AND d.recipient = r.ord)
-		FROM json_each(?) j CROSS JOIN recipient r ON r.app = ? AND r.alias = j.value`,
-		aliases, app, func(scan func(...any) error) error {
-			var key, number, devices int64
-			if err := scan(&key, &number, &devices); err != nil {
-				return err
-			}
-			p.numbers[herald.Alias(aliases[key])], p.count[number] = number, devices
-			return nil
+	for i, k := range names.of {
+		if d := &all[k]; d.ord >= 0 {
+			p.devices[i] = d
+		}
+	}
+}
+
+// tally counts the devices of recipients that are there already and may get
+// more.
+func (p *bindPlan) tally(t *tx, app int64) error {
+	p.count = map[int64]int64{}
+	var numbers []int64
+	for i, b := range p.list {
+		to, known := p.numbers[b.Alias]
+		if d := p.devices[i]; d == nil || !known || to == unbound || b.From == "" && to == d.recipient {
+			continue
+		}
+		if _, twice := p.count[to]; !twice {
+			p.count[to] = 0
+			numbers = append(numbers, to)
+		}
+	}
+	if numbers == nil {
+		return nil
+	}
+	slices.Sort(numbers)
+	return each(context.Background(), t, "SELECT j.value, (SELECT COUNT(*) FROM device d WHERE d.app = ? AND d.recipient = j.value) FROM json_each(?) j",
+		app, numbers, func(scan func(...any) error) error {
+			var number, devices int64
+			err := scan(&number, &devices)
+			p.count[number] = devices
+			return err
 		})
 }
 
@@ -136,7 +158,7 @@ func (p *bindPlan) make(whole bool) error {
 			}
 			to = int64(p.next)
 			p.numbers[b.Alias] = to
-			p.fresh = append(p.fresh, b.Alias)
+			p.fresh = append(p.fresh, freshRecipient{to, b.Alias})
 			p.next++
 		}
 		p.count[d.recipient]--
@@ -148,13 +170,18 @@ func (p *bindPlan) make(whole bool) error {
 	return nil
 }
 
-// write writes what was decided, device by device in the order of their rows.
+// write writes what was decided, each kind of row in the order of its keys.
 func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 	now := millis(t.db.cfg.Now())
-	for i, alias := range p.fresh {
-		if _, err := t.exec(putRecipient, app, int64(h.nextRecipient)+int64(i), string(alias), now); err != nil {
+	made := rows{t: t, columns: 4, into: "recipient (app, ord, alias, created)"}
+	for _, f := range p.fresh {
+		t.db.bindings.alias(app, f.alias)
+		if err := made.add(app, f.ord, string(f.alias), now); err != nil {
 			return err
 		}
+	}
+	if err := made.flush(); err != nil {
+		return err
 	}
 	h.nextRecipient = p.next
 	// Those that the devices had before are not known here.
@@ -167,6 +194,7 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 			continue
 		}
 		d.changed = false // one that is named twice stands here twice
+		t.db.bindings.device(app, d.ord)
 		recipient := sql.NullInt64{Int64: d.recipient, Valid: d.recipient != unbound}
 		if _, err := t.exec("UPDATE device SET recipient = ?, bound_pos = ? WHERE app = ? AND ord = ?", recipient, int64(pos), app, d.ord); err != nil {
 			return err
@@ -181,29 +209,6 @@ func (d *bindDevice) order() int64 {
 		return -1
 	}
 	return d.ord
-}
-
-// each reads rows about names of an app inside a commit.
-func (t *tx) each(q string, names []string, app int64, row func(scan func(...any) error) error) error {
-	list, err := json.Marshal(names)
-	if err != nil {
-		return fmt.Errorf("sqlite: reading names: %w", err)
-	}
-	s, err := t.stmt(q)
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(context.Background(), string(list), app)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }
 
 // AliasEntries lists the direct messages that were sent by alias before a log
@@ -227,5 +232,36 @@ func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Se
 		out = append(out, e)
 		return wrap(err)
 	})
+	return out, err
+}
+
+// Rebindings lists the last changes of aliases, newest first, at most so many,
+// that came after the evaluation of a message by alias which has not ended.
+func (db *DB) Rebindings(ctx context.Context, app herald.AppKey, limit int) (out []record.Rebinding, err error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	enough := errors.New("enough")
+	err = scan(ctx, &db.readers, `SELECT bound_pos, ord FROM device INDEXED BY device_bound WHERE app = ?1 AND bound_pos > 0 AND bound_pos >
+		(SELECT MIN(eval_pos) FROM msg INDEXED BY msg_by_alias WHERE app = ?1 AND by_alias = 1 AND ended = 0) ORDER BY bound_pos DESC`, []any{a}, func(r *sql.Rows) error {
+		var pos herald.Pos
+		var ord herald.Ordinal
+		if err := r.Scan(&pos, &ord); err != nil {
+			return wrap(err)
+		}
+		if last := len(out) - 1; last >= 0 && out[last].Pos == pos {
+			out[last].Ords.Add(ord)
+			return nil
+		}
+		if len(out) == limit {
+			return enough
+		}
+		out = append(out, record.Rebinding{Pos: pos, Ords: sets.New(ord)})
+		return nil
+	})
+	if errors.Is(err, enough) {
+		err = nil
+	}
 	return out, err
 }

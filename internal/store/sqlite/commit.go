@@ -249,6 +249,7 @@ func (w *writer) attempt(group []*op) error {
 		return w.abandon(err)
 	}
 	faults.Point("committed")
+	w.db.bindings.ended()
 	t.tell()
 	for i, o := range group {
 		o.answer(errs[i])
@@ -282,6 +283,7 @@ func (w *writer) setSync(group []*op) error {
 // disk the database is not written to again.
 func (w *writer) abandon(err error) error {
 	w.appends.drop()
+	w.db.bindings.ended()
 	if fatal(err) {
 		w.failed.set(err)
 		w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)

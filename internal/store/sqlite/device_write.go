@@ -208,6 +208,7 @@ func (t *tx) checkAlias(app int64, alias herald.Alias) error {
 // made when the alias is bound for the first time, and stays.
 func (t *tx) bind(app int64, h *head, d *stored, alias herald.Alias, pos herald.Pos) error {
 	d.Alias, d.BoundPos, d.recipient = alias, pos, nil
+	t.db.bindings.device(app, int64(d.Ord))
 	if alias == "" {
 		return nil
 	}
@@ -247,6 +248,7 @@ func (db *DB) RemoveDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 		if _, err := t.exec("INSERT INTO removed (app, pos, ord) VALUES (?, ?, ?)", a, int64(out.BoundPos), int64(old.Ord)); err != nil {
 			return err
 		}
+		db.bindings.device(a, int64(old.Ord))
 		return t.securely(func() error {
 			_, err := t.exec("DELETE FROM device WHERE app = ? AND ord = ?", a, int64(old.Ord))
 			return err

@@ -82,6 +82,7 @@ func (db *DB) Erase(ctx context.Context, r record.Erasure) ([]herald.MessageID, 
 			if _, err := t.exec("DELETE FROM erasing WHERE app = ? AND id = ?", a, string(r.ID)); err != nil || r.Alias == "" {
 				return err
 			}
+			t.db.bindings.alias(a, r.Alias)
 			_, err := t.exec(`DELETE FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS
 				(SELECT 1 FROM device d WHERE d.app = recipient.app AND d.recipient = recipient.ord)`, a, string(r.Alias))
 			return err

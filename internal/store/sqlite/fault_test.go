@@ -191,9 +191,6 @@ func TestDamagedRows(t *testing.T) {
 		{"msg_chunk", "bits", func(db *DB) error {
 			return db.StateChunks(ctx, app, 2, func(record.Chunk) error { return nil })
 		}},
-		{"direct_chunk", "bits", func(db *DB) error {
-			return db.StateChunks(ctx, app, 0, func(record.Chunk) error { return nil })
-		}},
 		{"set_chunk", "bits", func(db *DB) error { return db.SetChunks(ctx, app, func(record.SetChunk) error { return nil }) }},
 		{"set_log", "changes", func(db *DB) error { return db.SetLog(ctx, app, 0, func(record.SetLogEntry) error { return nil }) }},
 		{"receipt_log", "batch", func(db *DB) error { return db.ReceiptLog(ctx, app, func(record.Batch) error { return nil }) }},

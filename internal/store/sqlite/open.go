@@ -63,7 +63,8 @@ type DB struct {
 	readers pool
 	writers *sql.DB // of which exactly one connection is used, by the writer
 
-	lookups lookups
+	lookups  lookups
+	bindings bindings
 
 	w    writer
 	c    checkpointer // not of a bulk writer

@@ -134,12 +134,11 @@ func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.Mes
 	if err != nil {
 		return err
 	}
-	q, args := "SELECT 0, state, slice, bits, crc FROM direct_chunk WHERE app = ?", []any{a}
-	if msg != 0 {
-		q = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ? ORDER BY slab, state"
-		args = append(args, int64(msg), string(record.TargetState))
+	if msg == 0 {
+		return db.directChunks(ctx, app, a, each)
 	}
-	return db.chunks(ctx, app, nil, q, args, each)
+	return db.chunks(ctx, app, nil, "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ? ORDER BY slab, state",
+		[]any{a, int64(msg), string(record.TargetState)}, each)
 }
 
 // Cells walks what some group messages have in one slab, message by message:

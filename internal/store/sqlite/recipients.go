@@ -23,6 +23,7 @@ func (t *tx) recipient(app int64, h *head, alias herald.Alias) (ord int64, creat
 	ord = int64(h.nextRecipient)
 	h.nextRecipient++
 	h.dirty = true
+	t.db.bindings.alias(app, alias)
 	_, err = t.exec(putRecipient, app, ord, string(alias), millis(t.db.cfg.Now()))
 	return ord, true, err
 }
@@ -59,6 +60,7 @@ func (db *DB) DeleteRecipient(ctx context.Context, app herald.AppKey, alias hera
 		return err
 	}
 	return db.write(ctx, func(t *tx) error {
+		t.db.bindings.alias(a, alias)
 		_, err := t.exec(`DELETE FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS
 			(SELECT 1 FROM device d WHERE d.app = recipient.app AND d.recipient = recipient.ord)`, a, string(alias))
 		return err

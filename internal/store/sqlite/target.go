@@ -22,7 +22,7 @@ const (
 
 const (
 	maxInline     = 16 << 10 // bytes of a group target that the row itself takes
-	chunksInSlice = 16       // chunks that one operation writes ahead of the row
+	chunksInSlice = 48       // chunks that one operation writes ahead of the row
 )
 
 // target is a target in the form in which it is written.
@@ -40,6 +40,11 @@ func newTarget(m *record.Message, inline int) (target, error) {
 		if !ok {
 			return target{}, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.",
 				"sqlite: message %d comes without the image of its audience", m.ID)
+		}
+		// A list takes at most a kilobyte; what is as large as a bitmap is not
+		// encoded to learn its size.
+		if image.BinarySize() > inline+1<<10 {
+			return target{form: formChunks, group: image}, nil
 		}
 		b, err := record.AppendSet(nil, image)
 		if err != nil {
