@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -38,6 +39,8 @@ type layer struct {
 	patched map[uintptr]*sqlite3.Tsqlite3_io_methods // by the methods that they stand for
 	files   map[uintptr]opened                       // what SQLite has open
 	byName  map[string]*onDisk
+	looked  time.Time       // when marks were looked for
+	marks   map[string]bool // that were found then
 
 	functions []any
 }
@@ -152,10 +155,11 @@ func (l *layer) xClose(tls *libc.TLS, file uintptr) int32 {
 }
 
 func (l *layer) xWrite(tls *libc.TLS, file, buf uintptr, n int32, at int64) int32 {
+	l.mu.Lock()
 	if l.marked(fullMark) {
+		l.mu.Unlock()
 		return sqlite3.SQLITE_FULL
 	}
-	l.mu.Lock()
 	o := l.files[file]
 	o.change(write{at, bytes.Clone(unsafe.Slice(*(**byte)(unsafe.Pointer(&buf)), n))})
 	l.mu.Unlock()
@@ -186,9 +190,16 @@ func (l *layer) xSync(_ *libc.TLS, file uintptr, _ int32) int32 {
 	return sqlite3.SQLITE_OK
 }
 
+// marked looks for a mark, at most every few milliseconds; l.mu is held.
 func (l *layer) marked(name string) bool {
-	_, err := os.Stat(filepath.Join(l.dir, name))
-	return err == nil
+	if now := time.Now(); now.Sub(l.looked) > 5*time.Millisecond {
+		l.looked, l.marks = now, map[string]bool{}
+		for _, mark := range []string{fullMark, nosyncMark} {
+			_, err := os.Stat(filepath.Join(l.dir, mark))
+			l.marks[mark] = err == nil
+		}
+	}
+	return l.marks[name]
 }
 
 func (d *onDisk) change(w write) {

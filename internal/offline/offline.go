@@ -32,6 +32,7 @@ type Backlog struct {
 	ledger   *receipt.Ledger
 	registry *registry.Registry
 	now      func() time.Time
+	settled  settled
 }
 
 // New makes a backlog.
@@ -189,15 +190,22 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, li
 
 // entries lists the direct messages that wait for a device, newest first, or
 // enough of them to see that there are too many. What it has received stays an
-// entry until its message ends, so that the oldest that waits may be far back.
+// entry until its message ends, so that the oldest that waits may be far back;
+// what is known to be settled is not read again.
 func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error) {
+	after := b.settled.of(d)
 	for limit := 2 * herald.MaxPending; ; limit *= 4 {
-		all, err := b.store.Entries(ctx, d.App, d.Ord, limit)
-		if err != nil {
+		all, err := b.store.Entries(ctx, d.App, d.Ord, after, limit)
+		if err != nil || len(all) == 0 {
 			return nil, err
 		}
-		last := len(all) < limit
-		if waiting := b.ledger.WaitingEntries(d.App, all); last || len(waiting) > herald.MaxPending {
+		newest, read := all[0].Pos, len(all)
+		waiting := b.ledger.WaitingEntries(d.App, all)
+		if read < limit {
+			b.settled.note(d, newest, read, waiting)
+			return waiting, nil
+		}
+		if len(waiting) > herald.MaxPending {
 			return waiting, nil
 		}
 	}

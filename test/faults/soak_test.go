@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/store/sqlite"
 )
 
 // figures are the sums over the rounds of a soak.
@@ -64,9 +66,14 @@ func (f *figures) round(t *testing.T, s uint64, big bool) {
 	n.mustStart()
 	z, faults, life := size{devices: 5, sdk: 1, publishers: 3, pace: 10 * time.Millisecond}, 6, 500*time.Millisecond
 	if big {
-		z, faults, life = size{devices: 5, sdk: 2, publishers: 12}, 16, 1500*time.Millisecond
+		z, faults, life = size{devices: 24, sdk: 3, publishers: 24, users: 8, direct: true}, 12, 10*time.Second
 	}
+	began := time.Now()
 	w := newWorld(t, n, s, z)
+	if big {
+		w.perLife = 3000
+		w.joinCrowd(t, 2*herald.MaxDirect)
+	}
 	before := n.load()
 	w.begin()
 	w.load(z.publishers, func(ctx context.Context) {
@@ -79,10 +86,46 @@ func (f *figures) round(t *testing.T, s uint64, big bool) {
 			}
 		}
 	})
-	e := w.gather(w.drained(patience), 10_000)
+	loaded := time.Now()
+	open := w.drained(drainFor(big))
+	drained := time.Now()
+	e := w.gather(open, 10_000)
 	w.conclude(e, before)
 	e.hold(t)
 	f.add(e)
+	if big {
+		w.tell(t, e)
+		t.Logf("under load for %s, drained after %s, checked after %s", loaded.Sub(began).Round(time.Second), drained.Sub(loaded).Round(time.Second), time.Since(drained).Round(time.Second))
+	}
+}
+
+// drainFor is how long a round waits until nothing moves any more: what tens of
+// thousands of messages leave behind takes longer on a machine that is busy.
+func drainFor(big bool) time.Duration {
+	if big {
+		return 4 * patience
+	}
+	return patience
+}
+
+// joinCrowd registers devices that nobody plays, with the server stopped.
+func (w *world) joinCrowd(t *testing.T, size int) {
+	t.Helper()
+	if code := w.n.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(w.n.data, "herald.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range w.apps {
+		registerCrowd(t, db, herald.AppKey(a.Key), size, func(int) []herald.Tag { return []herald.Tag{"t0"} })
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.crowd = int64(size)
+	w.n.mustStart()
 }
 
 func (f *figures) add(e *evidence) {

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,6 +30,14 @@ type world struct {
 	settleFor time.Duration
 	// crowded says that there are devices that nobody plays: no push is for all.
 	crowded bool
+	// crowd is how many devices of each app nobody plays, all with the tag t0:
+	// what is for all, or for that tag, is a group message, and waits for them.
+	crowd  int64
+	users  int  // to whom devices of an app are bound
+	direct bool // most pushes are for one device
+	// perLife is about how many messages a server accepts before its next end;
+	// 0 if that goes by time alone.
+	perLife int
 	nonces  atomic.Int64
 	keys    sync.Mutex // guards devices
 	devices []*device
@@ -43,7 +52,7 @@ type device struct {
 	app, index   int
 	id, token    string
 	installation string
-	changes      []change // guarded by the journal's lock
+	changes      map[string][]change // by what changed; guarded by the journal's lock
 	sdk          bool
 	removed      atomic.Bool
 	cursor       string // seen last, to be given at the next connection; of its own goroutine
@@ -56,11 +65,13 @@ type size struct {
 	sdk        int // of these, over the Go SDK
 	publishers int
 	pace       time.Duration
+	users      int  // of each app; 0 for 4
+	direct     bool // most pushes are for one device
 }
 
 func newWorld(t *testing.T, n *node, s uint64, z size) *world {
 	t.Helper()
-	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience}
+	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience, users: cmp.Or(z.users, 4), direct: z.direct}
 	w.maySlip.Store(true)
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	t.Cleanup(w.leave)
@@ -146,13 +157,19 @@ func (w *world) compose(r *rand.Rand) *push {
 	p := &push{App: r.IntN(len(w.apps)), TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d-%d", w.seed, w.nonces.Add(1))}
 	p.Nonce = fmt.Sprintf("n%d-%d", w.seed, w.nonces.Add(1))
 	devices := w.list(p.App)
-	switch n := r.IntN(10); {
-	case n < 3 && !w.crowded:
+	all, tag, alias := 30, 60, 80 // of a hundred, each with those before it
+	if w.direct {
+		all, tag, alias = 2, 5, 12
+	}
+	switch n := r.IntN(100); {
+	case n < all && !w.crowded:
 		p.Kind = "all"
-	case n < 6:
+	case n < tag:
 		p.Kind, p.Names = "tag", []string{fmt.Sprintf("t%d", r.IntN(3))}
-	case n < 8:
-		p.Kind, p.Names = "alias", []string{fmt.Sprintf("user%d", r.IntN(4))}
+	case n < alias:
+		p.Kind, p.Names = "alias", []string{fmt.Sprintf("user%d", r.IntN(w.users))}
+	case w.direct && n < 90:
+		p.Kind, p.Names = "ids", []string{devices[r.IntN(len(devices))].id}
 	default:
 		p.Kind = "ids"
 		for range 1 + r.IntN(3) {
@@ -226,6 +243,9 @@ func (w *world) send(client *http.Client, p *push) {
 		p.Ended, p.Status, p.Code, p.ID, p.Target, p.Stored = now, r.status, r.code, a.ID, a.Target, a.Stored
 		if r.status >= 500 {
 			p.Status = 0 // it may be either
+		}
+		if p.accepted() && p.Stored {
+			w.j.kept = append(w.j.kept, p)
 		}
 	})
 	w.j.write(write{Began: p.Began, Ended: now, Status: r.status, Code: r.code, RetryAfter: r.retryAfter})
@@ -305,13 +325,13 @@ func (w *world) reshuffle(ctx context.Context, app int) {
 			name := fmt.Sprintf("t%d", r.IntN(3))
 			w.alter(ctx, d, "tag:"+name, r.IntN(3) > 0, name)
 		case n < 17:
-			w.rebind(ctx, d, r.IntN(5))
+			w.rebind(ctx, d, r.IntN(w.users+1))
 		case n == 17 && made < 6:
 			made++
 			if d := w.register(app, false); d != nil {
 				w.live(d)
 			}
-		case n == 18 && made > 2 && d.index%5 == 4:
+		case n == 18 && made > 2 && d.index%5 == 4 && !d.sdk: // the SDK would register anew
 			w.remove(d)
 		}
 		w.pause(time.Duration(10+r.IntN(60)) * time.Millisecond)
@@ -331,17 +351,17 @@ func (w *world) alter(ctx context.Context, d *device, what string, to bool, tag 
 	w.j.change(d, c)
 }
 
-// rebind binds a device to another user, or (4) to nobody, once.
+// rebind binds a device to another user, or to nobody, once.
 func (w *world) rebind(ctx context.Context, d *device, user int) {
 	name := fmt.Sprintf("user%d", user)
 	alias := name
-	if user == 4 {
+	if user == w.users {
 		alias = ""
 	}
 	began := time.Now()
 	r := w.n.call(ctx, web, http.MethodPatch, "/v1/devices/"+d.id, w.apps[d.app].basic(), "", map[string]any{"alias": alias})
 	ended := time.Now()
-	for u := range 4 {
+	for u := range w.users {
 		other := fmt.Sprintf("user%d", u)
 		w.j.change(d, change{What: "alias:" + other, To: other == alias, Began: began, Ended: ended, Known: r.status/100 == 2})
 	}
