@@ -53,6 +53,8 @@ type push struct {
 
 	WithdrawBegan, WithdrawEnded time.Time `json:",omitzero"`
 	Withdrawn                    bool      // answered 2xx
+
+	item map[string]any // the request, if it was sent in a batch
 }
 
 func (p *push) accepted() bool { return p.Status >= 200 && p.Status < 300 }

@@ -64,22 +64,23 @@ func (f *figures) round(t *testing.T, s uint64, big bool) {
 	n := newNode(t, planted(t))
 	d := newPower(t, n, big && f.rounds%2 == 1)
 	n.mustStart()
-	z, faults, life := size{devices: 5, sdk: 1, publishers: 3, pace: 10 * time.Millisecond}, 6, 500*time.Millisecond
+	z, faults, every, life := size{devices: 5, sdk: 1, publishers: 3, pace: 10 * time.Millisecond}, 6, 4, 500*time.Millisecond
 	if big {
-		z, faults, life = size{devices: 24, sdk: 3, publishers: 24, users: 8, direct: true}, 12, 10*time.Second
+		z, faults, every, life = size{devices: 24, sdk: 3, publishers: 16, users: 8, direct: true}, 15, 5, 20*time.Second
 	}
 	began := time.Now()
 	w := newWorld(t, n, s, z)
 	if big {
-		w.perLife = 3000
-		w.joinCrowd(t, 2*herald.MaxDirect)
+		w.perLife = 4000
+		w.joinCrowd(t, herald.MaxDirect+100)
+		w.batches = w.takesBatches()
 	}
 	before := n.load()
 	w.begin()
 	w.load(z.publishers, func(ctx context.Context) {
 		r := w.random("soak", 0)
 		for i := range faults {
-			if i%4 == 3 {
+			if i%every == every-1 {
 				w.cutting(d, r, 1, life)(ctx)
 			} else {
 				w.killing(r, 1, life)(ctx)

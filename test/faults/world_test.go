@@ -38,6 +38,7 @@ type world struct {
 	// perLife is about how many messages a server accepts before its next end;
 	// 0 if that goes by time alone.
 	perLife int
+	batches bool // three of four publishers send several messages a call
 	nonces  atomic.Int64
 	keys    sync.Mutex // guards devices
 	devices []*device
@@ -153,8 +154,10 @@ func (w *world) pause(d time.Duration) {
 }
 
 // compose makes a push by chance.
-func (w *world) compose(r *rand.Rand) *push {
-	p := &push{App: r.IntN(len(w.apps)), TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d-%d", w.seed, w.nonces.Add(1))}
+func (w *world) compose(r *rand.Rand) *push { return w.composeFor(r, r.IntN(len(w.apps))) }
+
+func (w *world) composeFor(r *rand.Rand, app int) *push {
+	p := &push{App: app, TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d-%d", w.seed, w.nonces.Add(1))}
 	p.Nonce = fmt.Sprintf("n%d-%d", w.seed, w.nonces.Add(1))
 	devices := w.list(p.App)
 	all, tag, alias := 30, 60, 80 // of a hundred, each with those before it
@@ -224,30 +227,25 @@ func hashOf(title string, data json.RawMessage) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// send makes a push, once.
-func (w *world) send(client *http.Client, p *push) {
+// note gives the request of a push, and keeps what a device will see of it.
+func (p *push) note() map[string]any {
 	body := p.body()
 	data, _ := json.Marshal(body["data"])
 	p.Hash = hashOf("message "+p.Nonce, data)
+	return body
+}
+
+// send makes a push, once.
+func (w *world) send(client *http.Client, p *push) {
+	body := p.note()
 	p.Began = time.Now()
 	w.j.begin(p)
 	r := w.n.call(w.ctx, client, http.MethodPost, "/v1/messages", w.apps[p.App].basic(), p.Key, body)
-	var a struct {
-		ID     string
-		Target *int64
-		Stored bool
-	}
-	_ = json.Unmarshal(r.body, &a)
+	o := outcome{}
+	_ = json.Unmarshal(r.body, &o)
+	o.Status, o.Code = r.status, r.code
 	now := time.Now()
-	w.j.end(p, func() {
-		p.Ended, p.Status, p.Code, p.ID, p.Target, p.Stored = now, r.status, r.code, a.ID, a.Target, a.Stored
-		if r.status >= 500 {
-			p.Status = 0 // it may be either
-		}
-		if p.accepted() && p.Stored {
-			w.j.kept = append(w.j.kept, p)
-		}
-	})
+	w.took(p, now, o)
 	w.j.write(write{Began: p.Began, Ended: now, Status: r.status, Code: r.code, RetryAfter: r.retryAfter})
 }
 
@@ -256,6 +254,10 @@ func (w *world) publish(ctx context.Context, n int) {
 	r := w.random("publisher", n)
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
 	defer client.CloseIdleConnections()
+	if w.batches && n%4 > 0 {
+		w.publishBatches(ctx, client, r)
+		return
+	}
 	for ctx.Err() == nil {
 		p := w.compose(r)
 		w.send(client, p)
