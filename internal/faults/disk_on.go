@@ -5,7 +5,6 @@ package faults
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -55,7 +54,8 @@ type opened struct {
 // onDisk is one file of the database.
 type onDisk struct {
 	real, kept string // paths: what the process sees, what the disk has
-	whole      bool   // the next sync takes all of it
+	disk       *os.File
+	whole      bool // the next sync takes all of it
 	pending    []write
 }
 
@@ -140,6 +140,7 @@ func (l *layer) xDelete(tls *libc.TLS, vfs, name uintptr, dirSync int32) int32 {
 	defer l.mu.Unlock()
 	path := libc.GoString(name)
 	if d := l.byName[path]; d != nil {
+		d.close()
 		_ = os.Remove(d.kept)
 		delete(l.byName, path)
 	}
@@ -209,10 +210,10 @@ func (d *onDisk) change(w write) {
 	d.pending = append(d.pending, w)
 	switch rand.IntN(8) {
 	case 0:
-		_ = keep(d.kept, w) // what does not get there early gets there later
+		_ = d.keep(w) // what does not get there early gets there later
 	case 1:
 		if w.data != nil {
-			_ = keep(d.kept, write{w.at, w.data[:len(w.data)/2]})
+			_ = d.keep(write{w.at, w.data[:len(w.data)/2]})
 		}
 	}
 }
@@ -224,34 +225,43 @@ func (d *onDisk) sync() error {
 			err = os.WriteFile(d.kept+".new", b, 0o600)
 		}
 		if err == nil {
+			d.close()
 			err = os.Rename(d.kept+".new", d.kept)
 		}
 		d.whole = err != nil
 		return err
 	}
-	err := keep(d.kept, d.pending...)
+	err := d.keep(d.pending...)
 	if err == nil {
 		d.pending = nil
 	}
 	return err
 }
 
-func keep(path string, list ...write) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
+// close ends what is open on the disk: the next write opens the file anew.
+func (d *onDisk) close() {
+	if d.disk != nil {
+		_ = d.disk.Close() // nothing is buffered
+		d.disk = nil
+	}
+}
+
+func (d *onDisk) keep(list ...write) (err error) {
+	if d.disk == nil {
+		if d.disk, err = os.OpenFile(d.kept, os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
+			return err
+		}
 	}
 	for _, w := range list {
 		if w.data == nil {
 			// It never makes a file longer.
-			if i, serr := f.Stat(); serr == nil && i.Size() > w.at {
-				err = errors.Join(err, f.Truncate(w.at))
+			if i, serr := d.disk.Stat(); serr == nil && i.Size() > w.at {
+				err = errors.Join(err, d.disk.Truncate(w.at))
 			}
 			continue
 		}
-		if _, werr := f.WriteAt(w.data, w.at); werr != nil && !errors.Is(werr, fs.ErrClosed) {
-			err = errors.Join(err, werr)
-		}
+		_, werr := d.disk.WriteAt(w.data, w.at)
+		err = errors.Join(err, werr)
 	}
-	return errors.Join(err, f.Close())
+	return err
 }

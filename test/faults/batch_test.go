@@ -10,7 +10,7 @@ import (
 
 // inBatch is how many messages a publisher sends in a call, where it sends
 // several.
-const inBatch = 20
+const inBatch = 40
 
 // takesBatches reports whether the server under test has POST
 // /v1/messages:batch: an empty one is refused as such.
@@ -127,6 +127,9 @@ func (w *world) publishBatches(ctx context.Context, client *http.Client, r *rand
 			case n < 11 && p.accepted() && p.TTL > 0 && w.maySlip.Load():
 				w.withdraw(client, p, 0)
 			}
+		}
+		if len(again) == len(list) {
+			w.pause(time.Duration(50+r.IntN(100)) * time.Millisecond) // nobody is there now
 		}
 		w.repeatBatch(client, again)
 	}

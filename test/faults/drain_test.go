@@ -19,14 +19,17 @@ import (
 func (w *world) drained(within time.Duration) (open []string) {
 	w.calm.Store(true)
 	waiting := w.stored()
-	for deadline := time.Now().Add(within); ; <-time.After(100 * time.Millisecond) {
+	wait := 100 * time.Millisecond
+	for deadline := time.Now().Add(within); ; <-time.After(wait) {
 		if len(waiting) > oneByOne {
+			wait = 2 * time.Second
 			views := w.export()
 			waiting = slices.DeleteFunc(slices.Clone(waiting), func(p *push) bool {
 				v, ok := views[p.ID]
 				return ok && w.settled(p, v)
 			})
 		} else {
+			wait = 100 * time.Millisecond
 			waiting = w.unsettled(waiting)
 		}
 		if len(waiting) == 0 {

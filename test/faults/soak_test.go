@@ -52,6 +52,15 @@ func TestSoak(t *testing.T) {
 	if total > 0 {
 		t.Run("mounted disk", mountedDisk) // the short form needs no rights to mount anything
 	}
+	f.tell(t, s)
+}
+
+// tell prints the sums, so that a soak that is broken off has said something.
+func (f *figures) tell(t *testing.T, s uint64) {
+	t.Helper()
+	if len(f.restarts) == 0 {
+		return
+	}
 	slices.Sort(f.restarts)
 	t.Logf("soak: %d rounds, seed %d: %d messages accepted for good (%d pushes, %d without an answer), %d deliveries received, of which %d copies; "+
 		"%d kills, %d power cuts; %d lost, %d invented, %d cross-app, %d duplicates to the application; ready again after %s (median), %s (longest)",
@@ -63,15 +72,18 @@ func TestSoak(t *testing.T) {
 func (f *figures) round(t *testing.T, s uint64, big bool) {
 	n := newNode(t, planted(t))
 	d := newPower(t, n, big && f.rounds%2 == 1)
-	n.mustStart()
 	z, faults, every, life := size{devices: 5, sdk: 1, publishers: 3, pace: 10 * time.Millisecond}, 6, 4, 500*time.Millisecond
 	if big {
-		z, faults, every, life = size{devices: 24, sdk: 3, publishers: 16, users: 8, direct: true}, 15, 5, 20*time.Second
+		z, faults, every, life = size{devices: 24, sdk: 3, publishers: 12, users: 8, direct: true}, 15, 5, 20*time.Second
 	}
+	if big {
+		n.env = append(n.env, "GOGC=400") // the machine is for messages
+	}
+	n.mustStart()
 	began := time.Now()
 	w := newWorld(t, n, s, z)
 	if big {
-		w.perLife = 4000
+		w.perLife = 5000
 		w.joinCrowd(t, herald.MaxDirect+100)
 		w.batches = w.takesBatches()
 	}
@@ -96,6 +108,7 @@ func (f *figures) round(t *testing.T, s uint64, big bool) {
 	f.add(e)
 	if big {
 		w.tell(t, e)
+		f.tell(t, s)
 		t.Logf("under load for %s, drained after %s, checked after %s", loaded.Sub(began).Round(time.Second), drained.Sub(loaded).Round(time.Second), time.Since(drained).Round(time.Second))
 	}
 }
