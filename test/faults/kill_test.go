@@ -47,7 +47,7 @@ func (w *world) watch(ctx context.Context) {
 				w.j.sample(sample{p.ID, d.index, time.Now(), t.State})
 			}
 		}
-		w.pause(20 * time.Millisecond)
+		w.pause(20 * time.Millisecond * w.slower)
 	}
 }
 

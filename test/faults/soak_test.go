@@ -74,7 +74,7 @@ func (f *figures) round(t *testing.T, s uint64, big bool) {
 	d := newPower(t, n, big && f.rounds%2 == 1)
 	z, faults, every, life := size{devices: 5, sdk: 1, publishers: 3, pace: 10 * time.Millisecond}, 6, 4, 500*time.Millisecond
 	if big {
-		z, faults, every, life = size{devices: 24, sdk: 3, publishers: 12, users: 8, direct: true}, 15, 5, 20*time.Second
+		z, faults, every, life = size{devices: 16, sdk: 2, slower: 4, publishers: 12, users: 8, direct: true}, 15, 5, 20*time.Second
 	}
 	if big {
 		n.env = append(n.env, "GOGC=400") // the machine is for messages

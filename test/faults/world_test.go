@@ -39,6 +39,9 @@ type world struct {
 	// 0 if that goes by time alone.
 	perLife int
 	batches bool // three of four publishers send several messages a call
+	// slower is by how much what is not a message happens less often: then more
+	// of the machine is for messages.
+	slower  time.Duration
 	nonces  atomic.Int64
 	keys    sync.Mutex // guards devices
 	devices []*device
@@ -66,13 +69,14 @@ type size struct {
 	sdk        int // of these, over the Go SDK
 	publishers int
 	pace       time.Duration
+	slower     time.Duration
 	users      int  // of each app; 0 for 4
 	direct     bool // most pushes are for one device
 }
 
 func newWorld(t *testing.T, n *node, s uint64, z size) *world {
 	t.Helper()
-	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience, users: cmp.Or(z.users, 4), direct: z.direct}
+	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience, users: cmp.Or(z.users, 4), direct: z.direct, slower: cmp.Or(z.slower, 1)}
 	w.maySlip.Store(true)
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	t.Cleanup(w.leave)
@@ -336,7 +340,7 @@ func (w *world) reshuffle(ctx context.Context, app int) {
 		case n == 18 && made > 2 && d.index%5 == 4 && !d.sdk: // the SDK would register anew
 			w.remove(d)
 		}
-		w.pause(time.Duration(10+r.IntN(60)) * time.Millisecond)
+		w.pause(time.Duration(10+r.IntN(60)) * time.Millisecond * w.slower)
 	}
 }
 
