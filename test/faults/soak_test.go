@@ -2,13 +2,10 @@ package faults_test
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -174,47 +171,5 @@ func (f *figures) add(e *evidence) {
 			f.copies++
 		}
 		seen[k] = true
-	}
-}
-
-// TestReadyAgain kills a server for which many deliveries are pending, and
-// says after what time it is ready again. In the long form there are a million.
-func TestReadyAgain(t *testing.T) {
-	t.Parallel()
-	devices, pushes := 200, 10
-	if long(t) > 0 {
-		devices, pushes = herald.MaxDirect, herald.MaxPending
-	}
-	n := newNode(t, plain(t))
-	n.mustStart()
-	w := newWorld(t, n, seed(t), size{devices: 1})
-	ids := make([]string, devices)
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for k := i; k < devices; k += 8 {
-				if d := w.register(0, false); d != nil {
-					ids[k] = d.id
-				}
-			}
-		})
-	}
-	wg.Wait()
-	numbers := make([]int, pushes)
-	parallel(numbers, func(c *http.Client, _ int) {
-		k := w.nonces.Add(1)
-		w.send(c, &push{Kind: "ids", Names: ids, TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d", k), Nonce: fmt.Sprintf("n%d-%d", w.seed, k)})
-	})
-	list := w.stored()
-	if len(list) != pushes {
-		t.Fatalf("%d of %d pushes were accepted", len(list), pushes)
-	}
-	n.kill()
-	began := time.Now()
-	n.mustStart()
-	t.Logf("ready again %s after the start, with %d deliveries pending", time.Since(began).Round(time.Millisecond), devices*pushes)
-	v, _ := w.view(web, list[0])
-	if v.Counts == nil || v.Counts.States[herald.StatePending] != int64(devices) {
-		t.Errorf("the first message counts %+v, want %d pending", v.Counts, devices)
 	}
 }
