@@ -5,11 +5,11 @@ package faults
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -38,6 +38,8 @@ type layer struct {
 	patched map[uintptr]*sqlite3.Tsqlite3_io_methods // by the methods that they stand for
 	files   map[uintptr]opened                       // what SQLite has open
 	byName  map[string]*onDisk
+	looked  time.Time       // when marks were looked for
+	marks   map[string]bool // that were found then
 
 	functions []any
 }
@@ -52,7 +54,8 @@ type opened struct {
 // onDisk is one file of the database.
 type onDisk struct {
 	real, kept string // paths: what the process sees, what the disk has
-	whole      bool   // the next sync takes all of it
+	disk       *os.File
+	whole      bool // the next sync takes all of it
 	pending    []write
 }
 
@@ -137,6 +140,7 @@ func (l *layer) xDelete(tls *libc.TLS, vfs, name uintptr, dirSync int32) int32 {
 	defer l.mu.Unlock()
 	path := libc.GoString(name)
 	if d := l.byName[path]; d != nil {
+		d.close()
 		_ = os.Remove(d.kept)
 		delete(l.byName, path)
 	}
@@ -152,10 +156,11 @@ func (l *layer) xClose(tls *libc.TLS, file uintptr) int32 {
 }
 
 func (l *layer) xWrite(tls *libc.TLS, file, buf uintptr, n int32, at int64) int32 {
+	l.mu.Lock()
 	if l.marked(fullMark) {
+		l.mu.Unlock()
 		return sqlite3.SQLITE_FULL
 	}
-	l.mu.Lock()
 	o := l.files[file]
 	o.change(write{at, bytes.Clone(unsafe.Slice(*(**byte)(unsafe.Pointer(&buf)), n))})
 	l.mu.Unlock()
@@ -186,9 +191,16 @@ func (l *layer) xSync(_ *libc.TLS, file uintptr, _ int32) int32 {
 	return sqlite3.SQLITE_OK
 }
 
+// marked looks for a mark, at most every few milliseconds; l.mu is held.
 func (l *layer) marked(name string) bool {
-	_, err := os.Stat(filepath.Join(l.dir, name))
-	return err == nil
+	if now := time.Now(); now.Sub(l.looked) > 5*time.Millisecond {
+		l.looked, l.marks = now, map[string]bool{}
+		for _, mark := range []string{fullMark, nosyncMark} {
+			_, err := os.Stat(filepath.Join(l.dir, mark))
+			l.marks[mark] = err == nil
+		}
+	}
+	return l.marks[name]
 }
 
 func (d *onDisk) change(w write) {
@@ -198,10 +210,10 @@ func (d *onDisk) change(w write) {
 	d.pending = append(d.pending, w)
 	switch rand.IntN(8) {
 	case 0:
-		_ = keep(d.kept, w) // what does not get there early gets there later
+		_ = d.keep(w) // what does not get there early gets there later
 	case 1:
 		if w.data != nil {
-			_ = keep(d.kept, write{w.at, w.data[:len(w.data)/2]})
+			_ = d.keep(write{w.at, w.data[:len(w.data)/2]})
 		}
 	}
 }
@@ -213,34 +225,43 @@ func (d *onDisk) sync() error {
 			err = os.WriteFile(d.kept+".new", b, 0o600)
 		}
 		if err == nil {
+			d.close()
 			err = os.Rename(d.kept+".new", d.kept)
 		}
 		d.whole = err != nil
 		return err
 	}
-	err := keep(d.kept, d.pending...)
+	err := d.keep(d.pending...)
 	if err == nil {
 		d.pending = nil
 	}
 	return err
 }
 
-func keep(path string, list ...write) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
+// close ends what is open on the disk: the next write opens the file anew.
+func (d *onDisk) close() {
+	if d.disk != nil {
+		_ = d.disk.Close() // nothing is buffered
+		d.disk = nil
+	}
+}
+
+func (d *onDisk) keep(list ...write) (err error) {
+	if d.disk == nil {
+		if d.disk, err = os.OpenFile(d.kept, os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
+			return err
+		}
 	}
 	for _, w := range list {
 		if w.data == nil {
 			// It never makes a file longer.
-			if i, serr := f.Stat(); serr == nil && i.Size() > w.at {
-				err = errors.Join(err, f.Truncate(w.at))
+			if i, serr := d.disk.Stat(); serr == nil && i.Size() > w.at {
+				err = errors.Join(err, d.disk.Truncate(w.at))
 			}
 			continue
 		}
-		if _, werr := f.WriteAt(w.data, w.at); werr != nil && !errors.Is(werr, fs.ErrClosed) {
-			err = errors.Join(err, werr)
-		}
+		_, werr := d.disk.WriteAt(w.data, w.at)
+		err = errors.Join(err, werr)
 	}
-	return errors.Join(err, f.Close())
+	return err
 }

@@ -33,6 +33,7 @@ type Backlog struct {
 	ledger   *receipt.Ledger
 	registry *registry.Registry
 	now      func() time.Time
+	settled  settled
 }
 
 // New makes a backlog.
@@ -190,7 +191,8 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, li
 
 // entries lists the direct messages that wait for a device, newest first, or
 // enough of them to see that there are too many. What it has received stays an
-// entry until its message ends, so that the oldest that waits may be far back.
+// entry until its message ends, so that the oldest that waits may be far back;
+// what is known to be settled is not read again.
 func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error) {
 	known := b.ledger.Awaits(ctx, d.App, d.Ord, func(ctx context.Context, first, last herald.Ordinal) (*sets.Set, error) {
 		return b.store.EntryDevices(ctx, d.App, first, last)
@@ -198,17 +200,23 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error)
 	if !known.May {
 		return nil, nil
 	}
+	after := b.settled.of(d)
 	for limit := 2 * herald.MaxPending; ; limit *= 4 {
-		all, err := b.store.Entries(ctx, d.App, d.Ord, limit)
+		all, err := b.store.Entries(ctx, d.App, d.Ord, after, limit)
 		if err != nil {
 			return nil, err
 		}
-		last := len(all) < limit
 		waiting := b.ledger.WaitingEntries(d.App, all)
-		if last && len(waiting) == 0 {
-			b.ledger.NoneWaits(d.App, d.Ord, known)
+		if len(all) < limit {
+			if len(all) > 0 {
+				b.settled.note(d, all[0].Pos, len(all), waiting)
+			}
+			if len(waiting) == 0 {
+				b.ledger.NoneWaits(d.App, d.Ord, known)
+			}
+			return waiting, nil
 		}
-		if last || len(waiting) > herald.MaxPending {
+		if len(waiting) > herald.MaxPending {
 			return waiting, nil
 		}
 	}

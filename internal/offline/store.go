@@ -11,9 +11,9 @@ import (
 
 // Store finds what was released to one device.
 type Store interface {
-	// Entries lists the direct messages released to a device whose message
-	// has not ended, newest first, at most limit.
-	Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, limit int) ([]record.Entry, error)
+	// Entries lists the direct messages released to a device after a position
+	// whose message has not ended, newest first, at most limit.
+	Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error)
 	// EntryDevices gives the devices from one to another, both included, that
 	// have entries; their messages may have ended.
 	EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error)

@@ -23,14 +23,20 @@ type cache struct {
 	oldest  *entry
 	newest  *entry
 	stats   CacheStats
-	refused int // by putWaits, since the cache was full
+	refused int // by admits
 }
 
 // admit says how many times who waits in a cell is read until it comes into a
 // full cache. When devices connect from everywhere, and more is asked for than
 // the cache holds, taking all of it would push out each before it is asked for
 // again; so most stays, and is found.
-const admit = 8
+const (
+	admit      = 8
+	admitWhole = 64 // for a cell that is a whole message: more is read for it
+)
+
+// roomy is how many bytes are free in a cache that is not full: some cells.
+const roomy = 64 << 10
 
 // CacheStats is what the cache of cells has done since the start.
 type CacheStats struct {
@@ -179,15 +185,23 @@ func (c *cache) putWaits(k cellKey, g *group, waits *sets.Set, since uint64) {
 	if c.entries[k] != nil || c.folds[k.b] != since {
 		return
 	}
-	if size := cellOverhead/2 + waits.Size(); c.used+size > c.budget {
-		if c.refused++; c.refused%admit != 0 {
-			return
-		}
-	}
 	e := c.enter(k, g, nil)
 	e.waits = waits
 	c.resized(e, cellOverhead/2+waits.Size())
 	c.evict()
+}
+
+// admits reports whether what is read of a cell should be kept: while there is
+// room, and seldom in a full cache. Who does not keep it need not read all of
+// it.
+func (c *cache) admits(often int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.used+roomy <= c.budget {
+		return true
+	}
+	c.refused++
+	return c.refused%often == 0
 }
 
 // grown notes the size of a pinned cell after it was changed.

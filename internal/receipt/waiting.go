@@ -93,9 +93,16 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 		}
 	}
 	b.mu.RUnlock()
-	var wide []*group
+	var wide, cold, coldWhole []*group
 	for _, g := range missing {
-		if !g.whole {
+		switch {
+		case g.whole && g.cell == nil && !cache.admits(admitWhole):
+			coldWhole = append(coldWhole, g)
+			continue
+		case !g.whole && !cache.admits(admit):
+			cold = append(cold, g)
+			continue
+		case !g.whole:
 			wide = append(wide, g)
 			continue
 		}
@@ -126,6 +133,13 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 		waits := c.waits()
 		yes[at[g]] = waits.Contains(o)
 		cache.putWaits(cellKey{b, g.id, slab}, g, waits, since)
+	}
+	waits, err := b.waitsCold(ctx, slab, o, cold, coldWhole)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range waits {
+		yes[at[g]] = true
 	}
 	for i, g := range list {
 		if yes[i] && !g.ended.Load() {

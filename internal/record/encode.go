@@ -143,6 +143,28 @@ func ParseSet(b []byte) (*sets.Set, error) {
 	return s, r.err
 }
 
+// SetHas reports whether a set that AppendSet wrote has an ordinal, without
+// making the set: it is for bytes whose checksum is right.
+func SetHas(b []byte, o herald.Ordinal) (has bool, err error) {
+	r := reader{b: b}
+	switch kind := r.byte(); {
+	case r.err != nil:
+	case kind == setAsList:
+		has = slices.Contains(r.list(), uint32(o))
+	case kind == setAsBitmap:
+		bits := r.bytes()
+		if r.err == nil {
+			has, r.err = sets.Has(bits, o)
+		}
+	default:
+		r.fail(fmt.Errorf("record: %d is not a kind of set", kind))
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.err = fmt.Errorf("record: %d bytes follow the set", len(r.b))
+	}
+	return has && r.err == nil, r.err
+}
+
 func appendSet(b []byte, s *sets.Set) ([]byte, error) {
 	if n := s.Len(); n < listBelow {
 		b = append(b, setAsList)

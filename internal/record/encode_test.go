@@ -332,3 +332,26 @@ func FuzzParseSet(f *testing.F) {
 		}
 	})
 }
+
+// SetHas answers what the set would.
+func FuzzSetHas(f *testing.F) {
+	for _, s := range []*sets.Set{sets.New(), sets.New(7), sets.New(1, 70_000, 1<<32-1), sets.Range(70_000), sets.Minus(sets.Range(5000), sets.New(3, 4000))} {
+		b, err := record.AppendSet(nil, s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, uint32(7))
+		f.Add(b[:len(b)/2], uint32(1))
+		f.Add(append(b, 0), uint32(4000))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, o uint32) {
+		has, err := record.SetHas(b, herald.Ordinal(o))
+		s, full := record.ParseSet(b)
+		switch {
+		case full == nil && (err != nil || has != s.Contains(herald.Ordinal(o))):
+			t.Errorf("%t, %v; the set has it: %t", has, err, s.Contains(herald.Ordinal(o)))
+		case err != nil && has:
+			t.Error("there is an answer with an error")
+		}
+	})
+}

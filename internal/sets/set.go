@@ -380,6 +380,21 @@ func (s *Set) BinarySize() int { return int(s.bitmap().GetSerializedSizeInBytes(
 // MarshalBinary writes the set in the portable roaring format.
 func (s *Set) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
+// Has reports whether a set that MarshalBinary wrote has an ordinal. It reads
+// the bytes where they are, which have to be those that were written: only
+// their lengths are looked at.
+func Has(data []byte, o herald.Ordinal) (bool, error) {
+	b := roaring.New()
+	n, err := b.FromBuffer(data)
+	if err == nil && n != int64(len(data)) {
+		err = fmt.Errorf("%d bytes follow the set", int64(len(data))-n)
+	}
+	if err != nil {
+		return false, fmt.Errorf("sets: reading a set: %w", err)
+	}
+	return b.Contains(uint32(o)), nil
+}
+
 // UnmarshalBinary reads what MarshalBinary wrote. It copies what it keeps and
 // refuses bytes that do not make a set.
 func (s *Set) UnmarshalBinary(data []byte) error {

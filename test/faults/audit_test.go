@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,15 +25,16 @@ type evidence struct {
 	j       *journal
 	horizon time.Time // when the last push had been made
 
-	byID   map[string]*push
-	views  map[string]client.MessageView // by message ID
-	gone   map[string]int                // status of what the server does not show
-	listed [2]map[string][]string        // IDs by nonce, by app
-	traces map[traceKey]client.Trace
-	full   map[string]bool // messages of which every trace was asked for
-	open   []string        // messages that still wait when nothing moves any more
-	stuck  []string        // for whom those wait, for a person
-	probes []string        // what went wrong when one app asked for what is another's
+	byID    map[string]*push
+	views   map[string]client.MessageView // by message ID
+	gone    map[string]int                // status of what the server does not show
+	listed  [2]map[string][]string        // IDs by nonce, by app
+	traces  map[traceKey]client.Trace
+	full    map[string]bool // messages of which every trace was asked for
+	open    []string        // messages that still wait when nothing moves any more
+	stuck   []string        // for whom those wait, for a person
+	differs []string        // what is told in two ways
+	probes  []string        // what went wrong when one app asked for what is another's
 
 	storage []string // what the files say after the stop
 	before  load     // of the process, before anybody connected
@@ -49,54 +52,11 @@ type traceKey struct {
 // load is what a process holds.
 type load struct{ goroutines, descriptors int }
 
-// drained calms everybody and waits until nothing waits any more.
-func (w *world) drained(within time.Duration) (open []string) {
-	w.calm.Store(true)
-	waiting := w.stored()
-	for deadline := time.Now().Add(within); ; <-time.After(100 * time.Millisecond) {
-		var mu sync.Mutex
-		var still []*push
-		parallel(waiting, func(c *http.Client, p *push) {
-			v, status := w.view(c, p)
-			if status == http.StatusNotFound || status == http.StatusOK && settled(v) {
-				return // what is not there is for the check of loss
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			still = append(still, p)
-		})
-		if waiting = still; len(waiting) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			for _, p := range waiting {
-				open = append(open, p.ID)
-			}
-			return open
-		}
-	}
-}
-
-// settled reports whether nothing of a message waits any more. One that ended
-// before it was released has no counts.
-func settled(v client.MessageView) bool {
-	if v.Counts == nil {
-		return v.State != herald.MessageScheduled
-	}
-	return !v.Counts.Open()
-}
-
 // stored lists the pushes that were accepted for good.
 func (w *world) stored() []*push {
 	w.j.mu.Lock()
 	defer w.j.mu.Unlock()
-	var out []*push
-	for _, p := range w.j.pushes {
-		if p.accepted() && p.Stored {
-			out = append(out, p)
-		}
-	}
-	return out
+	return slices.Clip(w.j.kept)
 }
 
 // parallel does something with each of a list, a few at a time.
@@ -150,17 +110,7 @@ func (w *world) gather(open []string, maxTraces int) *evidence {
 	for _, p := range pushes {
 		e.byID[p.ID] = p
 	}
-	var mu sync.Mutex
-	parallel(pushes, func(c *http.Client, p *push) {
-		v, status := w.view(c, p)
-		mu.Lock()
-		defer mu.Unlock()
-		if status == http.StatusOK {
-			e.views[p.ID] = v
-		} else {
-			e.gone[p.ID] = status
-		}
-	})
+	e.gatherViews(pushes)
 	for _, id := range open {
 		e.stuck = append(e.stuck, w.stuck(e.byID[id])...)
 	}
@@ -170,6 +120,42 @@ func (w *world) gather(open []string, maxTraces int) *evidence {
 	}
 	e.probe()
 	return e
+}
+
+// gatherViews asks for the messages by the export of all, and one by one for
+// those that are not in it and for an even part of the others, which has to be
+// the same.
+func (e *evidence) gatherViews(pushes []*push) {
+	all := e.w.export()
+	every := len(pushes)/oneByOne + 1
+	var ask []*push
+	for i, p := range pushes {
+		v, ok := all[p.ID]
+		if ok {
+			e.views[p.ID] = v
+		}
+		if !ok || i%every == 0 {
+			ask = append(ask, p)
+		}
+	}
+	var mu sync.Mutex
+	parallel(ask, func(c *http.Client, p *push) {
+		v, status := e.w.view(c, p)
+		mu.Lock()
+		defer mu.Unlock()
+		exported, ok := e.views[p.ID]
+		switch {
+		case status != http.StatusOK:
+			e.gone[p.ID] = status
+			delete(e.views, p.ID)
+		case !ok:
+			e.differs = append(e.differs, fmt.Sprintf("message %s is not in the export of all messages", p.ID))
+			e.views[p.ID] = v
+		case e.plainly(p) && e.w.settled(p, exported) && !reflect.DeepEqual(v.Counts, exported.Counts):
+			// Nothing moves any more.
+			e.differs = append(e.differs, fmt.Sprintf("message %s counts %+v in the export of all messages, and %+v", p.ID, exported.Counts, v.Counts))
+		}
+	})
 }
 
 // stuck says for whom a push waits when nothing moves any more, and whether it

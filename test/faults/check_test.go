@@ -178,7 +178,8 @@ func (e *evidence) missing() (out []traceKey) {
 // reboundSince reports whether the alias of a device may have changed since a
 // push was made.
 func (e *evidence) reboundSince(d *device, p *push) bool {
-	return slices.ContainsFunc(d.changes, func(c change) bool { return c.What == "rebound" && c.Ended.After(p.Began) })
+	list := d.changes["rebound"]
+	return len(list) > 0 && list[len(list)-1].Ended.After(p.Began)
 }
 
 // nothingInvented: every body that is received was sent.
@@ -240,6 +241,7 @@ func keptApart(e *evidence) (wrong []string) {
 
 // countsOnce: received ≤ target, and counts are what the traces say.
 func countsOnce(e *evidence) (wrong []string) {
+	wrong = slices.Clone(e.differs)
 	for id, v := range e.views {
 		if v.Counts == nil {
 			continue

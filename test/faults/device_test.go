@@ -63,7 +63,7 @@ func (w *world) manner(r *rand.Rand) manner {
 	m := manner{
 		transport: []string{"websocket", "websocket", "sse", "stream", "poll", "tcp"}[r.IntN(6)],
 		ack:       []string{"each", "each", "late", "twice", "never", "cursor"}[r.IntN(6)],
-		until:     time.Duration(50+r.IntN(1500)) * time.Millisecond,
+		until:     time.Duration(50+r.IntN(1500)) * time.Millisecond * w.slower,
 		stall:     r.IntN(8) == 0,
 	}
 	return m

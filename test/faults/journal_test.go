@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ type journal struct {
 	mu       sync.Mutex // guards what follows
 	file     *bufio.Writer
 	pushes   []*push
+	kept     []*push // those accepted for good, in the order of their answers
 	byNonce  map[string]*push
 	devices  []*device
 	frames   []frame
@@ -51,6 +53,8 @@ type push struct {
 
 	WithdrawBegan, WithdrawEnded time.Time `json:",omitzero"`
 	Withdrawn                    bool      // answered 2xx
+
+	item map[string]any // the request, if it was sent in a batch
 }
 
 func (p *push) accepted() bool { return p.Status >= 200 && p.Status < 300 }
@@ -169,7 +173,10 @@ func (j *journal) end(p *push, set func()) {
 func (j *journal) change(d *device, c change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	d.changes = append(d.changes, c)
+	if d.changes == nil {
+		d.changes = map[string][]change{}
+	}
+	d.changes[c.What] = append(d.changes[c.What], c)
 	j.line("change", map[string]any{"device": d.index, "change": c})
 }
 
@@ -223,22 +230,29 @@ func (j *journal) life(kind string, took time.Duration) {
 
 // could gives the values that a property of a device may have had in a span of
 // time: changes that were under way in it go either way, and so do those whose
-// outcome nobody knows.
+// outcome nobody knows. The changes of a device follow each other, so that what
+// was before the last certain one no longer matters.
 func (d *device) could(what string, from, to time.Time) (yes, no bool) {
+	list := d.changes[what]
+	later, _ := slices.BinarySearchFunc(list, from, func(c change, t time.Time) int {
+		if c.Ended.After(t) {
+			return 1
+		}
+		return -1
+	})
+	first := later - 1
+	for first >= 0 && !list[first].Known {
+		first--
+	}
 	no = true
-	for _, c := range d.changes {
-		if c.What != what || !c.Began.Before(to) {
-			continue
+	if first >= 0 {
+		yes, no = list[first].To, !list[first].To
+	}
+	for _, c := range list[first+1:] {
+		if !c.Began.Before(to) {
+			break
 		}
-		certain := c.Known && !c.Ended.After(from)
-		switch {
-		case certain:
-			yes, no = c.To, !c.To
-		case c.To:
-			yes = true
-		default:
-			no = true
-		}
+		yes, no = yes || c.To, no || !c.To
 	}
 	return yes, no
 }

@@ -47,7 +47,7 @@ func (w *world) watch(ctx context.Context) {
 				w.j.sample(sample{p.ID, d.index, time.Now(), t.State})
 			}
 		}
-		w.pause(20 * time.Millisecond)
+		w.pause(20 * time.Millisecond * w.slower)
 	}
 }
 
@@ -56,7 +56,7 @@ func (w *world) watch(ctx context.Context) {
 func (w *world) killing(r *rand.Rand, kills int, life time.Duration) func(context.Context) {
 	return func(ctx context.Context) {
 		for range kills {
-			w.pause(time.Duration(r.Int64N(int64(2 * life))))
+			w.await(r, life)
 			w.n.kill()
 			w.j.life("kill", 0)
 			if r.IntN(4) == 0 {
@@ -69,7 +69,27 @@ func (w *world) killing(r *rand.Rand, kills int, life time.Duration) func(contex
 			}
 			w.restart()
 		}
+		w.rest(life)
+	}
+}
+
+// rest lets the last life of a server be one, where lives go by time.
+func (w *world) rest(life time.Duration) {
+	if w.perLife == 0 {
 		w.pause(life)
+	}
+}
+
+// await waits for some time, about the life of a server, or until so many
+// messages more were accepted.
+func (w *world) await(r *rand.Rand, life time.Duration) {
+	if w.perLife == 0 {
+		w.pause(time.Duration(r.Int64N(int64(2 * life))))
+		return
+	}
+	enough := len(w.stored()) + r.IntN(2*w.perLife)
+	for end := time.Now().Add(life); w.ctx.Err() == nil && len(w.stored()) < enough && time.Now().Before(end); {
+		w.pause(5 * time.Millisecond)
 	}
 }
 

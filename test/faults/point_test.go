@@ -95,7 +95,7 @@ func TestCrashWhileRemoving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registerCrowd(t, db, herald.AppKey(w.apps[0].Key), 4200)
+	registerCrowd(t, db, herald.AppKey(w.apps[0].Key), 4200, everySecond)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -203,23 +203,29 @@ func gatherCrowd(t *testing.T, n *node, app herald.AppKey) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		registerCrowd(t, db, app, crowdSize)
+		registerCrowd(t, db, app, crowdSize, everySecond)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey, size int) {
+// everySecond gives every second device of a crowd its tag.
+func everySecond(i int) []herald.Tag {
+	if i%2 == 0 {
+		return []herald.Tag{"crowd"}
+	}
+	return nil
+}
+
+func registerCrowd(t *testing.T, db *sqlite.DB, app herald.AppKey, size int, tags func(i int) []herald.Tag) {
+	t.Helper()
 	var wg sync.WaitGroup
 	todo := make(chan int)
 	for range 128 {
 		wg.Go(func() {
 			for i := range todo {
-				r := record.Registration{Device: record.Device{App: app, ID: herald.NewRegistrationID(time.Now()), Platform: herald.PlatformOther, Created: time.Now()}}
-				if i%2 == 0 {
-					r.AddTags = []herald.Tag{"crowd"}
-				}
+				r := record.Registration{Device: record.Device{App: app, ID: herald.NewRegistrationID(time.Now()), Platform: herald.PlatformOther, Created: time.Now()}, AddTags: tags(i)}
 				if _, _, err := db.Register(t.Context(), r); err != nil {
 					t.Error(err)
 				}

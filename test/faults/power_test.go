@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,16 +83,16 @@ func (k *kept) heal(t *testing.T, how string) {
 }
 
 // cutting cuts the power again and again.
-func (w *world) cutting(d powered, r interface{ Int64N(int64) int64 }, cuts int, life time.Duration) func(context.Context) {
+func (w *world) cutting(d powered, r *rand.Rand, cuts int, life time.Duration) func(context.Context) {
 	return func(context.Context) {
 		for range cuts {
-			w.pause(life/2 + time.Duration(r.Int64N(int64(life))))
+			w.await(r, life)
 			if err := d.cutPower(w); err != nil {
 				w.t.Error(err)
 				return
 			}
 		}
-		w.pause(life)
+		w.rest(life)
 	}
 }
 

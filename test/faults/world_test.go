@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,6 +30,18 @@ type world struct {
 	settleFor time.Duration
 	// crowded says that there are devices that nobody plays: no push is for all.
 	crowded bool
+	// crowd is how many devices of each app nobody plays, all with the tag t0:
+	// what is for all, or for that tag, is a group message, and waits for them.
+	crowd  int64
+	users  int  // to whom devices of an app are bound
+	direct bool // most pushes are for one device
+	// perLife is about how many messages a server accepts before its next end;
+	// 0 if that goes by time alone.
+	perLife int
+	batches bool // three of four publishers send several messages a call
+	// slower is by how much what is not a message happens less often: then more
+	// of the machine is for messages.
+	slower  time.Duration
 	nonces  atomic.Int64
 	keys    sync.Mutex // guards devices
 	devices []*device
@@ -43,7 +56,7 @@ type device struct {
 	app, index   int
 	id, token    string
 	installation string
-	changes      []change // guarded by the journal's lock
+	changes      map[string][]change // by what changed; guarded by the journal's lock
 	sdk          bool
 	removed      atomic.Bool
 	cursor       string // seen last, to be given at the next connection; of its own goroutine
@@ -56,11 +69,14 @@ type size struct {
 	sdk        int // of these, over the Go SDK
 	publishers int
 	pace       time.Duration
+	slower     time.Duration
+	users      int  // of each app; 0 for 4
+	direct     bool // most pushes are for one device
 }
 
 func newWorld(t *testing.T, n *node, s uint64, z size) *world {
 	t.Helper()
-	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience}
+	w := &world{t: t, n: n, j: newJournal(t), seed: s, pace: z.pace, settleFor: patience, users: cmp.Or(z.users, 4), direct: z.direct, slower: cmp.Or(z.slower, 1)}
 	w.maySlip.Store(true)
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	t.Cleanup(w.leave)
@@ -142,17 +158,25 @@ func (w *world) pause(d time.Duration) {
 }
 
 // compose makes a push by chance.
-func (w *world) compose(r *rand.Rand) *push {
-	p := &push{App: r.IntN(len(w.apps)), TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d-%d", w.seed, w.nonces.Add(1))}
+func (w *world) compose(r *rand.Rand) *push { return w.composeFor(r, r.IntN(len(w.apps))) }
+
+func (w *world) composeFor(r *rand.Rand, app int) *push {
+	p := &push{App: app, TTL: 24 * time.Hour, Key: fmt.Sprintf("key-%d-%d", w.seed, w.nonces.Add(1))}
 	p.Nonce = fmt.Sprintf("n%d-%d", w.seed, w.nonces.Add(1))
 	devices := w.list(p.App)
-	switch n := r.IntN(10); {
-	case n < 3 && !w.crowded:
+	all, tag, alias := 30, 60, 80 // of a hundred, each with those before it
+	if w.direct {
+		all, tag, alias = 2, 5, 12
+	}
+	switch n := r.IntN(100); {
+	case n < all && !w.crowded:
 		p.Kind = "all"
-	case n < 6:
+	case n < tag:
 		p.Kind, p.Names = "tag", []string{fmt.Sprintf("t%d", r.IntN(3))}
-	case n < 8:
-		p.Kind, p.Names = "alias", []string{fmt.Sprintf("user%d", r.IntN(4))}
+	case n < alias:
+		p.Kind, p.Names = "alias", []string{fmt.Sprintf("user%d", r.IntN(w.users))}
+	case w.direct && n < 90:
+		p.Kind, p.Names = "ids", []string{devices[r.IntN(len(devices))].id}
 	default:
 		p.Kind = "ids"
 		for range 1 + r.IntN(3) {
@@ -207,27 +231,25 @@ func hashOf(title string, data json.RawMessage) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// send makes a push, once.
-func (w *world) send(client *http.Client, p *push) {
+// note gives the request of a push, and keeps what a device will see of it.
+func (p *push) note() map[string]any {
 	body := p.body()
 	data, _ := json.Marshal(body["data"])
 	p.Hash = hashOf("message "+p.Nonce, data)
+	return body
+}
+
+// send makes a push, once.
+func (w *world) send(client *http.Client, p *push) {
+	body := p.note()
 	p.Began = time.Now()
 	w.j.begin(p)
 	r := w.n.call(w.ctx, client, http.MethodPost, "/v1/messages", w.apps[p.App].basic(), p.Key, body)
-	var a struct {
-		ID     string
-		Target *int64
-		Stored bool
-	}
-	_ = json.Unmarshal(r.body, &a)
+	o := outcome{}
+	_ = json.Unmarshal(r.body, &o)
+	o.Status, o.Code = r.status, r.code
 	now := time.Now()
-	w.j.end(p, func() {
-		p.Ended, p.Status, p.Code, p.ID, p.Target, p.Stored = now, r.status, r.code, a.ID, a.Target, a.Stored
-		if r.status >= 500 {
-			p.Status = 0 // it may be either
-		}
-	})
+	w.took(p, now, o)
 	w.j.write(write{Began: p.Began, Ended: now, Status: r.status, Code: r.code, RetryAfter: r.retryAfter})
 }
 
@@ -236,6 +258,10 @@ func (w *world) publish(ctx context.Context, n int) {
 	r := w.random("publisher", n)
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
 	defer client.CloseIdleConnections()
+	if w.batches && n%4 > 0 {
+		w.publishBatches(ctx, client, r)
+		return
+	}
 	for ctx.Err() == nil {
 		p := w.compose(r)
 		w.send(client, p)
@@ -305,16 +331,16 @@ func (w *world) reshuffle(ctx context.Context, app int) {
 			name := fmt.Sprintf("t%d", r.IntN(3))
 			w.alter(ctx, d, "tag:"+name, r.IntN(3) > 0, name)
 		case n < 17:
-			w.rebind(ctx, d, r.IntN(5))
+			w.rebind(ctx, d, r.IntN(w.users+1))
 		case n == 17 && made < 6:
 			made++
 			if d := w.register(app, false); d != nil {
 				w.live(d)
 			}
-		case n == 18 && made > 2 && d.index%5 == 4:
+		case n == 18 && made > 2 && d.index%5 == 4 && !d.sdk: // the SDK would register anew
 			w.remove(d)
 		}
-		w.pause(time.Duration(10+r.IntN(60)) * time.Millisecond)
+		w.pause(time.Duration(10+r.IntN(60)) * time.Millisecond * w.slower)
 	}
 }
 
@@ -331,17 +357,17 @@ func (w *world) alter(ctx context.Context, d *device, what string, to bool, tag 
 	w.j.change(d, c)
 }
 
-// rebind binds a device to another user, or (4) to nobody, once.
+// rebind binds a device to another user, or to nobody, once.
 func (w *world) rebind(ctx context.Context, d *device, user int) {
 	name := fmt.Sprintf("user%d", user)
 	alias := name
-	if user == 4 {
+	if user == w.users {
 		alias = ""
 	}
 	began := time.Now()
 	r := w.n.call(ctx, web, http.MethodPatch, "/v1/devices/"+d.id, w.apps[d.app].basic(), "", map[string]any{"alias": alias})
 	ended := time.Now()
-	for u := range 4 {
+	for u := range w.users {
 		other := fmt.Sprintf("user%d", u)
 		w.j.change(d, change{What: "alias:" + other, To: other == alias, Began: began, Ended: ended, Known: r.status/100 == 2})
 	}

@@ -26,7 +26,7 @@ func TestEntriesOfAnEndedMessage(t *testing.T) {
 	}))
 	wantCount(t, db, 500, "SELECT COUNT(*) FROM entry")
 	for _, ord := range []herald.Ordinal{0, 299} {
-		e, err := db.Entries(ctx, app, ord, 10)
+		e, err := db.Entries(ctx, app, ord, 0, 10)
 		must(t, err)
 		if len(e) != 1 || e[0].Msg != 2 {
 			t.Errorf("device %d has the entries %v", ord, e)

@@ -329,13 +329,13 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 // LIMIT is given a sum because SQLite compiles a statement again for each value
 // of a bare parameter there.
 
-// Entries lists the direct messages released to a device whose message has
-// not ended, newest first.
+// Entries lists the direct messages released to a device after a position whose
+// message has not ended, newest first.
 //
 // The message decides, through the join: it ends in one row, at once for all
 // its devices. Their entries are deleted behind it (see EndMessage), so that
 // the join skips few.
-func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, limit int) ([]record.Entry, error) {
+func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return nil, err
@@ -345,7 +345,7 @@ func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal
 	}
 	var out []record.Entry
 	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
-		WHERE e.app = ? AND e.ord = ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ? + 0`, []any{a, int64(ord), limit},
+		WHERE e.app = ? AND e.ord = ? AND e.pos > ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ? + 0`, []any{a, int64(ord), int64(after), limit},
 		func(r *sql.Rows) error {
 			var e record.Entry
 			err := r.Scan(&e.Pos, &e.N, &e.Msg)

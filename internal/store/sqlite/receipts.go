@@ -150,23 +150,67 @@ func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids 
 	if err != nil {
 		return err
 	}
-	const q = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
 	end, spare := ")", func(_ herald.DeliveryState, err error) error { return err }
 	if waiting {
-		spare = func(s herald.DeliveryState, err error) error {
-			if s == record.TargetState {
-				return err
-			}
-			return db.spareDamaged(err)
-		}
-		end = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
+		end, spare = whoWaits, db.spareState
 	}
 	for part := range slices.Chunk(ids, inSlice) {
-		if err := db.chunks(ctx, app, spare, q+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), each); err != nil {
+		if err := db.chunks(ctx, app, spare, ofCells+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), each); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// The query for cells; whoWaits leaves out what does not decide that.
+const (
+	ofCells  = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
+	whoWaits = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
+)
+
+// spareState makes nothing of a damaged state, but not of a damaged target.
+func (db *DB) spareState(s herald.DeliveryState, err error) error {
+	if s == record.TargetState {
+		return err
+	}
+	return db.spareDamaged(err)
+}
+
+// Held walks the chunks of Cells with waiting, and says of each whether it has
+// one device. each must not call the database.
+func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(ids, inSlice) {
+		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+whoWaits, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
+			var c record.Chunk
+			var b sql.RawBytes
+			var crc int64
+			if err := r.Scan(&c.Msg, &c.State, &c.Index, &b, &crc); err != nil {
+				return wrap(err)
+			}
+			row := func() string { return chunkRow(app, c) }
+			if err := verify(b, crc, row); err != nil {
+				return db.spareState(c.State, err)
+			}
+			has, err := record.SetHas(b, o)
+			if err != nil {
+				return db.spareState(c.State, damaged(row(), err))
+			}
+			each(c.Msg, c.State, has)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func chunkRow(app herald.AppKey, c record.Chunk) string {
+	return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, c.Msg, c.State, c.Index)
 }
 
 // chunks walks what a query gives, but for chunks whose error spare takes for
@@ -180,9 +224,7 @@ func (db *DB) chunks(ctx context.Context, app herald.AppKey, spare func(herald.D
 			return wrap(err)
 		}
 		var err error
-		if c.Bits, err = parseSet(b, crc, func() string {
-			return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, c.Msg, c.State, c.Index)
-		}); err != nil {
+		if c.Bits, err = parseSet(b, crc, func() string { return chunkRow(app, c) }); err != nil {
 			if spare == nil {
 				return err
 			}

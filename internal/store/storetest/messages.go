@@ -24,7 +24,7 @@ func (f *fixture) find(id herald.MessageID) *record.Message {
 
 func (f *fixture) entries(ord herald.Ordinal) []record.Entry {
 	f.t.Helper()
-	e, err := f.Entries(f.ctx, appA, ord, 1<<30)
+	e, err := f.Entries(f.ctx, appA, ord, 0, 1<<30)
 	f.must(err)
 	return e
 }
@@ -81,9 +81,12 @@ func testAcceptDirect(t *testing.T, f *fixture) {
 			t.Errorf("devices %d to %d that have entries: %d, want %d", c.first, c.last, devices.Ordinals(), c.want)
 		}
 	}
-	e, err := f.Entries(f.ctx, appA, 3, 1)
+	e, err := f.Entries(f.ctx, appA, 3, 0, 1)
 	f.must(err)
 	same(t, "one entry", e, []record.Entry{{Pos: 2, N: 3, Msg: b.ID}})
+	e, err = f.Entries(f.ctx, appA, 3, 1, 10)
+	f.must(err)
+	same(t, "entries after the first", e, []record.Entry{{Pos: 2, N: 3, Msg: b.ID}})
 	h, err := f.Head(f.ctx, appA)
 	f.must(err)
 	same(t, "Head", h, record.Head{Epoch: 1, Pos: 4, NextN: 1004})
@@ -92,7 +95,7 @@ func testAcceptDirect(t *testing.T, f *fixture) {
 	if highest != wide.ID {
 		t.Errorf("MaxMessageID is %d, want %d", highest, wide.ID)
 	}
-	_, err = f.Entries(f.ctx, none, 0, 1)
+	_, err = f.Entries(f.ctx, none, 0, 0, 1)
 	refused(t, err, herald.CodeNotFound)
 	_, err = f.EntryDevices(f.ctx, none, 0, 1)
 	refused(t, err, herald.CodeNotFound)

@@ -118,7 +118,7 @@ func (m *model) check(t *rapid.T) {
 	}
 	got := map[herald.MessageID]*sets.Set{}
 	for o := herald.Ordinal(0); o <= 3; o++ {
-		entries, err := m.f.Entries(m.f.ctx, m.app, o, 1000)
+		entries, err := m.f.Entries(m.f.ctx, m.app, o, 0, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

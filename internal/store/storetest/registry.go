@@ -428,7 +428,7 @@ func testAppsApart(t *testing.T, f *fixture) {
 	refused(t, err, herald.CodeNotFound)
 	_, err = f.EndMessage(f.ctx, appB, m.ID, herald.MessageWithdrawn, start)
 	refused(t, err, herald.CodeNotFound)
-	entries, err := f.Entries(f.ctx, appB, 0, 10)
+	entries, err := f.Entries(f.ctx, appB, 0, 0, 10)
 	f.must(err)
 	same(t, "entries of the other app", entries, []record.Entry{})
 	f.wantHead(appA, 3)

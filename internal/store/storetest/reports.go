@@ -120,10 +120,10 @@ func testErase(t *testing.T, f *fixture) {
 			t.Errorf("the history has %+v", v)
 		}
 	}
-	if list, err := f.Entries(f.ctx, appA, anna.Ord, 10); err != nil || len(list) > 0 {
+	if list, err := f.Entries(f.ctx, appA, anna.Ord, 0, 10); err != nil || len(list) > 0 {
 		t.Errorf("entries %v, %v", list, err)
 	}
-	if list, err := f.Entries(f.ctx, appA, bob.Ord, 10); err != nil || len(list) != 2 {
+	if list, err := f.Entries(f.ctx, appA, bob.Ord, 0, 10); err != nil || len(list) != 2 {
 		t.Errorf("entries of the other device %v, %v", list, err)
 	}
 	if list, err := f.ByCollapseKey(f.ctx, appA, "c"); err != nil || len(list) > 0 {

@@ -1,0 +1,128 @@
+package receipt
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// What a full cache does not keep is read for one device alone: its bit in each
+// chunk, without the sets that the chunks are.
+
+// waitsCold leaves of messages of several cells, and of messages of one, those
+// that wait for a device.
+func (b *book) waitsCold(ctx context.Context, slab sets.Slab, o herald.Ordinal, several, one []*group) (out []*group, err error) {
+	waits, err := b.heldReadable(ctx, slab, o, several)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := b.heldWhole(ctx, o, one)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range slices.Concat(several, one) {
+		if !waits[g.id] && !whole[g.id] {
+			continue
+		}
+		// What was reported while the record was read has its cell here now.
+		c := b.ledger.cache.peek(cellKey{b, g.id, g.slabOf(o)})
+		if c != nil {
+			b.mu.RLock()
+			still := waits1(c, o)
+			b.mu.RUnlock()
+			if !still {
+				continue
+			}
+		}
+		out = append(out, g)
+	}
+	return out, nil
+}
+
+// heldReadable is held, and leaves out what is damaged.
+func (b *book) heldReadable(ctx context.Context, slab sets.Slab, o herald.Ordinal, list []*group) (map[herald.MessageID]bool, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	waits, err := b.held(ctx, slab, o, list)
+	if err == nil || !errors.Is(err, record.ErrDamaged) {
+		return waits, err
+	}
+	if len(list) == 1 {
+		b.leftOut(list[0], err)
+		return nil, nil
+	}
+	out := map[herald.MessageID]bool{}
+	for _, g := range list {
+		one, err := b.heldReadable(ctx, slab, o, []*group{g})
+		if err != nil {
+			return nil, err
+		}
+		out[g.id] = one[g.id]
+	}
+	return out, nil
+}
+
+// held reads what some messages of several cells have of one device.
+func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, list []*group) (map[herald.MessageID]bool, error) {
+	targeted, done := make(map[herald.MessageID]bool, len(list)), map[herald.MessageID]bool{}
+	ids := make([]herald.MessageID, len(list))
+	for i, g := range list {
+		ids[i] = g.id
+		if g.image != nil {
+			targeted[g.id] = g.image.Contains(o)
+		}
+	}
+	err := b.ledger.store.Held(ctx, b.app, slab, ids, o, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+		if s == record.TargetState {
+			targeted[id] = has
+		} else if has {
+			done[id] = true
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range list {
+		// One that has lost this slab of its target is left out, and said so.
+		if _, known := targeted[g.id]; !known && g.slabs.Load() != nil && g.mayReach(slab) {
+			if err := b.lost(ctx, g, slab); herald.CodeOf(err) != herald.CodeNotFound {
+				return nil, err
+			}
+		}
+		targeted[g.id] = targeted[g.id] && !done[g.id]
+	}
+	return targeted, nil
+}
+
+// heldWhole says which of some messages of one cell, all for a device, it
+// has not received and have not ended for it. An older Herald has written their
+// states slab by slab.
+func (b *book) heldWhole(ctx context.Context, o herald.Ordinal, list []*group) (map[herald.MessageID]bool, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	waits, ids := make(map[herald.MessageID]bool, len(list)), make([]herald.MessageID, len(list))
+	for i, g := range list {
+		ids[i], waits[g.id] = g.id, true
+	}
+	slabs := []sets.Slab{0}
+	if own := sets.SlabOf(o); own != 0 {
+		slabs = append(slabs, own)
+	}
+	for _, slab := range slabs {
+		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+			if has && s != record.TargetState {
+				waits[id] = false
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return waits, nil
+}
