@@ -16,6 +16,13 @@ import (
 // Report.
 func (l *Ledger) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.DeliveryState, via string, at time.Time, ids ...herald.MessageID) {
 	b := l.book(app)
+	if b.toOne(ids) {
+		// It is applied at once, or with others: there is nothing to gather.
+		for _, id := range ids {
+			l.Report(app, record.Event{Msg: id, State: what, Set: sets.New(o), Time: at, Via: via})
+		}
+		return
+	}
 	b.queueMu.Lock()
 	defer b.queueMu.Unlock()
 	for _, id := range ids {
@@ -29,6 +36,19 @@ func (l *Ledger) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.Deli
 	}
 	b.single.devices += len(ids)
 	b.queued()
+}
+
+// toOne reports whether a message with TTL 0 to one device is among some.
+func (b *book) toOne(ids []herald.MessageID) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if len(b.volatile) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(ids, func(id herald.MessageID) bool {
+		g := b.volatile[id]
+		return g != nil && g.msg.Target == 1
+	})
 }
 
 // fewSingles is how many of them are looked through without a map.
