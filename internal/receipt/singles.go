@@ -117,10 +117,23 @@ func (s *singles) take() []single {
 	return out
 }
 
-// set makes the set of the devices.
-func (s *single) set() *sets.Set {
-	out := sets.New(s.first)
-	slices.Sort(s.more)
-	out.AddMany(s.more)
-	return out
+// setsOf gives the events in a queue their sets. Those that one device reported
+// together share one, which nobody changes.
+func setsOf(list []single, queue []record.Event) {
+	var self *sets.Set
+	of := herald.Ordinal(0)
+	for i := range list {
+		s := &list[i]
+		if len(s.more) == 0 {
+			if self == nil || of != s.first {
+				self, of = sets.New(s.first), s.first
+			}
+			queue[s.at].Set = self
+			continue
+		}
+		slices.Sort(s.more)
+		set := sets.New(s.first)
+		set.AddMany(s.more)
+		queue[s.at].Set = set
+	}
 }

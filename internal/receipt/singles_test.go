@@ -84,6 +84,17 @@ func TestReportOneOfManyMessages(t *testing.T) {
 			t.Errorf("message %d: %+v", i, c)
 		}
 	}
+	// After so much the next is gathered, unless somebody waits for it.
+	for _, m := range list[:5] {
+		w.ledger.ReportOne(app, 2, herald.StateClicked, "receipt", w.clock(), m.ID)
+	}
+	w.ledger.Report(app, w.event(list[0], herald.StateDisplayed, 1))
+	w.settle()
+	for i, m := range list {
+		if c, want := w.counts(m), int64(1); i < 5 && c.Clicked != want || i >= 5 && c.Clicked != 0 {
+			t.Errorf("message %d: %+v", i, c)
+		}
+	}
 }
 
 // Past what a queue holds, reports of devices go, and ends stay.
