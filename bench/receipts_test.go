@@ -103,12 +103,7 @@ func (w *ledgerWorld) ack(b *testing.B, o herald.Ordinal, frame []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	self := sets.New(o)
-	events := make([]record.Event, len(f.IDs))
-	for i, id := range f.IDs {
-		events[i] = record.Event{Msg: id, State: herald.StateReceived, Set: self, Time: time.Now(), Via: "receipt"}
-	}
-	w.ledger.Report(app, events...)
+	w.ledger.ReportOne(app, o, herald.StateReceived, "receipt", time.Now(), f.IDs...)
 }
 
 // BenchmarkReceipts takes acknowledgements all the way: read from the frame,

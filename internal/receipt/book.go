@@ -3,6 +3,7 @@ package receipt
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -11,6 +12,14 @@ import (
 // maxQueue is how many events may wait for the store. Past it those that devices
 // reported are dropped: a lost receipt costs a duplicate, never a message.
 const maxQueue = 100_000
+
+// While devices report much, as when all acknowledge the same message, the next
+// batch waits a little for more of it: a batch costs as much as hundreds of
+// events in it. Much is so many in the batch before; with less, nothing waits.
+const (
+	gatherFor   = 10 * time.Millisecond
+	gatherAfter = 32
+)
 
 // maxSpare is how long a queue may be to be used again for the next batch.
 const maxSpare = 4096
@@ -25,6 +34,7 @@ type book struct {
 	single   singles
 	waiters  []chan error
 	flushing bool
+	hurry    chan struct{} // capacity 1: do not gather any longer
 
 	awaited awaited // has a lock of its own
 
@@ -72,6 +82,12 @@ func (b *book) queued() {
 		b.flushing = true
 		b.ledger.wg.Go(b.flush)
 	}
+	if len(b.waiters) > 0 || len(b.queue) > maxSpare {
+		select {
+		case b.hurry <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // shed drops the reports of devices from a queue that the store does not take:
@@ -92,14 +108,29 @@ func (b *book) shed() {
 		"app", b.app, "dropped", before-len(b.queue))
 }
 
+// gather waits for more reports, unless somebody waits for them.
+func (b *book) gather() {
+	t := time.NewTimer(gatherFor)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-b.hurry:
+	}
+}
+
 // flush writes batches until the queue is empty. What is reported while one
 // batch is being written makes the next, so that the batches grow with the
 // load and an idle app has no goroutine.
 func (b *book) flush() {
 	var spare []record.Event // of the batch before, empty
+	many := false            // in the batch before
 	for {
+		if many {
+			b.gather()
+		}
 		b.queueMu.Lock()
 		events, waiters := b.queue, b.waiters
+		many = b.single.devices >= gatherAfter
 		single := b.single.take()
 		b.queue, b.waiters = spare, nil
 		if len(events) == 0 && len(waiters) == 0 {
@@ -108,9 +139,7 @@ func (b *book) flush() {
 			return
 		}
 		b.queueMu.Unlock()
-		for i := range single {
-			events[single[i].at].Set = single[i].set()
-		}
+		setsOf(single, events)
 		err := b.write(merge(events))
 		spare = nil
 		if cap(events) <= maxSpare {

@@ -166,7 +166,7 @@ func (l *Ledger) book(app herald.AppKey) *book {
 	b := l.books[app]
 	if b == nil {
 		b = &book{
-			ledger: l, app: app, direct: numbers{}, byID: map[herald.MessageID]*group{},
+			ledger: l, app: app, hurry: make(chan struct{}, 1), direct: numbers{}, byID: map[herald.MessageID]*group{},
 			volatile: map[herald.MessageID]*group{}, dirty: map[cellKey]*entry{},
 		}
 		b.small.reserve, b.aliasedSmall.reserve = l.cache.reserve, l.cache.reserve

@@ -16,6 +16,13 @@ import (
 // Report.
 func (l *Ledger) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.DeliveryState, via string, at time.Time, ids ...herald.MessageID) {
 	b := l.book(app)
+	if b.toOne(ids) {
+		// It is applied at once, or with others: there is nothing to gather.
+		for _, id := range ids {
+			l.Report(app, record.Event{Msg: id, State: what, Set: sets.New(o), Time: at, Via: via})
+		}
+		return
+	}
 	b.queueMu.Lock()
 	defer b.queueMu.Unlock()
 	for _, id := range ids {
@@ -29,6 +36,19 @@ func (l *Ledger) ReportOne(app herald.AppKey, o herald.Ordinal, what herald.Deli
 	}
 	b.single.devices += len(ids)
 	b.queued()
+}
+
+// toOne reports whether a message with TTL 0 to one device is among some.
+func (b *book) toOne(ids []herald.MessageID) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if len(b.volatile) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(ids, func(id herald.MessageID) bool {
+		g := b.volatile[id]
+		return g != nil && g.msg.Target == 1
+	})
 }
 
 // fewSingles is how many of them are looked through without a map.
@@ -97,10 +117,23 @@ func (s *singles) take() []single {
 	return out
 }
 
-// set makes the set of the devices.
-func (s *single) set() *sets.Set {
-	out := sets.New(s.first)
-	slices.Sort(s.more)
-	out.AddMany(s.more)
-	return out
+// setsOf gives the events in a queue their sets. Those that one device reported
+// together share one, which nobody changes.
+func setsOf(list []single, queue []record.Event) {
+	var self *sets.Set
+	of := herald.Ordinal(0)
+	for i := range list {
+		s := &list[i]
+		if len(s.more) == 0 {
+			if self == nil || of != s.first {
+				self, of = sets.New(s.first), s.first
+			}
+			queue[s.at].Set = self
+			continue
+		}
+		slices.Sort(s.more)
+		set := sets.New(s.first)
+		set.AddMany(s.more)
+		queue[s.at].Set = set
+	}
 }

@@ -20,6 +20,7 @@ func TestReportOne(t *testing.T) {
 		ords[i] = herald.Ordinal(i * 1000)
 	}
 	d, g, v := w.message(direct, 0, ords...), w.message(group, 0, ords...), w.message(volatile, 0, ords...)
+	one := w.message(volatile, 0, 5)
 	w.faulty.set(true, false)
 	w.ledger.Report(app, w.event(d, herald.StateSent, ords...)) // keeps the log busy
 	<-w.faulty.tried
@@ -30,6 +31,7 @@ func TestReportOne(t *testing.T) {
 		w.ledger.ReportOne(app, o, herald.StateReceived, "receipt", w.clock(), d.ID, d.ID) // again
 	}
 	w.ledger.ReportOne(app, ords[1], herald.StateClicked, "receipt", w.clock(), g.ID)
+	w.ledger.ReportOne(app, 5, herald.StateClicked, "receipt", w.clock(), one.ID, d.ID)
 	w.ledger.ReportOne(app, 77, herald.StateReceived, "receipt", w.clock(), g.ID) // not in its target
 	w.faulty.set(false, false)
 	w.settle()
@@ -37,6 +39,9 @@ func TestReportOne(t *testing.T) {
 		if c := w.counts(m); c.Received != int64(len(ords)) {
 			t.Errorf("counts %+v", c)
 		}
+	}
+	if got := w.state(one, 5); got != herald.StateClicked {
+		t.Errorf("the message to one is %s", got)
 	}
 	if got := w.history(g, ords[1]); !slices.Equal(got, []herald.DeliveryState{herald.StateReceived, herald.StateClicked}) {
 		t.Errorf("history %v", got)
@@ -76,6 +81,17 @@ func TestReportOneOfManyMessages(t *testing.T) {
 	w.settle()
 	for i, m := range list {
 		if c := w.counts(m); c.Received != 2 {
+			t.Errorf("message %d: %+v", i, c)
+		}
+	}
+	// After so much the next is gathered, unless somebody waits for it.
+	for _, m := range list[:5] {
+		w.ledger.ReportOne(app, 2, herald.StateClicked, "receipt", w.clock(), m.ID)
+	}
+	w.ledger.Report(app, w.event(list[0], herald.StateDisplayed, 1))
+	w.settle()
+	for i, m := range list {
+		if c, want := w.counts(m), int64(1); i < 5 && c.Clicked != want || i >= 5 && c.Clicked != 0 {
 			t.Errorf("message %d: %+v", i, c)
 		}
 	}
