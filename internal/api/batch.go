@@ -102,8 +102,8 @@ func (s *Messages) lookUp(ctx context.Context, p Principal, items []BatchItem) {
 	}
 	list := make([]*herald.Audience, 0, len(items))
 	for i := range items {
-		if a := &items[i].message.Audience; items[i].err == nil && a.Validate() == nil {
-			list = append(list, a)
+		if items[i].err == nil {
+			list = append(list, &items[i].message.Audience)
 		}
 	}
 	s.c.Audience.Prepare(ctx, p.App, list)

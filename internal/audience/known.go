@@ -32,7 +32,7 @@ func (e *Evaluator) Known(key herald.AppKey, a *herald.Audience) (t Target, ok b
 }
 
 // Prepare reads what Known has to know of many audiences, together. What it
-// cannot read Evaluate will say.
+// cannot read Evaluate will say. They need not be valid.
 func (e *Evaluator) Prepare(ctx context.Context, key herald.AppKey, list []*herald.Audience) {
 	app, err := e.registry.App(key)
 	if err != nil {
@@ -44,10 +44,10 @@ func (e *Evaluator) Prepare(ctx context.Context, key herald.AppKey, list []*hera
 			continue
 		}
 		if len(a.Aliases) == 1 {
-			if _, ok := app.NamedByAlias(a.Aliases[0]); !ok {
+			if _, ok := app.NamedByAlias(a.Aliases[0]); !ok && len(a.Aliases[0]) <= herald.MaxNameBytes {
 				note(&n.aliases, a.Aliases[0])
 			}
-		} else if _, ok := app.NamedByID(a.RegistrationIDs[0]); !ok {
+		} else if _, ok := app.NamedByID(a.RegistrationIDs[0]); !ok && a.RegistrationIDs[0].Valid() {
 			note(&n.ids, a.RegistrationIDs[0])
 		}
 	}

@@ -44,6 +44,7 @@ const (
 	group    kind = "group"
 	aliased  kind = "group by alias"
 	volatile kind = "volatile"
+	toOne    kind = "volatile to one" // the first of its devices
 )
 
 // world is a ledger on a real record, with a clock that stands still.
@@ -249,6 +250,10 @@ func (w *world) message(k kind, evalPos herald.Pos, ords ...herald.Ordinal) *rec
 		}
 	}
 	switch k {
+	case toOne:
+		m.TTL, m.Target, m.Group = 0, 1, record.WholeImage(sets.New(ords[0]))
+		w.ledger.TrackVolatile(m)
+		return m
 	case volatile:
 		m.TTL, m.Group = 0, record.WholeImage(sets.New(ords...))
 		w.ledger.TrackVolatile(m)

@@ -50,7 +50,7 @@ func cells(t *testing.T, w *world) (out []cell) {
 	lines := strings.Split(strings.TrimSpace(transitions), "\n")
 	_, head, _ := strings.Cut(lines[0], "|")
 	events := strings.Fields(head)
-	for _, k := range []kind{direct, group, volatile} {
+	for _, k := range []kind{direct, group, volatile, toOne} {
 		for _, line := range lines[1:] {
 			from, row, _ := strings.Cut(line, "|")
 			from = strings.TrimSpace(from)
@@ -65,7 +65,7 @@ func cells(t *testing.T, w *world) (out []cell) {
 			}
 		}
 	}
-	if len(out) != 3*14*12 {
+	if len(out) != 4*14*12 {
 		t.Fatalf("the table has %d cells", len(out))
 	}
 	return out
@@ -94,20 +94,24 @@ func TestTransitions(t *testing.T) {
 	check := func(when string, want func(cell) herald.DeliveryState, stored bool) {
 		t.Helper()
 		for _, c := range all {
-			if stored && c.kind == volatile {
+			if stored && (c.kind == volatile || c.kind == toOne) {
 				continue // it is not stored
 			}
 			if got := w.state(c.msg, self); got != want(c) {
 				t.Errorf("%s, %s: got %s, want %s", c.name, when, got, want(c))
 			}
-			if got := w.state(c.msg, other); got != herald.StatePending {
+			others, waiting := herald.StatePending, int64(2)
+			if c.kind == toOne {
+				others, waiting = "", 1
+			}
+			if got := w.state(c.msg, other); got != others {
 				t.Errorf("%s, %s: the other device is %s", c.name, when, got)
 			}
 			if got := w.state(c.msg, foreign); got != "" {
 				t.Errorf("%s, %s: a device outside the target is %s", c.name, when, got)
 			}
 			n := w.counts(c.msg)
-			if want := want(c); want == herald.StatePending && n.States[want] != 2 || want != herald.StatePending && n.States[want] != 1 {
+			if want := want(c); want == herald.StatePending && n.States[want] != waiting || want != herald.StatePending && n.States[want] != 1 {
 				t.Errorf("%s, %s: counts %+v", c.name, when, n)
 			}
 		}

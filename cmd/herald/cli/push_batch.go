@@ -28,7 +28,7 @@ func (c *command) pushBatch(ctx context.Context, cl *client.Client, path string)
 			errors.As(err, &why)
 			return usage("Name a file, or - for the standard input.", "--batch %s: %s", path, why.Err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	}
 	lines := bufio.NewScanner(in)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -127,4 +128,43 @@ func testAcceptAllConcurrently(t *testing.T, f *fixture) {
 		}
 	})
 	f.wantHead(appA, n*each+n)
+}
+
+// testRebound changes who has an alias, and looks at what the hook is told.
+func testRebound(t *testing.T, f *fixture) {
+	told := func(what string, want ...herald.Alias) {
+		t.Helper()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		got := f.sets[appA][len(f.sets[appA])-1].Rebound
+		if slices.Contains(got, "") {
+			return // any alias
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the hook was told of %q, want %q", what, got, want)
+		}
+	}
+	f.register(appA, 1)
+	told("a device without an alias")
+	d := f.register(appA, 2, withAlias("x"))
+	told("a new device", "x")
+	update := func(p record.DevicePatch) {
+		t.Helper()
+		_, err := f.UpdateDevice(f.ctx, appA, d.ID, p)
+		f.must(err)
+	}
+	y, none := herald.Alias("y"), herald.Alias("")
+	update(record.DevicePatch{AddTags: []herald.Tag{"t"}})
+	told("a tag")
+	update(record.DevicePatch{Alias: &y})
+	told("another alias", "x", "y")
+	update(record.DevicePatch{Alias: &none})
+	told("no alias", "y")
+	_, err := f.BindDevices(f.ctx, appA, []record.Binding{{ID: d.ID, Alias: "z"}}, false)
+	f.must(err)
+	told("a binding", "z")
+	_, err = f.RemoveDevice(f.ctx, appA, d.ID)
+	f.must(err)
+	told("a device was removed", "z")
 }

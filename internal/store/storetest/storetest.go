@@ -74,6 +74,7 @@ func Run(t *testing.T, open Open) {
 		{"names of a file", testResolve},
 		{"recipients", testRecipients},
 		{"hooks in log order", testHooks},
+		{"hooks of aliases", testRebound},
 		{"accept direct", testAcceptDirect},
 		{"accept group", testAcceptGroup},
 		{"accept dense group", testAcceptDense},
