@@ -115,6 +115,7 @@ func (c *command) benchFanout() *cobra.Command {
 	g.IntVar(&r.Burst, "burst", 1, "messages that are sent at a time")
 	g.BoolVar(&r.Ack, "ack", false, "also with clients that acknowledge, over websocket and tcp; the receipts are counted")
 	g.IntVar(&r.Slow, "slow", 0, "also beside so many clients that do not read: p99 to the others")
+	g.IntVar(&r.Flood, "flood", 500, "messages of 16 KiB to each of those in a round")
 	g.IntVar(&r.TTL, "ttl", 21600, "seconds that a message may wait; 0 are not kept")
 	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
 	return cmd
