@@ -28,9 +28,11 @@ const (
 func Child(kind string, out io.Writer) error {
 	switch kind {
 	case ofFloor:
-		return floor.Run(out)
+		runtime.GOMAXPROCS(1) // one thread does all
+		return floor.Run(os.Stdin, out)
 	case ofCrowd:
-		return swarm.Run(out)
+		runtime.GOMAXPROCS(1)
+		return swarm.Run(os.Stdin, out)
 	case ofRows:
 		return runRows(os.Stdin, out)
 	}

@@ -42,7 +42,7 @@ func Connect(ctx context.Context, r *ConnectRun) (report *Report, err error) {
 	}
 	for _, name := range names {
 		if err := r.turns(ctx, report, floor, name); err != nil {
-			return nil, err
+			return report, err
 		}
 	}
 	return report, nil

@@ -24,7 +24,9 @@ type FanoutRun struct {
 	// TTL of the messages; 0 are not kept.
 	TTL int
 	// Slow clients do not read, to see what that does to the others.
-	Slow int
+	// Each is sent Flood large messages in a round: more than the sockets
+	// and the queue of a session hold together.
+	Slow, Flood int
 	// Against is another product.
 	Against string
 }
@@ -43,8 +45,8 @@ func (r *FanoutRun) Check() error {
 		return herald.Invalid("broadcasts", fmt.Sprintf("Give a multiple of the burst, and no more than %d in all rounds.", herald.MaxPending/2),
 			"%d broadcasts a round in bursts of %d", r.Broadcasts, r.Burst)
 	}
-	if r.Slow < 0 || r.Slow > 1000 {
-		return herald.Invalid("slow", "Give at most 1000.", "%d slow clients", r.Slow)
+	if r.Slow < 0 || r.Slow > 1000 || r.Slow > 0 && r.Flood < 1 {
+		return herald.Invalid("slow", "Give at most 1000, and at least 1 message for each.", "%d slow clients", r.Slow)
 	}
 	return checkRival(r.Against)
 }

@@ -64,7 +64,7 @@ func otherKinds() []otherKind {
 			if os.Geteuid() == 0 {
 				user = "user nobody nogroup;"
 			}
-			return strings.NewReplacer("USER", user, "FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(clients+100)).Replace(nchanConfig)
+			return strings.NewReplacer("USER", user, "FOLDER", folder, "ADDRESS", address, "CONNECTIONS", strconv.Itoa(2*clients+1000)).Replace(nchanConfig)
 		},
 		target: swarm.Target{Proto: swarm.WebSocket, Path: "/sub"},
 	}}
@@ -76,6 +76,7 @@ const (
 USER
 daemon off;
 pid FOLDER/pid;
+error_log stderr error;
 worker_processes 1;
 events { worker_connections CONNECTIONS; }
 http {

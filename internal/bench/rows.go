@@ -99,7 +99,7 @@ func (w *rowWriter) open(ctx context.Context, path string) (err error) {
 			VALUES (?, ?, 'sending', 0, ?, ?, 0, ?, 0, 1, 0, ?, 'normal', '', '', ?, ?, ?, ?, ?, ?, 1, ?, ?)`},
 		{&w.entry, "INSERT INTO entry (app, ord, pos, n, msg) VALUES (?, ?, ?, ?, ?)"},
 	} {
-		if *p.to, err = w.conn.PrepareContext(ctx, p.query); err != nil {
+		if *p.to, err = w.conn.PrepareContext(ctx, p.query); err != nil { //nolint:sqlclosecheck // they are kept, and end with the database
 			return err
 		}
 	}

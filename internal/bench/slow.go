@@ -9,12 +9,8 @@ import (
 	"github.com/herald-push/herald/internal/bench/swarm"
 )
 
-// What is sent to clients that are slow: more than the sockets and the queue
-// of a session hold together.
-const (
-	floodMessages = 500
-	floodPayload  = swarm.MaxPayload
-)
+// floodPayload is the size of what is sent to clients that are slow.
+const floodPayload = swarm.MaxPayload
 
 // slow measures how long broadcasts take to those who read, beside clients that do not,
 // and beside the same clients that do. These are sent large messages all the time.
@@ -68,7 +64,7 @@ func (r *FanoutRun) beside(ctx context.Context, l *Load, p *product, c *contest,
 	if _, err := c.crew.do(ctx, swarm.Command{Do: "clear", Timed: true}); err != nil {
 		return 0, err
 	}
-	flood := p.letters(floodMessages*r.Slow, 0, 1, r.Slow, 0)
+	flood := p.letters(r.Flood*r.Slow, 0, 1, r.Slow, 0)
 	flood.IDs, flood.Size = p.ids()+ofMore, floodPayload
 	flooded := make(chan error, 1)
 	go func() {

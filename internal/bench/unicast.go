@@ -115,7 +115,7 @@ func Unicast(ctx context.Context, r *UnicastRun) (report *Report, err error) {
 	for _, ttl := range ttls {
 		for _, batch := range batches {
 			if err := r.turns(ctx, report, floor, c, p, ttl, batch); err != nil {
-				return nil, err
+				return report, err
 			}
 		}
 	}

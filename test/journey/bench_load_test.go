@@ -57,7 +57,7 @@ func TestBenchLoad(t *testing.T) {
 			"floor, websocket, 30 clients", "websocket, 30 clients*", "websocket, 30 clients, bursts of 2*",
 			"floor, websocket, 30 clients, acknowledged", "websocket, 30 clients, acknowledged*", "websocket, 30 clients, acknowledged, bursts of 2*",
 		}},
-		{"fanout --clients 10 --broadcasts 2 --transports sse,stream,tcp --ttl 0 --slow 1", []string{
+		{"fanout --clients 10 --broadcasts 2 --transports sse,stream,tcp --ttl 0 --slow 1 --flood 20", []string{
 			"floor, sse, 10 clients", "sse, 10 clients*", "floor, stream, 10 clients", "stream, 10 clients*", "floor, tcp, 10 clients", "tcp, 10 clients*",
 			"websocket, 10 clients, p99 beside 1 that read", "websocket, 10 clients, p99 beside 1 that do not*", "memory of the server at most",
 		}},

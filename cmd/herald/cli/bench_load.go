@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"os"
 	"time"
@@ -33,8 +34,8 @@ func (f *loadFlags) server(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "a key of the server's configuration, as key=value; may be repeated")
 }
 
-// measure makes a function that gives a report the work of a command. A report
-// that is not whole is not shown.
+// measure makes a function that gives a report the work of a command. Of a run
+// that fails, what was measured before is shown.
 func (c *command) measure(f *loadFlags, run func(ctx context.Context) (*bench.Report, error)) func(*cobra.Command, []string) error {
 	return does(func(ctx context.Context, _ []string) (err error) {
 		if f.Program, err = os.Executable(); err != nil {
@@ -44,14 +45,17 @@ func (c *command) measure(f *loadFlags, run func(ctx context.Context) (*bench.Re
 		for _, s := range f.set {
 			f.Serve = append(f.Serve, "--set", s)
 		}
-		report, err := run(ctx)
-		if err != nil {
-			return err
+		report, failed := run(ctx)
+		switch {
+		case report == nil || len(report.Figures) == 0:
+			return failed
+		case failed != nil:
+			report.Notes = append(report.Notes, "This is not all: the run failed after these figures.")
 		}
 		if f.json {
-			return report.JSON(c.Out)
+			return errors.Join(failed, report.JSON(c.Out))
 		}
-		return report.Text(c.Out)
+		return errors.Join(failed, report.Text(c.Out))
 	})
 }
 
@@ -111,6 +115,7 @@ func (c *command) benchFanout() *cobra.Command {
 	g.IntVar(&r.Burst, "burst", 1, "messages that are sent at a time")
 	g.BoolVar(&r.Ack, "ack", false, "also with clients that acknowledge, over websocket and tcp; the receipts are counted")
 	g.IntVar(&r.Slow, "slow", 0, "also beside so many clients that do not read: p99 to the others")
+	g.IntVar(&r.Flood, "flood", 500, "messages of 16 KiB to each of those in a round")
 	g.IntVar(&r.TTL, "ttl", 21600, "seconds that a message may wait; 0 are not kept")
 	g.StringVar(&r.Against, "against", "", "another product, too: mosquitto or nchan")
 	return cmd

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"time"
 	"unsafe"
@@ -21,6 +20,7 @@ import (
 // server is the state of a floor. One goroutine has it.
 type server struct {
 	ep, listener int
+	in           int
 	clients      []int32          // descriptors of upgraded connections, by the client's number; -1: gone
 	numbers      map[int32]int32  // and their numbers
 	parts        map[int32][]byte // requests that are not all there
@@ -29,15 +29,19 @@ type server struct {
 	ended        bool
 }
 
-// Run serves until the standard input ends.
-func Run(out io.Writer) error {
-	runtime.GOMAXPROCS(1)
-	s := &server{numbers: map[int32]int32{}, parts: map[int32][]byte{}, buf: make([]byte, 1<<20)}
+// Run serves until the input, a pipe with commands, ends.
+func Run(in *os.File, out io.Writer) error {
+	s := &server{in: int(in.Fd()), numbers: map[int32]int32{}, parts: map[int32][]byte{}, buf: make([]byte, 1<<20)}
 	address, err := s.listen()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = errors.Join(unix.Close(s.ep), unix.Close(s.listener)) }() // the process ends
+	defer func() {
+		_ = errors.Join(unix.Close(s.ep), unix.Close(s.listener)) // the process ends
+		for fd := range s.numbers {
+			_ = unix.Close(int(fd))
+		}
+	}()
 	if err := tell(out, Answer{Address: address}); err != nil {
 		return err
 	}
@@ -52,7 +56,7 @@ func Run(out io.Writer) error {
 		}
 		for _, e := range events[:n] {
 			switch int(e.Fd) {
-			case 0:
+			case s.in:
 				err = s.command(out)
 			case s.listener:
 				err = s.accept()
@@ -86,7 +90,7 @@ func (s *server) listen() (address string, err error) {
 	err = errors.Join(
 		unix.SetsockoptInt(s.listener, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
 		unix.Bind(s.listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
-		unix.Listen(s.listener, 4096), unix.SetNonblock(0, true), s.watch(0), s.watch(s.listener))
+		unix.Listen(s.listener, 4096), unix.SetNonblock(s.in, true), s.watch(s.in), s.watch(s.listener))
 	if err != nil {
 		return "", err
 	}
@@ -225,7 +229,7 @@ func (s *server) batch(fd int32, body []byte) error {
 
 // command reads a command and does it.
 func (s *server) command(out io.Writer) error {
-	n, err := unix.Read(0, s.buf)
+	n, err := unix.Read(s.in, s.buf)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		return nil
 	}

@@ -5,7 +5,8 @@ package floor
 import (
 	"errors"
 	"io"
+	"os"
 )
 
 // Run needs epoll.
-func Run(io.Writer) error { return errors.New("bench: the floor runs on Linux only") }
+func Run(*os.File, io.Writer) error { return errors.New("bench: the floor runs on Linux only") }

@@ -54,6 +54,9 @@ func (c *swarm) post(p Post) error {
 func (s *posting) done() bool { return s != nil && s.accepted >= s.Messages }
 
 func (s *posting) close() {
+	if s == nil {
+		return
+	}
 	for _, p := range s.list {
 		_ = unix.Close(p.fd)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 
 // swarm is the state of the process. One goroutine has it.
 type swarm struct {
-	ep      int
+	ep, in  int
 	out     io.Writer
 	rules   rules
 	tally   tally
@@ -48,20 +47,25 @@ const (
 	ofPoster = 1 << 24 // and the number of the poster
 )
 
-// Run serves commands from the standard input until that ends.
-func Run(out io.Writer) error {
-	runtime.GOMAXPROCS(1)
+// Run serves commands until the input, a pipe, ends.
+func Run(in *os.File, out io.Writer) error {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
 	defer func() { _ = unix.Close(ep) }() // the process ends
-	c := &swarm{ep: ep, out: out, unsent: map[int][]byte{}, buf: make([]byte, 256<<10)}
+	c := &swarm{ep: ep, in: int(in.Fd()), out: out, unsent: map[int][]byte{}, buf: make([]byte, 256<<10)}
 	c.tally.now = func() int64 { return time.Now().UnixNano() }
-	if err := errors.Join(unix.SetNonblock(0, true), c.watch(unix.EPOLL_CTL_ADD, 0, ofStdin, unix.EPOLLIN)); err != nil {
+	if err := errors.Join(unix.SetNonblock(c.in, true), c.watch(unix.EPOLL_CTL_ADD, c.in, ofStdin, unix.EPOLLIN)); err != nil {
 		return err
 	}
 	events := make([]unix.EpollEvent, 512)
+	defer func() {
+		for id := range c.fds {
+			c.drop(id)
+		}
+		c.posting.close()
+	}()
 	for !c.ended {
 		n, err := c.wait(events)
 		if err != nil {
@@ -140,7 +144,7 @@ func (c *swarm) drop(id int) {
 
 // readCommands reads what is on the standard input.
 func (c *swarm) readCommands() {
-	n, err := unix.Read(0, c.buf)
+	n, err := unix.Read(c.in, c.buf)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		return
 	}

@@ -5,7 +5,10 @@ package swarm
 import (
 	"errors"
 	"io"
+	"os"
 )
 
 // Run needs epoll.
-func Run(io.Writer) error { return errors.New("bench: the load generator runs on Linux only") }
+func Run(*os.File, io.Writer) error {
+	return errors.New("bench: the load generator runs on Linux only")
+}
