@@ -155,10 +155,3 @@ func (e *env) inMemory() bool {
 	_, mem := e.net.(*pipes)
 	return mem
 }
-
-// at is the same server for a subtest.
-func (e *env) at(t *testing.T) *env {
-	sub := *e
-	sub.T = t
-	return &sub
-}

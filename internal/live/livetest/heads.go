@@ -230,3 +230,16 @@ func RunHeads(t *testing.T, oracle, server Dialer, target, fields string) {
 		}
 	}
 }
+
+// FuzzHeads does so with whatever comes of the table.
+func FuzzHeads(f *testing.F, oracle, server Dialer) {
+	for _, h := range Heads() {
+		f.Add(h.Bytes(echoPath, ""))
+	}
+	f.Fuzz(func(t *testing.T, request []byte) {
+		h := Head{Name: fmt.Sprintf("%.200q", request), Raw: string(request), Unfinished: true}
+		if err := CheckHead(h, oracle, server, echoPath, ""); err != nil {
+			t.Error(err)
+		}
+	})
+}
