@@ -116,10 +116,30 @@ func newEnvFor(t *testing.T, h Harness, o live.Options, n network, head time.Dur
 		stop()
 		wg.Wait()
 	})
+	// Until the hub runs: a case may end without a word to it.
 	if e.inMemory() {
-		synctest.Wait() // until the hub runs: a case may end without a word to it
+		synctest.Wait()
+	} else {
+		e.awaitHub()
 	}
 	return e
+}
+
+// witness is a connection that tells when the server closes it.
+type witness struct {
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (*witness) Send(live.Frame) error { return nil }
+func (w *witness) Close(live.Reason)   { w.once.Do(func() { close(w.closed) }) }
+
+// awaitHub has a token refused, which a hub does that runs.
+func (e *env) awaitHub() {
+	w := &witness{closed: make(chan struct{})}
+	s := e.hub.Attach(e.transport, w, false)
+	_ = s.Hello(live.Hello{Token: "token-of-nobody"})
+	<-w.closed
 }
 
 // serve serves the transport until stop is called.
