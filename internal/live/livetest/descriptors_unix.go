@@ -200,7 +200,7 @@ func (s *fewServer) stop() {
 // serveFew is the other process: it obeys until its standard input ends.
 func (e *env) serveFew() {
 	out := os.NewFile(3, "answers")
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	before, err := limitDescriptors()
 	if err != nil {
 		e.Fatal(err)
@@ -242,7 +242,7 @@ func limitDescriptors() (before syscall.Rlimit, err error) {
 	if err != nil {
 		return before, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	few := before
 	few.Cur = 0
 	for range f.Fd() + spare { // its type is not the same on every system

@@ -153,8 +153,11 @@ func newEnvFor(t *testing.T, h Harness, d Driver, o live.Options, n network, hea
 			eng.Close()
 		}
 	})
+	// Until the hub runs: a case may end without a word to it.
 	if e.inMemory() {
-		synctest.Wait() // until the hub runs: a case may end without a word to it
+		synctest.Wait()
+	} else {
+		e.awaitHub()
 	}
 	return e
 }
@@ -176,6 +179,23 @@ func (e *env) engine() *engine.Engine {
 		e.Fatal(err)
 	}
 	return eng
+}
+
+// witness is a connection that tells when the server closes it.
+type witness struct {
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (*witness) Send(live.Frame) error { return nil }
+func (w *witness) Close(live.Reason)   { w.once.Do(func() { close(w.closed) }) }
+
+// awaitHub has a token refused, which a hub does that runs.
+func (e *env) awaitHub() {
+	w := &witness{closed: make(chan struct{})}
+	s := e.hub.Attach(e.transport, w, false)
+	_ = s.Hello(live.Hello{Token: "token-of-nobody"})
+	<-w.closed
 }
 
 // serve serves the transport until stop is called.
@@ -223,11 +243,4 @@ func (e *env) serve(wg *sync.WaitGroup, eng *engine.Engine) (stop func()) {
 func (e *env) inMemory() bool {
 	_, mem := e.net.(*pipes)
 	return mem
-}
-
-// at is the same server for a subtest.
-func (e *env) at(t *testing.T) *env {
-	sub := *e
-	sub.T = t
-	return &sub
 }

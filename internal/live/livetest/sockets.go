@@ -54,20 +54,27 @@ func socketCells() []socketCell {
 	}
 }
 
-// overSockets runs them, those that wait side by side.
+// overSockets runs them, those that wait side by side: however few may run in
+// parallel, waiting takes no processor.
 func overSockets(t *testing.T, h Harness, d Driver) {
 	s := shapeOf(h)
+	var long sync.WaitGroup
+	defer long.Wait()
 	for _, c := range socketCells() {
-		t.Run(c.name, func(t *testing.T) {
-			if why := c.absent(s); why != "" {
-				t.Log("does not apply: " + why)
-				return
-			}
-			if c.long {
-				t.Parallel()
-			}
-			c.run(newEnvFor(t, h, d, c.opts, newSocketNet(t), c.head))
-		})
+		run := func() {
+			t.Run(c.name, func(t *testing.T) {
+				if why := c.absent(s); why != "" {
+					t.Log("does not apply: " + why)
+					return
+				}
+				c.run(newEnvFor(t, h, d, c.opts, newSocketNet(t), c.head))
+			})
+		}
+		if c.long {
+			long.Go(run)
+		} else {
+			run()
+		}
 	}
 }
 

@@ -111,8 +111,8 @@ func zeroWindow(e *env) {
 	}
 	c.expect("welcome")
 	gap, hush := c.chatter()
-	// The kernel's share is some MiB; 32 would be without a bound.
-	const messages = 2048
+	// The kernel's share is some MiB; 16 would be without a bound.
+	const messages = 1024
 	noise := make([]byte, 12<<10) // what compression does not make small
 	ids := make([]herald.MessageID, messages)
 	for i := range ids {

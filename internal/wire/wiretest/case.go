@@ -80,11 +80,10 @@ func (a Answer) String() string {
 	return fmt.Sprintf("%s %q %.40q compressed: %v", a.kind, a.ref, a.data, a.squeezed)
 }
 
-func closed(code int) Answer      { return Answer{op: opClose, code: code} }
-func ponged(text string) Answer   { return Answer{op: opPong, payload: text} }
-func said(kind string) Answer     { return Answer{op: opText, kind: kind} }
-func echoed(text string) Answer   { return Answer{op: opText, kind: "subscribed", ref: text} }
-func refused(field string) Answer { return Answer{op: opText, kind: "error", ref: field} }
+func closed(code int) Answer    { return Answer{op: opClose, code: code} }
+func ponged(text string) Answer { return Answer{op: opPong, payload: text} }
+func said(kind string) Answer   { return Answer{op: opText, kind: kind} }
+func echoed(text string) Answer { return Answer{op: opText, kind: "subscribed", ref: text} }
 
 // Cases is the table.
 func Cases() []Case {

@@ -120,8 +120,8 @@ func publication(n int, letters string) (whole, data string) {
 
 // content is what a text of the server has in it, as far as rows look.
 type content struct {
-	Type, Ref, Field, Topic string
-	Data                    json.RawMessage
+	Type, Ref string
+	Data      json.RawMessage
 }
 
 // matches compares a text with an answer.
@@ -130,15 +130,11 @@ func (a Answer) matches(payload []byte, squeezed bool) error {
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return fmt.Errorf("%.80q: %w", payload, err)
 	}
-	ref := c.Ref
-	if a.kind == "error" {
-		ref = c.Field
-	}
 	var data string
 	if c.Data != nil && json.Unmarshal(c.Data, &data) != nil {
 		return fmt.Errorf("%.80q has other data", payload)
 	}
-	if c.Type != a.kind || ref != a.ref || data != a.data || a.squeezed != squeezed {
+	if c.Type != a.kind || c.Ref != a.ref || data != a.data || a.squeezed != squeezed {
 		return fmt.Errorf("got %.120q, compressed: %v", payload, squeezed)
 	}
 	return nil

@@ -61,12 +61,12 @@ func (p Player) send(conn io.Writer, c Case) {
 	}
 }
 
-const secret = "dGhlIHNhbXBsZSBub25jZQ==" // that of RFC 6455 section 1.3
+const nonce = "dGhlIHNhbXBsZSBub25jZQ==" // that of RFC 6455 section 1.3
 
 // open does the opening handshake and takes the welcome.
 func (p Player) open(conn net.Conn, in *bufio.Reader, c Case) error {
 	head := "GET " + p.Path + " HTTP/1.1\r\nHost: herald.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + secret + "\r\nAuthorization: Bearer " + p.Token + "\r\n"
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + nonce + "\r\nAuthorization: Bearer " + p.Token + "\r\n"
 	if c.Offer != "" {
 		head += "Sec-WebSocket-Extensions: " + c.Offer + "\r\n"
 	}
@@ -84,7 +84,7 @@ func (p Player) open(conn net.Conn, in *bufio.Reader, c Case) error {
 		}
 		return nil
 	}
-	sum := sha1.Sum([]byte(secret + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	sum := sha1.Sum([]byte(nonce + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	accept := base64.StdEncoding.EncodeToString(sum[:])
 	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != accept {
 		return fmt.Errorf("the handshake is answered with %d and %v", resp.StatusCode, resp.Header)
