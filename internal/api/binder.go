@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// bindSlice is how many bindings are one commit: no other writer waits
-	// longer than these take.
+	// bindSlice is how many bindings are one operation: no other writer waits
+	// longer than bindWorkers of these take.
 	bindSlice = 2000
 	// bindWorkers is how many slices of a list are under way: the names of one
 	// are looked up while another is written.
