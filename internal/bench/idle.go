@@ -76,6 +76,7 @@ func (r *IdleRun) floor(ctx context.Context, n int) (took []float64, err error) 
 // idleFigures are what one rival was measured at.
 type idleFigures struct {
 	name          string
+	empty         float64 // MiB of the server, with none connected
 	before, after float64 // bytes of a connection; after the broadcasts
 	cpu           float64 // percent of a core
 	pings         float64 // in a second
@@ -114,6 +115,7 @@ func (r *IdleRun) size(ctx context.Context, report *Report, n int, write float64
 	}
 	for _, f := range found {
 		name := fmt.Sprintf("%s, %d clients, ", f.name, n)
+		report.add(name+"memory of the server with none", "MiB", []float64{f.empty}, "", nil)
 		report.add(name+"memory of a connection", "B", []float64{f.before}, "", nil)
 		report.add(fmt.Sprintf("%safter %d broadcasts", name, r.Broadcasts), "B", []float64{f.after}, "", nil)
 		report.add(name+"pings", "/s", []float64{f.pings}, "", nil)
@@ -169,6 +171,7 @@ func (r *IdleRun) measure(ctx context.Context, name string, n int, other bool) (
 		return f
 	}
 	empty := c.Process().memory().resident
+	f.empty = float64(empty) / (1 << 20)
 	if _, f.err = c.connect(ctx, r.Load, false); f.err != nil {
 		return f
 	}
