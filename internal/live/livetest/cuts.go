@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -40,6 +41,13 @@ func cutOpenings(e *env) {
 func (e *env) openingBytes(m Member) int {
 	e.Helper()
 	conn := newCutter(e.socket(), unlimited, false)
+	e.openOnce(conn, conn.TCPConn, m)
+	return conn.count()
+}
+
+// openOnce opens the only session that there is over a connection, and ends it.
+func (e *env) openOnce(conn net.Conn, socket *net.TCPConn, m Member) {
+	e.Helper()
 	c, err := e.over(conn, Dial{Token: m.Token})
 	if err != nil {
 		e.Fatal(err)
@@ -49,9 +57,8 @@ func (e *env) openingBytes(m Member) int {
 	} else {
 		c.expect("welcome")
 	}
-	reset(conn.TCPConn)
+	reset(socket)
 	e.until("the session has ended", func() bool { return e.hub.Count(App) == 0 })
-	return conn.count()
 }
 
 // cutOpening opens over a connection that is cut, and reads to its end.
@@ -176,14 +183,10 @@ func earlyBytes(e *env) {
 // earlyRequest: of two requests in a packet each is answered, in order.
 func earlyRequest(e *env) {
 	m := e.world.Join(herald.PlatformWeb)
-	probe := newTail(e.socket(), nil)
-	if _, err := e.over(probe, Dial{Token: m.Token}); err != nil {
-		e.Fatal(err)
-	}
-	e.until("the request is held", func() bool { return e.hub.Count(App) == 1 })
+	socket := e.socket()
+	probe := newTail(socket, nil)
+	e.openOnce(probe, socket, m)
 	request := probe.bytes()
-	_ = probe.Close()
-	e.until("it is gone", func() bool { return e.hub.Count(App) == 0 })
 	id := e.push(Send{Content: Text("waits"), To: []Member{m}})
 	conn := e.socket()
 	if _, err := conn.Write(append(append([]byte{}, request...), request...)); err != nil {

@@ -184,15 +184,13 @@ func (e *env) oracle() Dialer {
 // that it sends beside Host.
 func (e *env) opening(m Member) (target, fields string) {
 	e.Helper()
-	conn := newTail(e.socket(), nil)
-	_, _ = e.over(conn, Dial{Token: m.Token})
-	<-conn.opened
+	socket := e.socket()
+	conn := newTail(socket, nil)
+	e.openOnce(conn, socket, m)
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(conn.bytes())))
 	if err != nil {
 		e.Fatal(err)
 	}
-	reset(asTCP(conn.Conn))
-	e.until("the session has ended", func() bool { return e.hub.Count(App) == 0 })
 	var b strings.Builder
 	_ = r.Header.Write(&b)
 	// One that polls is not to wait.
