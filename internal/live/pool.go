@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -65,6 +66,10 @@ func (p *pool) work(ctx context.Context) {
 		s.poolNext, s.poolState = nil, poolWorking
 		p.mu.Unlock()
 		again := s.turn(ctx)
+		// Whoever can run goes first: a worker with a long queue before it would
+		// else keep its processor for the ten milliseconds that the scheduler
+		// gives it, at each step of a message that goes out live.
+		runtime.Gosched()
 		p.mu.Lock()
 		if again || s.poolState == poolAgain {
 			p.append(s)

@@ -132,5 +132,8 @@ func (w *world) publishBatches(ctx context.Context, client *http.Client, r *rand
 			w.pause(time.Duration(50+r.IntN(100)) * time.Millisecond) // nobody is there now
 		}
 		w.repeatBatch(client, again)
+		if w.pace > 0 {
+			w.pause(time.Duration(r.Int64N(int64(2 * inBatch * w.pace))))
+		}
 	}
 }

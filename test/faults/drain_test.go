@@ -19,10 +19,10 @@ import (
 func (w *world) drained(within time.Duration) (open []string) {
 	w.calm.Store(true)
 	waiting := w.stored()
-	wait := 100 * time.Millisecond
+	var wait time.Duration
 	for deadline := time.Now().Add(within); ; <-time.After(wait) {
 		if len(waiting) > oneByOne {
-			wait = 2 * time.Second
+			wait = 2 * time.Second // an export is work for the server
 			views := w.export()
 			waiting = slices.DeleteFunc(slices.Clone(waiting), func(p *push) bool {
 				v, ok := views[p.ID]

@@ -43,8 +43,9 @@ func TestSoak(t *testing.T) {
 	total := long(t)
 	var f figures
 	s := seed(t)
-	for began := time.Now(); f.rounds == 0 || time.Since(began) < total && !t.Failed(); f.rounds++ {
-		t.Run(strconv.Itoa(f.rounds), func(t *testing.T) { f.round(t, s+uint64(f.rounds), total > 0) })
+	began := time.Now()
+	for i := 0; i == 0 || time.Since(began) < total && !t.Failed(); i++ {
+		t.Run(strconv.Itoa(i), func(t *testing.T) { f.round(t, s+uint64(i), total > 0) })
 	}
 	if total > 0 {
 		t.Run("mounted disk", mountedDisk) // the short form needs no rights to mount anything
@@ -82,8 +83,8 @@ func (f *figures) round(t *testing.T, s uint64, big bool) {
 	if big {
 		w.perLife = 5000
 		w.joinCrowd(t, herald.MaxDirect+100)
-		w.batches = w.takesBatches()
 	}
+	w.batches = w.takesBatches()
 	before := n.load()
 	w.begin()
 	w.load(z.publishers, func(ctx context.Context) {
@@ -141,6 +142,7 @@ func (w *world) joinCrowd(t *testing.T, size int) {
 
 func (f *figures) add(e *evidence) {
 	broken := e.check()
+	f.rounds++
 	f.lost += len(broken[1]) + len(broken[2])
 	f.invented += len(broken[3])
 	f.crossed += len(broken[5])
