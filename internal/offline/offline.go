@@ -206,11 +206,13 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error)
 		if err != nil {
 			return nil, err
 		}
+		newest, read := herald.Pos(0), len(all)
+		if read > 0 {
+			newest = all[0].Pos // what does not wait is taken out of the list
+		}
 		waiting := b.ledger.WaitingEntries(d.App, all)
-		if len(all) < limit {
-			if len(all) > 0 {
-				b.settled.note(d, all[0].Pos, len(all), waiting)
-			}
+		if read < limit {
+			b.settled.note(d, newest, read, waiting)
 			if len(waiting) == 0 {
 				b.ledger.NoneWaits(d.App, d.Ord, known)
 			}
