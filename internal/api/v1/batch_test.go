@@ -194,12 +194,12 @@ func TestBatchRefused(t *testing.T) {
 	}
 }
 
-// TestBatchAtTheLimits takes the longest batch, whose lines are large, and who
+// TestBatchAtTheLimits takes as many messages as there may be, more bytes than a usual request, and who
 // may send only to itself.
 func TestBatchAtTheLimits(t *testing.T) {
 	n := newNode(t)
 	for name, media := range bothForms {
-		one := `{"audience":{"tags":["x"]},"data":"` + strings.Repeat("x", 8000) + `"}`
+		one := `{"audience":{"tags":["x"]},"data":"` + strings.Repeat("x", 2000) + `"}`
 		got := results(t, n.post(media, asBatch(media, strings.Split(strings.Repeat(one+"|", 1000), "|")[:1000]...)))
 		if len(got) != 1000 {
 			t.Fatalf("%s: %d results", name, len(got))
