@@ -32,6 +32,7 @@ type product struct {
 	batched   bool // bursts are one request
 	acked     bool // receipts are counted
 	sent      []herald.MessageID
+	rows      int // messages in the copy of its database
 }
 
 // broadcastTTL keeps messages until the run is over.
