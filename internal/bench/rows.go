@@ -178,7 +178,7 @@ type rowsLoop struct {
 
 // startRows starts it on the database that a product began with.
 func startRows(ctx context.Context, l *Load, p *product) (*rowsLoop, error) {
-	c, err := startChild(ctx, l.Program, ofRows, l.Log)
+	c, err := startChild(ctx, l, ofRows)
 	if err != nil {
 		return nil, err
 	}
