@@ -54,10 +54,10 @@ type child struct {
 	lines *bufio.Reader
 }
 
-func startChild(ctx context.Context, program, kind string, log io.Writer) (*child, error) {
+func startChild(ctx context.Context, l *Load, kind string) (*child, error) {
 	//nolint:gosec // the program is this one
-	cmd := exec.CommandContext(ctx, program, "bench", "child", kind)
-	cmd.Stderr = log
+	cmd := exec.CommandContext(ctx, l.Program, "bench", "child", kind)
+	cmd.Stderr = l.Log
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -66,10 +66,17 @@ func startChild(ctx context.Context, program, kind string, log io.Writer) (*chil
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
+	if err := l.start(cmd); err != nil {
+		return nil, fmt.Errorf("bench: starting %s: %w", l.Program, err)
 	}
 	return &child{process{cmd: cmd}, in, bufio.NewReaderSize(out, 64<<10)}, nil
+}
+
+// start starts a process.
+func (l *Load) start(cmd *exec.Cmd) error {
+	l.starting.Lock()
+	defer l.starting.Unlock()
+	return cmd.Start()
 }
 
 // ask gives a command, and waits for the answer to it.

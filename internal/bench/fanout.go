@@ -65,7 +65,7 @@ type contest struct {
 // enter connects clients to a rival.
 func enter(ctx context.Context, l *Load, name string, r rival, clients int, ack bool) (*contest, error) {
 	c := &contest{rival: r, name: name, clients: clients}
-	child, err := startChild(ctx, l.Program, ofCrowd, l.Log)
+	child, err := startChild(ctx, l, ofCrowd)
 	if err != nil {
 		return nil, errors.Join(err, r.Stop())
 	}

@@ -55,7 +55,7 @@ func Mixed(ctx context.Context, r *MixedRun) (report *Report, err error) {
 	defer func() { err = errors.Join(err, c.leave()) }()
 	var others crews
 	for _, to := range []*crew{&others.posters, &others.comers} {
-		child, err := startChild(ctx, r.Program, ofCrowd, r.Log)
+		child, err := startChild(ctx, r.Load, ofCrowd)
 		if err != nil {
 			return nil, err
 		}

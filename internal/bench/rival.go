@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,9 @@ type Load struct {
 
 	quiet     bool          // several things run at once: no progress is shown
 	addresses *atomic.Int64 // that clients had
+	// starting lets one process be started at a time. Until it runs its
+	// program, a new process has the locks of files that this one holds.
+	starting *sync.Mutex
 }
 
 // address gives the first of addresses for n clients that nobody had before:
@@ -55,7 +59,7 @@ func (l *Load) progress() *Progress {
 
 // check refuses what cannot be run.
 func (l *Load) check() error {
-	l.addresses = &atomic.Int64{}
+	l.addresses, l.starting = &atomic.Int64{}, &sync.Mutex{}
 	switch {
 	case l.Rounds < 1 || l.Rounds > 1000:
 		return herald.Invalid("rounds", "Give 1 to 1000.", "%d rounds", l.Rounds)
@@ -125,7 +129,7 @@ type bare struct {
 }
 
 func startFloor(ctx context.Context, l *Load) (*bare, error) {
-	c, err := startChild(ctx, l.Program, ofFloor, l.Log)
+	c, err := startChild(ctx, l, ofFloor)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type product struct {
 	batched   bool // bursts are one request
 	acked     bool // receipts are counted
 	sent      []herald.MessageID
+	rows      int // messages in the copy of its database
 }
 
 // broadcastTTL keeps messages until the run is over.
@@ -48,22 +49,30 @@ func startProduct(ctx context.Context, l *Load, transport string, devices, more 
 			err = errors.Join(err, p.Stop())
 		}
 	}()
-	data := filepath.Join(p.folder, "data")
-	p.seeded, err = Seed(ctx, Seeding{Folder: data, Population: Population{Seed: 1, Devices: 1, Tags: 1, Now: time.Now()}})
-	if err != nil {
-		return nil, err
-	}
-	if err = copyFile(filepath.Join(data, "herald.db"), p.bare()); err != nil {
-		return nil, err
-	}
-	args := append([]string{"--set", "limits.address_connections=0", "--set", "limits.address_rate=1e9"}, l.Serve...)
-	if transport == swarm.TCP {
-		args = append(args, "--set", "server.tcp=127.0.0.1:0")
-	}
-	if p.server, err = serve(ctx, l.Program, data, l.Log, args...); err != nil {
+	if err := p.start(ctx); err != nil {
 		return nil, err
 	}
 	return p, p.register(ctx)
+}
+
+// start makes a data folder and starts the server on it.
+func (p *product) start(ctx context.Context) (err error) {
+	p.load.starting.Lock()
+	defer p.load.starting.Unlock()
+	data := filepath.Join(p.folder, "data")
+	p.seeded, err = Seed(ctx, Seeding{Folder: data, Population: Population{Seed: 1, Devices: 1, Tags: 1, Now: time.Now()}})
+	if err != nil {
+		return err
+	}
+	if err := copyFile(filepath.Join(data, "herald.db"), p.bare()); err != nil {
+		return err
+	}
+	args := append([]string{"--set", "limits.address_connections=0", "--set", "limits.address_rate=1e9"}, p.load.Serve...)
+	if p.transport == swarm.TCP {
+		args = append(args, "--set", "server.tcp=127.0.0.1:0")
+	}
+	p.server, err = serve(ctx, p.load.Program, data, p.load.Log, args...)
+	return err
 }
 
 // register registers the devices, and writes their tokens and IDs into files.

@@ -169,7 +169,7 @@ func startRival(ctx context.Context, l *Load, name string, clients int) (_ rival
 			return nil, err
 		}
 	}
-	if err := cmd.Start(); err != nil {
+	if err := l.start(cmd); err != nil {
 		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
 	}
 	o.process = process{cmd: cmd, ended: make(chan error, 1)}

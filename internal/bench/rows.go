@@ -173,30 +173,31 @@ func checksum(b []byte) int64 { return int64(crc32.Checksum(b, crc32.MakeTable(c
 // rowsLoop is such a process, on a copy of a database.
 type rowsLoop struct {
 	*child
-	command rowsCommand
+	product *product
 }
 
 // startRows starts it on the database that a product began with.
 func startRows(ctx context.Context, l *Load, p *product) (*rowsLoop, error) {
-	c, err := startChild(ctx, l.Program, ofRows, l.Log)
+	c, err := startChild(ctx, l, ofRows)
 	if err != nil {
 		return nil, err
 	}
-	return &rowsLoop{c, rowsCommand{Database: p.bare(), Devices: p.devices, Payload: l.Payload}}, nil
+	return &rowsLoop{c, p}, nil
 }
 
 // round writes messages, and gives the processor time of one in microseconds,
 // and how many were written in a second.
 func (r *rowsLoop) round(ctx context.Context, count int) (took, speed float64, err error) {
-	r.command.Count = count
+	p := r.product
+	command := rowsCommand{Database: p.bare(), From: p.rows, Count: count, Devices: p.devices, Payload: p.load.Payload}
 	used := r.cpu()
 	var a rowsAnswer
-	if err := r.ask(ctx, r.command, &a); err != nil {
+	if err := r.ask(ctx, command, &a); err != nil {
 		return 0, 0, err
 	}
 	if a.Error != "" {
 		return 0, 0, fmt.Errorf("bench: writing rows: %s", a.Error)
 	}
-	r.command.From += count
+	p.rows += count
 	return microseconds(r.cpu()-used) / float64(count), float64(count) / max(a.Took, 1).Seconds(), nil
 }

@@ -27,7 +27,7 @@ func (r *FanoutRun) slow(ctx context.Context, report *Report, n int) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, c.leave()) }()
-	child, err := startChild(ctx, r.Program, ofCrowd, r.Log)
+	child, err := startChild(ctx, r.Load, ofCrowd)
 	if err != nil {
 		return err
 	}
