@@ -15,7 +15,7 @@ import (
 
 // socketCell is a case over real sockets, where the kernel keeps what nobody
 // reads and the clock is everybody's. Nothing in it is timed: a case waits for
-// what has to come, and fails when that has not come within a minute.
+// what has to come, and fails when that has not come within minutes.
 type socketCell struct {
 	cell
 	head time.Duration // for a request head; 0 is as in the product
@@ -120,7 +120,7 @@ func (e *env) calm() (done func()) {
 // empties waits until no connection is left. The server takes no more then.
 func (e *env) empties() {
 	e.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := e.hub.Drain(ctx); err != nil {
 		e.Fatalf("connections are left: %v", err)
