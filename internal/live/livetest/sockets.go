@@ -164,18 +164,32 @@ func (c *cutter) Write(b []byte) (int, error) {
 		}
 	}
 	if c.left == 0 {
-		c.left = -1
-		if c.reset {
-			reset(c.TCPConn)
-		} else {
-			_ = c.CloseWrite()
-		}
-		close(c.done)
+		c.cut()
 	}
 	if n < len(b) {
 		return n, errCut
 	}
 	return n, nil
+}
+
+// cut ends the connection; c.mu is held.
+func (c *cutter) cut() {
+	c.left = -1
+	if c.reset {
+		reset(c.TCPConn)
+	} else {
+		_ = c.CloseWrite()
+	}
+	close(c.done)
+}
+
+// now cuts if that has not happened.
+func (c *cutter) now() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left >= 0 {
+		c.cut()
+	}
 }
 
 // after cuts after so many bytes more.
