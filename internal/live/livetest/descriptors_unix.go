@@ -48,7 +48,7 @@ func noDescriptors(e *env) {
 			e.Fatal(err)
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		conns[i] = conn
 		wg.Go(func() { results <- outcome{i, e.firstMessage(conn, s.tokens[i])} })
 	}
@@ -88,7 +88,7 @@ func noDescriptors(e *env) {
 			return false
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(time.Minute))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		served := make(chan error, 1)
 		go func() { served <- e.firstMessage(conn, s.tokens[0]) }()
 		for {

@@ -15,7 +15,7 @@ import (
 
 // socketCell is a case over real sockets, where the kernel keeps what nobody
 // reads and the clock is everybody's. Nothing in it is timed: a case waits for
-// what has to come, and fails when that has not come within a minute.
+// what has to come, and fails when that has not come within minutes.
 type socketCell struct {
 	cell
 	head time.Duration // for a request head; 0 is as in the product
@@ -120,7 +120,7 @@ func (e *env) calm() (done func()) {
 // empties waits until no connection is left. The server takes no more then.
 func (e *env) empties() {
 	e.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := e.hub.Drain(ctx); err != nil {
 		e.Fatalf("connections are left: %v", err)
@@ -164,18 +164,32 @@ func (c *cutter) Write(b []byte) (int, error) {
 		}
 	}
 	if c.left == 0 {
-		c.left = -1
-		if c.reset {
-			reset(c.TCPConn)
-		} else {
-			_ = c.CloseWrite()
-		}
-		close(c.done)
+		c.cut()
 	}
 	if n < len(b) {
 		return n, errCut
 	}
 	return n, nil
+}
+
+// cut ends the connection; c.mu is held.
+func (c *cutter) cut() {
+	c.left = -1
+	if c.reset {
+		reset(c.TCPConn)
+	} else {
+		_ = c.CloseWrite()
+	}
+	close(c.done)
+}
+
+// now cuts if that has not happened.
+func (c *cutter) now() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left >= 0 {
+		c.cut()
+	}
 }
 
 // after cuts after so many bytes more.
