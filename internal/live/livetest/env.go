@@ -224,7 +224,7 @@ func (e *env) serve(wg *sync.WaitGroup, eng *engine.Engine) (stop func()) {
 		srv := &http.Server{Handler: mux, ReadHeaderTimeout: e.head, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHead}
 		wg.Go(func() {
 			if e.driver == Engine {
-				err := eng.ServeHTTP(listener(e.net), srv, map[string][]string{http.MethodGet: {t.Path()}})
+				err := eng.ServeHTTP(listener(e.net), srv, map[string][]string{http.MethodGet: {t.Path(), echoPath}})
 				if !errors.Is(err, http.ErrServerClosed) {
 					e.Errorf("serving: %v", err)
 				}
