@@ -36,13 +36,17 @@ func (g *group) volatileCell() *cell {
 // isVolatile reports whether it is the group of a volatile message.
 func (g *group) isVolatile() bool { return g.lone != nil || g.cell != nil }
 
-// volatileSize is about what it takes when it is taken in.
+// volatileSize is about what it takes when it is taken in, its message included.
 func (g *group) volatileSize() int64 {
-	if g.lone != nil {
-		return cellOverhead
+	size := int64(cellOverhead + messageOverhead + len(g.msg.Body))
+	if g.lone == nil {
+		size += g.cell.target.Size()
 	}
-	return cellOverhead + g.cell.target.Size()
+	return size
 }
+
+// messageOverhead is about what a message takes beside its body.
+const messageOverhead = 1 << 10
 
 // TrackVolatile takes a message with TTL 0. Its states are held for
 // herald.VolatileTTL in memory and are never written. Of up to

@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/herald-push/herald/internal/live"
@@ -137,15 +137,22 @@ func (a *answer) bytes() (b []byte, last bool) {
 			h.Set("Content-Type", http.DetectContentType(a.body))
 		}
 	}
-	var out bytes.Buffer
-	out.Grow(256 + len(a.body))
-	out.WriteString("HTTP/1.1 ")
-	out.WriteString(strconv.Itoa(a.status))
-	out.WriteByte(' ')
-	out.WriteString(http.StatusText(a.status))
-	out.WriteString("\r\n")
-	_ = h.Write(&out)
-	out.WriteString("\r\n")
-	out.Write(a.body)
-	return out.Bytes(), last
+	out := make([]byte, 0, 320+len(a.body))
+	out = append(out, "HTTP/1.1 "...)
+	out = strconv.AppendInt(out, int64(a.status), 10)
+	out = append(append(out, ' '), http.StatusText(a.status)...)
+	out = append(out, "\r\n"...)
+	for name, values := range h {
+		for _, v := range values {
+			if strings.ContainsAny(v, "\r\n") {
+				v = oneLine.Replace(v)
+			}
+			out = append(append(append(append(out, name...), ": "...), v...), "\r\n"...)
+		}
+	}
+	out = append(append(out, "\r\n"...), a.body...)
+	return out, last
 }
+
+// oneLine keeps a value from being two fields.
+var oneLine = strings.NewReplacer("\n", " ", "\r", " ")

@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"sync"
 
 	"github.com/herald-push/herald/internal/live"
 )
@@ -23,6 +21,7 @@ type web struct {
 	front *front
 
 	from   netip.AddrPort
+	peer   string // from in words, once there was a request; of its goroutine
 	buf    []byte // what has come of the next request
 	headed bool   // the head of a request is there, and its body has its own time
 	busy   bool   // a request is being served
@@ -85,31 +84,25 @@ func (w *web) next() {
 		if b[0] == 'G' {
 			pool = w.front.live
 		}
-		pool.run(func() { w.serve(b) })
+		pool.run(func() { w.serve(b, head) })
 	default:
 		w.leave()
 	}
 }
 
-// readers read requests; one is back when its request is served.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
-
 // serve answers a request, on a goroutine of the pool.
-func (w *web) serve(b []byte) {
+func (w *web) serve(b []byte, head int) {
 	defer w.front.serving.Done()
-	reader := readers.Get().(*bufio.Reader)
-	reader.Reset(bytes.NewReader(b))
-	defer func() {
-		reader.Reset(nil)
-		readers.Put(reader)
-	}()
-	r, err := http.ReadRequest(reader)
-	if err != nil {
+	r := parse(b[:head], b[head:])
+	if r == nil {
 		w.refuse(b)
 		return
 	}
-	r.RemoteAddr = w.from.String()
-	a := &answer{web: w, header: http.Header{}}
+	if w.peer == "" {
+		w.peer = w.from.String()
+	}
+	r.RemoteAddr = w.peer
+	a := &answer{web: w, header: make(http.Header, 8)}
 	defer func() {
 		if v := recover(); v != nil {
 			if err, _ := v.(error); !errors.Is(err, http.ErrAbortHandler) {
@@ -123,8 +116,7 @@ func (w *web) serve(b []byte) {
 	w.front.handler.ServeHTTP(a, r)
 }
 
-// refuse leaves a request that net/http's reader does not like, which is for
-// its server to say.
+// refuse leaves a request whose target is none, which is for net/http to say.
 func (w *web) refuse(b []byte) {
 	w.c.handling.Lock()
 	defer w.c.handling.Unlock()
