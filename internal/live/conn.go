@@ -77,11 +77,29 @@ func (c *conn) run(head []byte) error {
 		defer close(written)
 		c.write()
 	}()
-	err := c.read()
+	err, refused := c.read()
+	if refused {
+		// What was sent so far still goes out: a socket that is closed with
+		// bytes unread takes it back.
+		c.refuse()
+		_, _ = c.read()
+	}
 	c.fail()
 	c.link.close()
 	<-written
 	return err
+}
+
+// refuse ends the connection after what is queued, without a word.
+func (c *conn) refuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.dead {
+		return
+	}
+	c.closing, c.last, c.closeBy = true, true, time.Now().Add(closeWithin)
+	_ = c.link.SetWriteDeadline(c.closeBy)
+	c.signal()
 }
 
 func (c *conn) open() {
@@ -91,19 +109,19 @@ func (c *conn) open() {
 }
 
 // read brings what comes to the handler, and throws it away once the
-// connection is closing.
-func (c *conn) read() error {
+// connection is closing. It reports whether it was the handler that ended it.
+func (c *conn) read() (err error, refused bool) {
 	buf := readBuffers.Get().(*[readBytes]byte)
 	defer readBuffers.Put(buf)
 	for {
 		n, err := c.link.Read(buf[:])
 		if n > 0 {
 			if err := c.data(buf[:n]); err != nil {
-				return err
+				return err, true
 			}
 		}
 		if err != nil {
-			return err
+			return err, false
 		}
 	}
 }

@@ -46,7 +46,8 @@ type Handler interface {
 	Open(Conn)
 	// Data brings bytes as they came from the client, at least one; they are
 	// valid during the call only, in which they may be overwritten. An error
-	// ends the connection at once. Nothing is brought after Conn.Close.
+	// ends the connection after what is queued, without a word. Nothing is
+	// brought after that, or after Conn.Close.
 	Data([]byte) error
 	// Writable is called after Send has answered ErrFull, when there is room.
 	Writable()

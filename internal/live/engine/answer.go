@@ -73,8 +73,10 @@ func (c *conn) enter(head, early []byte, h live.Handler, p *live.Place) {
 		p.Leave()
 		return
 	}
-	if len(early) > 0 && !c.ignores() && h.Data(early) != nil {
-		c.abort()
+	if len(early) > 0 && !c.ignores() {
+		if h.Data(early) != nil {
+			c.hangUp()
+		}
 	}
 }
 

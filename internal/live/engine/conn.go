@@ -13,7 +13,6 @@ type conn struct {
 	loop    *loop
 	handler live.Handler // guarded by handling
 	place   *live.Place  // of a live connection; guarded by handling until it is set
-	engine  *Engine
 	fd      int32
 
 	// What follows the descriptor is guarded by mu, but over by handling.
@@ -29,14 +28,20 @@ type conn struct {
 	deaf    bool // nothing is read for now
 	over    bool // Closed was called
 
+	disliked bool // the handler has ended it
+
 	handling sync.Mutex // makes the calls of the handler one at a time
 
 	mu      sync.Mutex
 	first   live.Frame // of the queue; nil if it is empty
 	rest    []live.Frame
-	bytes   int // of the queue
-	counted int // of these, in the hub's count
+	bytes   int32 // of the queue
+	counted int32 // of these, in the hub's count
 }
+
+// errDisliked is the end of one whose client has sent what its handler does not
+// take.
+var errDisliked = errors.New("engine: what the client sent was not taken")
 
 // errAborted is the end of a connection that nobody but the server wanted.
 var errAborted = errors.New("engine: the connection was cut")
@@ -51,7 +56,7 @@ func (c *conn) Send(f live.Frame) error {
 		c.mu.Unlock()
 		return live.ErrClosed
 	}
-	if c.bytes > 0 && !c.place.Hub().HasRoom(c.bytes, len(f)) {
+	if c.bytes > 0 && !c.place.Hub().HasRoom(int(c.bytes), len(f)) {
 		c.full = true
 		c.mu.Unlock()
 		return live.ErrFull
@@ -73,7 +78,7 @@ func (c *conn) append(f live.Frame) bool {
 		} else {
 			c.rest = append(c.rest, f)
 		}
-		c.bytes += len(f)
+		c.bytes += int32(len(f))
 		c.count()
 	}
 	return c.mark()
@@ -93,12 +98,12 @@ func (c *conn) count() {
 	if c.place == nil {
 		return
 	}
-	waits := 0
+	waits := int32(0)
 	if c.blocked || len(c.rest) > 0 {
 		waits = c.bytes
 	}
 	if waits != c.counted {
-		c.place.Hub().Queued(waits - c.counted)
+		c.place.Hub().Queued(int(waits - c.counted))
 		c.counted = waits
 	}
 }
@@ -226,7 +231,7 @@ func (c *conn) wrote(n int, err error) {
 		c.consume(n)
 		late = c.goOn(err)
 	}
-	tell := n > 0 && c.full && !c.closing && !c.dead && c.place.Hub().Halved(c.bytes)
+	tell := n > 0 && c.full && !c.closing && !c.dead && c.place.Hub().Halved(int(c.bytes))
 	if tell {
 		c.full = false
 	}
@@ -245,7 +250,7 @@ func (c *conn) wrote(n int, err error) {
 
 // consume takes what was written off the queue; mu is held.
 func (c *conn) consume(n int) {
-	c.bytes -= n
+	c.bytes -= int32(n)
 	i := 0
 	for n > 0 {
 		if n < len(c.first) {
@@ -275,7 +280,7 @@ func (c *conn) goOn(err error) bool {
 		c.count()
 		_ = c.loop.poller.Watch(int(c.fd), !c.deaf, true)
 		if !c.closing {
-			c.loop.due.set(c, waitWrite, c.engine.writeTimeout(c.place))
+			c.loop.due.set(c, waitWrite, c.loop.engine.writeTimeout(c.place))
 		}
 	case err != nil:
 		c.cut()
@@ -338,11 +343,23 @@ func (c *conn) readable(buf []byte) {
 	case err == nil && n == 0:
 		err = io.EOF
 	case err == nil:
-		err = c.data(buf[:n])
+		if c.data(buf[:n]) != nil {
+			c.hangUp()
+		}
+		return
 	}
-	if err != nil {
-		c.end(err)
-	}
+	c.end(err)
+}
+
+// hangUp ends the connection after what is queued, without a word, because its
+// handler did not like what came. Until the peer's end its bytes are read: a
+// socket that is closed with bytes unread takes back what was sent.
+func (c *conn) hangUp() {
+	c.mu.Lock()
+	c.disliked = true
+	c.mu.Unlock()
+	c.loop.due.set(c, waitWrite, live.CloseWithin)
+	c.finish(nil)
 }
 
 func (c *conn) data(b []byte) error {
@@ -357,7 +374,10 @@ func (c *conn) data(b []byte) error {
 // end ends the connection: the socket is gone. Only the loop's reader calls it.
 func (c *conn) end(err error) {
 	c.mu.Lock()
-	if c.dead {
+	switch {
+	case c.disliked:
+		err = errDisliked
+	case c.dead:
 		err = errAborted
 	}
 	c.dead = true
@@ -373,7 +393,7 @@ func (c *conn) end(err error) {
 		err = nil
 	}
 	c.closed(err)
-	c.engine.gone()
+	c.loop.engine.gone()
 }
 
 // closed tells the handler, and leaves the hub.

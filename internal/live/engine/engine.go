@@ -51,7 +51,7 @@ func New(k Kernel, c Config) (*Engine, error) {
 	}
 	e := &Engine{kernel: k, log: c.Log, empty: make(chan struct{})}
 	for range c.Loops {
-		l, err := newLoop(k, e.newBatch(c))
+		l, err := newLoop(e, e.newBatch(c))
 		if err != nil {
 			e.stop()
 			return nil, fmt.Errorf("engine: starting a loop: %w", err)
@@ -132,14 +132,14 @@ func (e *Engine) conn(fd int) *conn {
 		return nil
 	}
 	l := e.loops[int(e.turn.Add(1))%len(e.loops)]
-	return &conn{loop: l, engine: e, fd: int32(fd)}
+	return &conn{loop: l, fd: int32(fd)}
 }
 
 // start begins to read. From here on the connection ends by its loop.
 func (c *conn) start() {
 	c.loop.put(c)
 	if err := c.loop.poller.Add(int(c.fd)); err != nil {
-		c.engine.log.Error("a connection cannot be watched", "error", err)
+		c.loop.engine.log.Error("a connection cannot be watched", "error", err)
 		c.end(err)
 		return
 	}
@@ -259,7 +259,7 @@ func (c *conn) refuse(word []byte, places chan struct{}) {
 	case places <- struct{}{}:
 	default:
 		c.loop.kernel.Close(int(c.fd))
-		c.engine.gone()
+		c.loop.engine.gone()
 		return
 	}
 	c.handler = refusal{places}

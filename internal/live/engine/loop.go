@@ -15,6 +15,7 @@ const (
 
 // loop drives the connections whose descriptors it was given.
 type loop struct {
+	engine *Engine
 	kernel Kernel
 	poller Poller
 	due    deadlines
@@ -32,12 +33,12 @@ type loop struct {
 	wake  chan struct{} // capacity 1
 }
 
-func newLoop(k Kernel, b Batch) (*loop, error) {
-	p, err := k.NewPoller()
+func newLoop(e *Engine, b Batch) (*loop, error) {
+	p, err := e.kernel.NewPoller()
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{kernel: k, poller: p, wake: make(chan struct{}, 1)}
+	l := &loop{engine: e, kernel: e.kernel, poller: p, wake: make(chan struct{}, 1)}
 	if b != nil {
 		l.batch = &batch{Batch: b}
 	}

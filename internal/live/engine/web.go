@@ -162,5 +162,5 @@ func (w *web) detach() {
 		w.front.give(&left{Conn: socket, early: w.buf})
 	}
 	w.buf = nil
-	c.engine.gone()
+	c.loop.engine.gone()
 }
