@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/herald-push/herald"
@@ -22,10 +23,11 @@ func batch(from, n int) (out []*record.Acceptance) {
 // that come at once.
 func TestBatchIsOneCommit(t *testing.T) {
 	ctx, db := t.Context(), newDB(t)
-	commit, commits := db.w.sync, 0
+	commit := db.w.sync
+	var commits atomic.Int32
 	hold, held := make(chan struct{}), make(chan struct{}, 1)
 	db.w.sync = func() error {
-		commits++
+		commits.Add(1)
 		select {
 		case held <- struct{}{}:
 			<-hold // the first commit takes long
@@ -47,8 +49,8 @@ func TestBatchIsOneCommit(t *testing.T) {
 	for len(held) == 0 {
 		runtime.Gosched()
 	}
-	if commits != 1 {
-		t.Errorf("a batch took %d commits", commits)
+	if n := commits.Load(); n != 1 {
+		t.Errorf("a batch took %d commits", n)
 	}
 	for i := range 6 {
 		accept(i + 1)
@@ -58,8 +60,8 @@ func TestBatchIsOneCommit(t *testing.T) {
 	}
 	close(hold)
 	wg.Wait()
-	if commits != 3 {
-		t.Errorf("after it 6 batches of 1,000 took %d commits, want 2: each has at most maxRows and one batch more", commits-1)
+	if n := commits.Load(); n != 3 {
+		t.Errorf("after it 6 batches of 1,000 took %d commits, want 2: each has at most maxRows and one batch more", n-1)
 	}
 	wantCount(t, db, 7000, "SELECT COUNT(*) FROM msg")
 }
