@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// held is a request of a Poller that waits for its answer with no goroutine:
+// heldPoll is a request of a Poller that waits for its answer with no goroutine:
 // the collector, the timer or the end of the client wakes one that writes it.
-type held struct {
+type heldPoll struct {
 	asked
 	w     http.ResponseWriter
 	done  func()
@@ -17,7 +17,7 @@ type held struct {
 
 // hold begins to wait, at most for the time given.
 func (a *asked) hold(w http.ResponseWriter, holder Holder, wait time.Duration, since string, at *Place) {
-	l := &held{asked: *a, w: w, place: at}
+	l := &heldPoll{asked: *a, w: w, place: at}
 	c := &collector{hub: a.hub, held: l, ended: true} // until all is set
 	l.begin(c, since)
 	l.done = holder.Hold(l.gone)
@@ -32,7 +32,7 @@ func (a *asked) hold(w http.ResponseWriter, holder Holder, wait time.Duration, s
 var clientGone = Reason{Code: -1, Text: "the client is gone"}
 
 // gone says that nobody waits any more.
-func (l *held) gone() {
+func (l *heldPoll) gone() {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +45,7 @@ func (l *held) gone() {
 
 // late says that an empty answer will do, or, if the backlog has not been read
 // yet and still is not after a while, that there is none.
-func (l *held) late() {
+func (l *heldPoll) late() {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,7 +60,7 @@ func (l *held) late() {
 }
 
 // finish writes the answer; it runs once.
-func (l *held) finish() {
+func (l *heldPoll) finish() {
 	l.timer.Stop()
 	if err := l.answer(l.w); err != nil {
 		writeProblem(l.w, err, 0)
