@@ -18,7 +18,7 @@ import (
 type collector struct {
 	hub   *Hub
 	ready chan struct{} // capacity 1: look again whether there is an answer; nil if held is not
-	held  *heldPoll         // finishes when there is an answer, with no goroutine that waits
+	held  *heldPoll     // finishes when there is an answer, with no goroutine that waits
 
 	mu     sync.Mutex // guards what follows
 	frames []Frame
