@@ -10,8 +10,8 @@ const (
 	callWorkers = 4096
 )
 
-// restingWorkers is how many goroutines wait for more when there is nothing to
-// do: a new one would have to grow its stack again.
+// restingWorkers is how many goroutines there are when there is nothing to do:
+// a new one would have to grow its stack again.
 const restingWorkers = 8
 
 // workers run tasks, at most so many at a time.
@@ -27,8 +27,11 @@ type workers struct {
 }
 
 func newWorkers(most int) *workers {
-	p := &workers{most: most}
+	p := &workers{most: most, running: restingWorkers}
 	p.wake.L = &p.mu
+	for range restingWorkers {
+		go p.work()
+	}
 	return p
 }
 
