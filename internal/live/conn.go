@@ -77,7 +77,7 @@ func (c *conn) run(head []byte) error {
 		defer close(written)
 		c.write()
 	}()
-	err, refused := c.read()
+	refused, err := c.read()
 	if refused {
 		// What was sent so far still goes out: a socket that is closed with
 		// bytes unread takes it back.
@@ -110,18 +110,18 @@ func (c *conn) open() {
 
 // read brings what comes to the handler, and throws it away once the
 // connection is closing. It reports whether it was the handler that ended it.
-func (c *conn) read() (err error, refused bool) {
+func (c *conn) read() (refused bool, err error) {
 	buf := readBuffers.Get().(*[readBytes]byte)
 	defer readBuffers.Put(buf)
 	for {
 		n, err := c.link.Read(buf[:])
 		if n > 0 {
 			if err := c.data(buf[:n]); err != nil {
-				return err, true
+				return true, err
 			}
 		}
 		if err != nil {
-			return err, false
+			return false, err
 		}
 	}
 }
