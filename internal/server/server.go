@@ -193,6 +193,7 @@ func (s *Server) Admin() api.Admin {
 // Run serves until ctx ends, then drains for at most the configured time: not
 // ready any more, clients told to come back, accepted work finished.
 func (s *Server) Run(ctx context.Context) error {
+	defer collectLess()()
 	// The hub outlives ctx: it is drained first.
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHub()
