@@ -428,6 +428,13 @@ func (c *conn) room() {
 	}
 }
 
+// owes is how many bytes wait to be written.
+func (c *conn) owes() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.bytes)
+}
+
 // release takes a connection off the loop, with its descriptor still open. It
 // reports false if something waits to be written, or it is at its end.
 func (c *conn) release() bool {
@@ -446,8 +453,13 @@ func (c *conn) release() bool {
 func (c *conn) handleDrained() {
 	c.handling.Lock()
 	defer c.handling.Unlock()
-	if w, ok := c.handler.(*web); ok && w.leaves && !c.over {
+	w, ok := c.handler.(*web)
+	switch {
+	case !ok || c.over:
+	case w.leaves:
 		c.room()
+	case w.paused:
+		w.answered()
 	}
 }
 

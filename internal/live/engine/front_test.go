@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,6 +213,31 @@ func TestTimesOfRequests(t *testing.T) {
 		if took := v.ends(); took != 10*time.Second {
 			t.Errorf("half a second head: ended after %s", took)
 		}
+	})
+}
+
+// TestAnswersThatNobodyReads holds that a client which sends requests and reads
+// nothing is not served on and on.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	var served atomic.Int32
+	large := strings.Repeat("y", 10<<10)
+	serveSite(t, func(w http.ResponseWriter, _ *http.Request) {
+		served.Add(1)
+		fmt.Fprint(w, large)
+	}, func(s *site) {
+		const all = 100
+		v := s.dial(strings.Repeat(call("x"), all))
+		synctest.Wait()
+		if n := served.Load(); n > 10 {
+			t.Fatalf("%d requests were served, and no answer was read", n)
+		}
+		for range all {
+			v.hear(200, large)
+		}
+		v.say(call("x"))
+		v.hear(200, large)
+		synctest.Wait()
+		_ = v.Close()
 	})
 }
 

@@ -26,6 +26,7 @@ type web struct {
 	headed bool   // the head of a request is there, and its body has its own time
 	busy   bool   // a request is being served
 	first  bool   // no request has been served yet
+	paused bool   // the client has not read what it was answered
 	leaves bool   // what comes next is for net/http, when all is written
 	taken  bool   // the connection has got another handler
 	gone   func() // to be called when the client goes; nil if nobody asked
@@ -52,7 +53,7 @@ func (w *web) Data(b []byte) error {
 		w.c.loop.due.set(w.c, waitRequest, w.front.headTime)
 	}
 	w.buf = append(w.buf, b...)
-	if w.busy || w.leaves {
+	if w.busy || w.paused || w.leaves {
 		if len(w.buf) > maxAhead {
 			w.c.deafen(true)
 		}
@@ -128,6 +129,9 @@ func (w *web) refuse(b []byte) {
 // answered goes on after an answer; handling is held.
 func (w *web) answered() {
 	w.busy, w.first = false, false
+	if w.paused = w.c.owes() > maxAhead; w.paused {
+		return // it goes on when all is written; until then the time is that of a write
+	}
 	w.c.deafen(false)
 	if w.front.stopping.Load() {
 		w.c.finish(nil)
