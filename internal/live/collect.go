@@ -101,7 +101,7 @@ func (c *collector) signal() {
 	if c.held != nil {
 		if !c.ended && c.answered() {
 			c.ended = true
-			go c.held.finish()
+			c.held.run(c.held.finish)
 		}
 		return
 	}

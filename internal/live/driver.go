@@ -43,8 +43,10 @@ type Taker interface {
 type Holder interface {
 	// Hold keeps the request open until done is called, once, after the answer
 	// was written. When the client goes before that, gone is called, from any
-	// goroutine; done has to be called then too.
-	Hold(gone func()) (done func())
+	// goroutine; done has to be called then too. run has a function run on one of
+	// few goroutines, which is where an answer is to be written: there may be
+	// thousands at a time.
+	Hold(gone func()) (run func(func()), done func())
 }
 
 // CloseWithin is how long what is queued may take when a connection is closed;

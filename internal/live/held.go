@@ -10,6 +10,7 @@ import (
 type heldPoll struct {
 	asked
 	w     http.ResponseWriter
+	run   func(func())
 	done  func()
 	place *Place
 	timer *time.Timer
@@ -20,7 +21,7 @@ func (a *asked) hold(w http.ResponseWriter, holder Holder, wait time.Duration, s
 	l := &heldPoll{asked: *a, w: w, place: at}
 	c := &collector{hub: a.hub, held: l, ended: true} // until all is set
 	l.begin(c, since)
-	l.done = holder.Hold(l.gone)
+	l.run, l.done = holder.Hold(l.gone)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.timer = time.AfterFunc(wait, l.late)

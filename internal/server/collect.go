@@ -12,7 +12,7 @@ import (
 // runs. Go's default lets it grow by what is alive, which on a small
 // installation is a few megabytes: then a server that is busy collects a hundred
 // times a second, and that is a fifth of its work.
-const heapRoom = 32 << 20
+const heapRoom = 64 << 20
 
 // The percentages that Go is given: its default, and what is enough for a heap
 // of a few megabytes.

@@ -10,7 +10,7 @@ func TestPercentFor(t *testing.T) {
 	for _, c := range []struct {
 		alive uint64
 		want  int
-	}{{0, 800}, {1 << 20, 800}, {4 << 20, 800}, {8 << 20, 400}, {16 << 20, 200}, {32 << 20, 100}, {1 << 40, 100}} {
+	}{{0, 800}, {1 << 20, 800}, {4 << 20, 800}, {16 << 20, 400}, {32 << 20, 200}, {64 << 20, 100}, {1 << 40, 100}} {
 		if got := percentFor(c.alive); got != c.want {
 			t.Errorf("%d bytes alive: %d, want %d", c.alive, got, c.want)
 		}

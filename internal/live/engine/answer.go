@@ -81,7 +81,7 @@ func (c *conn) enter(head, early []byte, h live.Handler, p *live.Place) {
 }
 
 // Hold lets the answer come later: see live.Holder.
-func (a *answer) Hold(gone func()) (done func()) {
+func (a *answer) Hold(gone func()) (run func(func()), done func()) {
 	c := a.web.c
 	c.handling.Lock()
 	defer c.handling.Unlock()
@@ -92,7 +92,7 @@ func (a *answer) Hold(gone func()) (done func()) {
 		a.web.gone = gone
 	}
 	a.web.front.serving.Add(1)
-	return func() {
+	return a.web.front.live.run, func() {
 		a.end(func() { a.held, a.web.gone = false, nil })
 		a.web.front.serving.Done()
 	}

@@ -321,7 +321,7 @@ func TestHold(t *testing.T) {
 	serveSite(t, func(w http.ResponseWriter, r *http.Request) {
 		h := &held{w: w, gone: make(chan struct{})}
 		last = h
-		h.done = w.(live.Holder).Hold(func() { close(h.gone) })
+		_, h.done = w.(live.Holder).Hold(func() { close(h.gone) })
 		if r.URL.RawQuery == "now" {
 			fmt.Fprint(w, "now")
 			h.done()
