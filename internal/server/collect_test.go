@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -10,56 +11,64 @@ func TestPercentFor(t *testing.T) {
 	for _, c := range []struct {
 		alive uint64
 		want  int
-	}{{0, 800}, {1 << 20, 800}, {4 << 20, 800}, {16 << 20, 400}, {32 << 20, 200}, {64 << 20, 100}, {1 << 40, 100}} {
+	}{{0, 800}, {1 << 20, 800}, {8 << 20, 800}, {16 << 20, 400}, {32 << 20, 200}, {64 << 20, 100}, {1 << 40, 100}} {
 		if got := percentFor(c.alive); got != c.want {
 			t.Errorf("%d bytes alive: %d, want %d", c.alive, got, c.want)
 		}
 	}
 }
 
-// percent reads what Go is set to.
-func percent() int {
-	p := debug.SetGCPercent(100)
-	debug.SetGCPercent(p)
-	return p
-}
+var sink []byte
 
-func TestCollectLess(t *testing.T) {
-	was := percent()
+func TestCollecting(t *testing.T) {
+	was := debug.SetGCPercent(usualPercent)
 	defer debug.SetGCPercent(was)
-	debug.SetGCPercent(usualPercent)
-	t.Setenv("GOGC", "100") // what it says is Go's to read; it is only seen that it is there
-	collectLess()()
-	if percent() != usualPercent {
-		t.Fatal("the environment does not count")
+	c := &collecting{percent: usualPercent}
+	// percent is what Go is set to.
+	percent := func() int {
+		p := debug.SetGCPercent(usualPercent)
+		debug.SetGCPercent(p)
+		return p
 	}
-}
-
-// TestCollectLessFollowsTheHeap lets the heap grow beyond the room and shrink.
-func TestCollectLessFollowsTheHeap(t *testing.T) {
-	was := percent()
-	defer debug.SetGCPercent(was)
-	debug.SetGCPercent(usualPercent)
-	stop := collectLess()
-	defer stop()
-	until := func(what string, is func(int) bool) {
-		t.Helper()
-		for range 10000 { // the cleanup runs a moment after a collection
-			runtime.GC()
-			if is(percent()) {
-				return
-			}
-			runtime.Gosched()
+	work := func() {
+		for range 2 * heapRoom >> 20 {
+			sink = make([]byte, 1<<20)
 		}
-		t.Fatalf("%s: the percentage is %d", what, percent())
+		sink = nil
+		runtime.GC()
 	}
-	until("a small heap", func(p int) bool { return p > usualPercent })
-	much := make([]byte, 4*heapRoom)
-	until("a large heap", func(p int) bool { return p == usualPercent })
-	runtime.KeepAlive(much)
-	until("a small heap again", func(p int) bool { return p > usualPercent })
-	stop()
+	c.look() // takes what was allocated before
+	c.look()
 	if percent() != usualPercent {
-		t.Errorf("after the end the percentage is %d", percent())
+		t.Errorf("at rest: %d", percent())
 	}
+	work()
+	c.look()
+	if p := percent(); p <= usualPercent || p != c.percent {
+		t.Errorf("a small heap, busy: %d", p)
+	}
+	much := make([]byte, 2*heapRoom)
+	work()
+	c.look()
+	if percent() != usualPercent {
+		t.Errorf("a large heap, busy: %d", percent())
+	}
+	runtime.KeepAlive(much)
+	work()
+	c.look()
+	c.look()
+	if percent() != usualPercent {
+		t.Errorf("at rest again: %d", percent())
+	}
+}
+
+func TestCollectLeavesTheEnvironmentAlone(t *testing.T) {
+	t.Setenv("GOGC", "100")
+	collect(context.Background()) // or it would not end
+}
+
+func TestCollectEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	collect(ctx)
 }

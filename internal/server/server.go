@@ -193,13 +193,13 @@ func (s *Server) Admin() api.Admin {
 // Run serves until ctx ends, then drains for at most the configured time: not
 // ready any more, clients told to come back, accepted work finished.
 func (s *Server) Run(ctx context.Context) error {
-	defer collectLess()()
 	// The hub outlives ctx: it is drained first.
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHub()
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
+	wg.Go(func() { collect(hubCtx) })
 	wg.Go(func() {
 		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
 			s.log.ErrorContext(hubCtx, "what waited by aliases that were lost before the start ends when their devices connect", "error", err)
