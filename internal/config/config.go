@@ -97,6 +97,9 @@ type Live struct {
 	// "portable" (two goroutines for each connection). Default empty: epoll
 	// where the system has it.
 	Engine string `koanf:"engine"`
+	// IOUring lets the engine write to many sockets in one call, where the
+	// kernel has io_uring. Default true.
+	IOUring bool `koanf:"io_uring"`
 }
 
 // Limits bounds what callers may ask.
@@ -140,7 +143,7 @@ func Default() Config {
 	return Config{
 		Data:   "./herald-data",
 		Server: Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
-		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true},
+		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true, IOUring: true},
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
 		Memory: Memory{Sets: 512 << 20},
 		Log:    Log{Level: "info", Format: "json"},

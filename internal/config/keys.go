@@ -54,6 +54,7 @@ var keys = []key{
 	{"live.session_queue", "Bytes that may wait for one client, at least 65536.", "262144"},
 	{"live.queue_memory", "Bytes that may wait for all clients together, at least live.session_queue.", "536870912"},
 	{"live.engine", "What drives connections: epoll (event loops, on Linux) or portable (goroutines, anywhere). Empty: epoll where there is one.", "epoll"},
+	{"live.io_uring", "Write to many sockets in one call through io_uring, where the kernel allows it: true or false.", "true"},
 	{"live.compression", "Compress messages for WebSocket clients that offer permessage-deflate: true or false.", "true"},
 
 	{"limits.key_rate", "API requests per second for each app or key, with bursts of twice as many. 0: no limit.", "1000"},

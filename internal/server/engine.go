@@ -19,7 +19,7 @@ func (s *Server) openEngine() error {
 	}
 	k, err := engine.NewKernel()
 	if err == nil {
-		s.engine, err = engine.New(k, engine.Config{Log: s.log})
+		s.engine, err = engine.New(k, engine.Config{NoBatches: !s.cfg.Live.IOUring, Log: s.log})
 	}
 	switch {
 	case err == nil:
