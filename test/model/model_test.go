@@ -89,35 +89,37 @@ type expression struct {
 	json    string
 	has     func(*device) bool
 	byAlias bool
+	keptOut bool // it names an alias below a not
 }
 
 func everybody() expression {
-	return expression{`"all"`, func(*device) bool { return true }, false}
+	return expression{`"all"`, func(*device) bool { return true }, false, false}
 }
 
 func tagged(t string) expression {
-	return expression{fmt.Sprintf(`{"tags":[%q]}`, t), func(d *device) bool { return d.tags[t] }, false}
+	return expression{fmt.Sprintf(`{"tags":[%q]}`, t), func(d *device) bool { return d.tags[t] }, false, false}
 }
 
 func bound(a string) expression {
-	return expression{fmt.Sprintf(`{"aliases":[%q]}`, a), func(d *device) bool { return d.alias == a }, true}
+	return expression{fmt.Sprintf(`{"aliases":[%q]}`, a), func(d *device) bool { return d.alias == a }, true, false}
 }
 
 func named(one *device) expression {
-	return expression{fmt.Sprintf(`{"registration_ids":[%q]}`, one.id), func(d *device) bool { return d == one }, false}
+	return expression{fmt.Sprintf(`{"registration_ids":[%q]}`, one.id), func(d *device) bool { return d == one }, false, false}
 }
 
 func both(a, b expression) expression {
-	return expression{fmt.Sprintf(`{"and":[%s,%s]}`, a.json, b.json), func(d *device) bool { return a.has(d) && b.has(d) }, a.byAlias || b.byAlias}
+	return expression{fmt.Sprintf(`{"and":[%s,%s]}`, a.json, b.json), func(d *device) bool { return a.has(d) && b.has(d) }, a.byAlias || b.byAlias, a.keptOut || b.keptOut}
 }
 
 func either(a, b expression) expression {
-	return expression{fmt.Sprintf(`{"or":[%s,%s]}`, a.json, b.json), func(d *device) bool { return a.has(d) || b.has(d) }, a.byAlias || b.byAlias}
+	return expression{fmt.Sprintf(`{"or":[%s,%s]}`, a.json, b.json), func(d *device) bool { return a.has(d) || b.has(d) }, a.byAlias || b.byAlias, a.keptOut || b.keptOut}
 }
 
-// without is a, and not b: aliases that are kept out choose nobody.
+// without is a, and not b: aliases that are kept out choose nobody, and those
+// that are kept out of what is kept out choose again.
 func without(a, b expression) expression {
-	return expression{fmt.Sprintf(`{"and":[%s,{"not":%s}]}`, a.json, b.json), func(d *device) bool { return a.has(d) && !b.has(d) }, a.byAlias}
+	return expression{fmt.Sprintf(`{"and":[%s,{"not":%s}]}`, a.json, b.json), func(d *device) bool { return a.has(d) && !b.has(d) }, a.byAlias || b.keptOut, a.keptOut || b.byAlias}
 }
 
 // target says how many devices an audience has now.
