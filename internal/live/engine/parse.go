@@ -11,8 +11,7 @@ import (
 
 // parse reads a request that was inspected: what can be wrong with one is not
 // there any more, so that little is left to do. It gives what
-// http.ReadRequest gives for the same bytes, in a third of the time; nil if the
-// target is none.
+// http.ReadRequest gives for the same bytes; nil if the target is none.
 func parse(head, body []byte) *http.Request {
 	text := string(head)
 	line, rest, _ := strings.Cut(text, "\r\n")
