@@ -46,6 +46,16 @@ func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key str
 	return w.answer, nil
 }
 
+// IsPrompt reports whether Send would not have to wait for anything: nothing is
+// stored, and whom the message is for is in memory.
+func (s *Messages) IsPrompt(p Principal, r *SendRequest, key string) bool {
+	if key != "" || r.TTL == nil || *r.TTL != 0 {
+		return false
+	}
+	_, known := s.c.Audience.Known(p.App, &r.Audience)
+	return known
+}
+
 // sending is a message on its way to dispatch, and what its sender is told.
 type sending struct {
 	q      dispatch.Request

@@ -86,6 +86,7 @@ func (d *Dispatcher) AcceptAll(ctx context.Context, list []*Request) []Outcome {
 // acceptance makes of a request what is asked of the store. groups is how many
 // messages to many devices were taken with it and are not counted yet.
 func (d *Dispatcher) acceptance(r *Request, groups int) (*record.Acceptance, error) {
+	d.accepted.Add(1)
 	now := d.c.Now().UTC()
 	a := &record.Acceptance{Message: record.Message{Message: r.Message, Body: r.Body, State: herald.MessageSending}, Idempotency: r.Idempotency}
 	m := &a.Message

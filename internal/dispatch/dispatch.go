@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -54,9 +55,10 @@ type Dispatcher struct {
 	c   Config
 	ids *herald.IDs
 
-	ctx  context.Context // ends when Close is called
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	accepted atomic.Uint64
+	ctx      context.Context // ends when Close is called
+	stop     context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu        sync.Mutex
 	followers map[herald.AppKey]*follower
@@ -83,6 +85,10 @@ func New(ctx context.Context, c Config) (*Dispatcher, error) {
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return d, nil
 }
+
+// Accepted is how many messages were taken since the start, the refused and
+// repeated ones included.
+func (d *Dispatcher) Accepted() uint64 { return d.accepted.Load() }
 
 // Start begins to follow the log of every app and to do what falls due.
 func (d *Dispatcher) Start(ctx context.Context) error {

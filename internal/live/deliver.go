@@ -21,9 +21,10 @@ const (
 
 // fanOut is a delivery under way, in room that is used again.
 type fanOut struct {
-	enc  *encoder
+	enc  encoder
 	ords [fanOutPart]uint32 // some devices
 	list []*Session         // theirs
+	most int                // that were on the list
 	took ascending
 	sent []sentBy // few: one for each name of a transport
 }
@@ -59,9 +60,10 @@ func (h *Hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
 	}
 	f := fanOuts.Get().(*fanOut)
 	defer f.done()
-	f.enc = h.encoder(d.Kind, d.Msg, d.Pos)
+	f.enc = encoder{hub: h, kind: d.Kind, msg: d.Msg, pos: d.Pos, made: f.enc.made}
 	for ords := range here.Batches(f.ords[:]) {
 		f.list = a.sessions(ords, f.list[:0])
+		f.most = max(f.most, len(f.list))
 		if err := f.offer(); err != nil {
 			h.opts.Log.Error("a message cannot be encoded", "message", d.Msg.ID.String(), "error", err)
 			return f.took.of(here), nil
@@ -81,7 +83,7 @@ func (f *fanOut) offer() error {
 		if err != nil {
 			return err
 		}
-		switch s.offer(f.enc, frame) {
+		switch s.offer(&f.enc, frame) {
 		case sent:
 			f.by(s.codec.name).add(s.ord)
 			f.took.add(s.ord)
@@ -110,8 +112,10 @@ func (f *fanOut) by(via string) *sentBy {
 
 // done gives the room back.
 func (f *fanOut) done() {
-	clear(f.list[:cap(f.list)])
-	f.enc, f.list, f.took.list, f.sent = nil, f.list[:0], f.took.list[:0], f.sent[:0]
+	clear(f.list[:f.most])
+	clear(f.enc.made)
+	f.enc = encoder{made: f.enc.made[:0]}
+	f.list, f.most, f.took.list, f.sent = f.list[:0], 0, f.took.list[:0], f.sent[:0]
 	fanOuts.Put(f)
 }
 

@@ -85,13 +85,16 @@ func ReleaseType(k record.ReleaseKind) string {
 }
 
 // ReleaseJSON writes a release as a frame of the session protocol, on one line.
-func ReleaseJSON(r Release) []byte {
+func ReleaseJSON(r Release) []byte { return AppendReleaseJSON(nil, r) }
+
+// AppendReleaseJSON is ReleaseJSON after what stands before it.
+func AppendReleaseJSON(b []byte, r Release) []byte {
 	m := r.Msg
 	if r.Kind == record.ReleaseWithdraw {
-		return line(withdrawFrame{Type: ReleaseType(r.Kind), ID: m.ID, Cursor: r.Cursor})
+		return append(b, line(withdrawFrame{Type: ReleaseType(r.Kind), ID: m.ID, Cursor: r.Cursor})...)
 	}
 	if r.members != nil {
-		return messageLine(r)
+		return messageLine(b, r)
 	}
 	f := messageFrame{
 		Type: ReleaseType(r.Kind), ID: m.ID, Cursor: r.Cursor,
@@ -101,7 +104,7 @@ func ReleaseJSON(r Release) []byte {
 	if f.Priority == "" {
 		f.Priority = herald.PriorityNormal
 	}
-	return line(f)
+	return append(b, line(f)...)
 }
 
 // TopicJSON writes a publication as a frame of the session protocol, on one

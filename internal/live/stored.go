@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,9 +56,10 @@ func frameMembers(body []byte) []byte {
 
 // messageLine is ReleaseJSON for a message whose members are as they are
 // stored.
-func messageLine(r Release) []byte {
+func messageLine(b []byte, r Release) []byte {
+	const others = 180 // bytes of the members below, without what is counted
 	m := r.Msg
-	b := make([]byte, 0, 256+len(r.members))
+	b = slices.Grow(b, others+len(r.Cursor)+len(m.CollapseKey)+len(r.members))
 	b = append(b, `{"type":"message","id":"`...)
 	b = strconv.AppendInt(b, int64(m.ID), 10)
 	b = append(b, '"')

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strings"
 
 	"github.com/herald-push/herald"
@@ -26,11 +27,12 @@ func quietLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler()
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	s.healthRoutes(mux)
-	v1.New(v1.Config{
+	calls := v1.New(v1.Config{
 		Service: s.service, Version: version.Version(), Log: s.log, Draining: s.draining.Load, Observe: s.metrics.Request,
 		Limits:   v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
 		Failures: s.failures, Address: s.proxies.Client,
-	}).Mount(mux)
+	})
+	calls.Mount(mux)
 	live.Mount(mux, s.hub, transports(s.cfg.Live)...)
 	mux.Handle(jssdk.Path, jssdk.Handler())
 	home := "/docs"
@@ -39,7 +41,19 @@ func (s *Server) routes() http.Handler {
 		home = demo.Path
 	}
 	mux.Handle("GET /{$}", http.RedirectHandler(home, http.StatusFound))
-	return mux
+	return straight(s.hotPaths()[http.MethodPost], calls, mux)
+}
+
+// straight takes calls to some paths to their handler; the mux, which takes as
+// long as some of them, is for the others.
+func straight(paths []string, calls, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(paths, r.URL.Path) {
+			calls.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) healthRoutes(mux *http.ServeMux) {

@@ -199,6 +199,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
+	wg.Go(func() { collect(hubCtx, s.dispatcher.Load().Accepted) })
 	wg.Go(func() {
 		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
 			s.log.ErrorContext(hubCtx, "what waited by aliases that were lost before the start ends when their devices connect", "error", err)

@@ -65,7 +65,15 @@ func FromWords(slab Slab, words *[SlabWords]uint64) *Set {
 }
 
 // AddMany puts ordinals in, which is fast if they are ascending.
-func (s *Set) AddMany(ordinals []uint32) { s.own().AddMany(ordinals) }
+func (s *Set) AddMany(ordinals []uint32) {
+	switch len(ordinals) {
+	case 0:
+	case 1:
+		s.Add(herald.Ordinal(ordinals[0]))
+	default:
+		s.own().AddMany(ordinals)
+	}
+}
 
 // bitmap gives the members for reading.
 func (s *Set) bitmap() *roaring.Bitmap {

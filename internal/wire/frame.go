@@ -54,6 +54,19 @@ func AppendFrame(b []byte, op Opcode, payload []byte) []byte {
 	return append(appendHeader(b, finBit|byte(op), 0, len(payload)), payload...)
 }
 
+// HeadRoom is how much room a frame of a server needs before its payload at most.
+const HeadRoom = 10
+
+// FrameInPlace makes b[HeadRoom:] the payload of a message in one frame of a
+// server, whose head it writes into the room before it. b is the caller's no more.
+func FrameInPlace(op Opcode, b []byte) []byte {
+	var room [HeadRoom]byte
+	head := appendHeader(room[:0], finBit|byte(op), 0, len(b)-HeadRoom)
+	b = b[HeadRoom-len(head):]
+	copy(b, head)
+	return b
+}
+
 // AppendClose writes a close frame. Code 0 and [CloseNoStatus] write one
 // without a code. The text is cut to what fits, at the end of a character.
 func AppendClose(b []byte, code int, text string) []byte {

@@ -38,6 +38,9 @@ func (a *API) authenticate(x *exchange) error {
 		return err
 	}
 	if err == nil {
+		if cred.bearer {
+			x.mayWait() // the record may have to be asked
+		}
 		x.p, err = a.check(x.r.Context(), cred)
 	}
 	if err != nil {

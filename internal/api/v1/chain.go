@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -19,15 +20,17 @@ import (
 
 // exchange is one request on its way through the chain.
 type exchange struct {
-	id   string // of the request, for the log and the caller
-	op   *operation
-	as   form   // what the caller wants of a list
-	from string // the bucket of its address; "" until it is asked for
-	p    api.Principal
-	body []byte
-	w    *writer
-	r    *http.Request
-	own  writer // what w points to
+	id     string // of the request, for the log and the caller
+	op     *operation
+	as     form   // what the caller wants of a list
+	from   string // the bucket of its address; "" until it is asked for
+	p      api.Principal
+	body   []byte
+	w      *writer
+	r      *http.Request
+	own    writer // what w points to
+	waited bool   // mayWait was called
+	done   bool   // it was answered
 	// after, if set, is done when the request is.
 	after func()
 }
@@ -57,10 +60,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := a.serve(x); err != nil {
 		a.refuse(x, err)
 	}
+	x.done = true
 }
 
 func (a *API) exchange(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{id: requestID(), r: r}
+	x := exchanges.Get().(*exchange)
+	x.id, x.r = requestID(), r
 	x.own = writer{ResponseWriter: w, a: a, x: x}
 	x.w = &x.own
 	h := w.Header()
@@ -90,10 +95,18 @@ func requestID() string {
 
 var requestIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
-// finished does what waits for the end of the request.
+// exchanges are those that are over. They are some 700 bytes, for each call.
+var exchanges = sync.Pool{New: func() any { return &exchange{} }}
+
+// finished does what waits for the end of the request. After a panic that goes
+// on, and after a call that huma has served, somebody may still hold it.
 func (x *exchange) finished() {
 	if x.after != nil {
 		x.after()
+	}
+	if x.op != nil && x.op.direct != nil && x.done {
+		*x = exchange{}
+		exchanges.Put(x)
 	}
 }
 
@@ -199,19 +212,17 @@ type writer struct {
 	sent   bool
 	left   allowance // for the RateLimit headers
 	told   bool      // left is known; else it is that of a stranger
-	values [8]string // of headers
-	used   int       // of values
+	values []string  // of headers; it is not used again, because who answers may write them later
 }
 
-// set is h.Set for a name in canonical form, which takes no memory of its own.
+// set is h.Set for a name in canonical form; several share their memory.
 func (w *writer) set(h http.Header, name, value string) {
-	if w.used == len(w.values) {
-		h[name] = []string{value}
-		return
+	if len(w.values) == cap(w.values) {
+		w.values = make([]string, 0, 8)
 	}
-	w.values[w.used] = value
-	w.used++
-	h[name] = w.values[w.used-1 : w.used : w.used]
+	n := len(w.values)
+	w.values = append(w.values, value)
+	h[name] = w.values[n : n+1 : n+1]
 }
 
 // WriteHeader remembers the status; the last one before the body counts.

@@ -3,6 +3,7 @@ package v1
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -36,6 +37,9 @@ func (a *API) sendMessage(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if !a.service.Messages.IsPrompt(x.p, &req, key) {
+		x.mayWait()
+	}
 	out, err := a.service.Messages.Send(x.r.Context(), x.p, req, key, x.body)
 	if err != nil {
 		return err
@@ -45,7 +49,28 @@ func (a *API) sendMessage(x *exchange) error {
 	x.w.set(h, "Location", "/v1/messages/"+out.ID.String())
 	x.w.WriteHeader(http.StatusAccepted)
 	_, _ = x.w.Write(append(appendAnswer(make([]byte, 0, 96), &out), '\n')) // a client that is gone is told nothing
+	if !x.waited && !a.cfg.Log.Enabled(x.r.Context(), slog.LevelDebug) {    // who writes the log is waited for
+		if l, ok := x.w.ResponseWriter.(prompter); ok {
+			l.Prompt(x.r.URL.Path)
+		}
+	}
 	return nil
+}
+
+// prompter is an add-on of the http.ResponseWriter of a server that serves what
+// is done at once on the goroutine that reads all connections. Who calls Prompt
+// promises to call MayWait, for this path, before anything that takes time.
+type prompter interface {
+	Prompt(path string)
+	MayWait()
+}
+
+// mayWait says that the request will take some time, perhaps.
+func (x *exchange) mayWait() {
+	x.waited = true
+	if l, ok := x.w.ResponseWriter.(prompter); ok {
+		l.MayWait()
+	}
 }
 
 // Like noSniff.

@@ -9,10 +9,15 @@ import (
 	"github.com/herald-push/herald/internal/live"
 )
 
+// spareBytes is how much room a connection keeps for its next request.
+const spareBytes = 2 << 10
+
 // answer is the ResponseWriter of a request that is served on a loop. It keeps
 // the answer until it is whole.
 type answer struct {
 	web    *web
+	on     *reader // on whose goroutine the request is served; nil for one of the pool
+	came   []byte  // the request
 	header http.Header
 	status int
 	body   []byte
@@ -46,6 +51,26 @@ func (a *answer) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline does nothing: the loop has its own.
 func (a *answer) SetWriteDeadline(time.Time) error { return nil }
+
+// Prompt is for a handler that has served a call without waiting for anything:
+// the next one of this connection for the same path may be served on the loop.
+// The handler promises that for such a call it calls MayWait before it waits,
+// or works for long.
+func (a *answer) Prompt(path string) {
+	if a.web.prompt != path { // nobody else serves this connection
+		a.web.prompt = path
+	}
+}
+
+// MayWait says that what follows may take its time. If a loop is waiting for it,
+// another goroutine goes on with that.
+func (a *answer) MayWait() {
+	a.web.prompt = ""
+	if r := a.on; r != nil {
+		a.on, r.spare = nil, nil
+		go r.read()
+	}
+}
 
 // Take makes the connection one of a session: see live.Taker.
 func (a *answer) Take(head []byte, h live.Handler, p *live.Place) {
@@ -118,6 +143,9 @@ func (a *answer) end(before func()) {
 	}
 	c.raw(b)
 	w.answered()
+	if a.on != nil && w.buf == nil && cap(a.came) <= spareBytes {
+		w.buf = a.came[:0] // nobody has anything of it any more
+	}
 }
 
 // bytes writes the answer, and reports whether it is the last one.
@@ -128,18 +156,16 @@ func (a *answer) bytes() (b []byte, last bool) {
 	if last {
 		h.Set("Connection", "close")
 	}
-	if _, ok := h["Date"]; !ok {
-		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	}
-	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
+	bare := a.status == http.StatusNoContent || a.status == http.StatusNotModified
+	if bare {
 		a.body = nil
 	} else {
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+		delete(h, "Content-Length")
 		if _, ok := h["Content-Type"]; !ok && len(a.body) > 0 {
 			h.Set("Content-Type", http.DetectContentType(a.body))
 		}
 	}
-	out := make([]byte, 0, 320+len(a.body))
+	out := make([]byte, 0, 512+len(a.body))
 	out = append(out, "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(a.status), 10)
 	out = append(append(out, ' '), http.StatusText(a.status)...)
@@ -152,8 +178,13 @@ func (a *answer) bytes() (b []byte, last bool) {
 			out = append(append(append(append(out, name...), ": "...), v...), "\r\n"...)
 		}
 	}
-	out = append(append(out, "\r\n"...), a.body...)
-	return out, last
+	if _, ok := h["Date"]; !ok {
+		out = append(time.Now().UTC().AppendFormat(append(out, "Date: "...), http.TimeFormat), "\r\n"...)
+	}
+	if !bare {
+		out = append(strconv.AppendInt(append(out, "Content-Length: "...), int64(len(a.body)), 10), "\r\n"...)
+	}
+	return append(append(out, "\r\n"...), a.body...), last
 }
 
 // oneLine keeps a value from being two fields.

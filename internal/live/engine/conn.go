@@ -17,7 +17,7 @@ type conn struct {
 
 	// What follows the descriptor is guarded by mu, but over by handling.
 	dirty   bool // on the loop's list
-	writing bool // the writer is at it, and the descriptor stays
+	writing bool // somebody writes; until it has ended the descriptor stays, and nobody else does
 	blocked bool // there is no room to write
 	full    bool // Send has answered ErrFull
 	closing bool // no more is taken
@@ -85,7 +85,7 @@ func (c *conn) append(f live.Frame) bool {
 }
 
 func (c *conn) mark() bool {
-	if c.dirty || c.blocked || c.dead {
+	if c.dirty || c.blocked || c.dead || c.writing { // who writes looks again when it has
 		return false
 	}
 	c.dirty = true

@@ -34,6 +34,7 @@ type Engine struct {
 	loops  []*loop
 	log    *slog.Logger
 	turn   atomic.Uint32
+	rounds atomic.Int32 // in which calls are served on loops
 
 	mu    sync.Mutex // guards what follows
 	conns int

@@ -168,7 +168,7 @@ func FuzzInspect(f *testing.F) {
 		if v != serve {
 			return
 		}
-		r := parse(in[:head], in[head:head+body])
+		r := new(request).parse(in[:head], in[head:head+body])
 		if r == nil {
 			return // left to net/http
 		}

@@ -11,6 +11,9 @@ const (
 	manyEvents = 256
 	// turn is how many connections are written to before others get the core.
 	turn = 64
+	// swept is how many connections a round writes to itself at most: those that
+	// its calls have answered, and sent to. More is work for the writer.
+	swept = 2 * turn
 )
 
 // loop drives the connections whose descriptors it was given.
@@ -20,6 +23,7 @@ type loop struct {
 	poller Poller
 	due    deadlines
 	batch  *batch // nil if the kernel has none
+	reader *reader
 	ended  sync.WaitGroup
 
 	table sync.RWMutex // guards conns
@@ -42,7 +46,9 @@ func newLoop(e *Engine, b Batch) (*loop, error) {
 	if b != nil {
 		l.batch = &batch{Batch: b}
 	}
-	l.ended.Go(l.read)
+	l.reader = &reader{loop: l, buf: make([]byte, readBytes), events: make([]Event, manyEvents)}
+	l.ended.Add(1)
+	go l.reader.read()
 	l.ended.Go(l.write)
 	return l, nil
 }
@@ -101,40 +107,29 @@ func (l *loop) list() (all []*conn) {
 	return all
 }
 
-// read waits for sockets that are ready, and is the only one that reads them
-// and ends their connections.
-func (l *loop) read() {
-	buf := make([]byte, readBytes)
-	events := make([]Event, manyEvents)
-	for {
-		n := l.poller.Wait(events)
-		if n == 0 {
-			return
-		}
-		for _, e := range events[:n] {
-			// The connection may have ended in this round, and its descriptor
-			// may be another's by now; that one finds that nothing is there.
-			c := l.get(e.FD)
-			if c == nil {
-				continue
-			}
-			if e.Write {
-				c.unblock()
-			}
-			if e.Read && (!e.Write || l.get(e.FD) == c) { // it may have left
-				c.readable(buf)
-			}
-		}
-	}
-}
-
 // later puts a connection on the list of those for which something waits; its
-// mark says that it is not on it yet.
+// mark says that it is not on it yet. While calls are served on a loop, it
+// writes to the few that come of that: see Engine.sweep.
 func (l *loop) later(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dirty = append(l.dirty, c)
-	l.rouse()
+	if len(l.dirty) > swept || l.engine.rounds.Load() == 0 {
+		l.rouse()
+	}
+}
+
+// few takes what is on the list, unless it is long, or the writer is coming.
+func (l *loop) few(to []*conn) []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.idle || len(l.dirty) > swept {
+		return to
+	}
+	to = append(to, l.dirty...)
+	clear(l.dirty)
+	l.dirty = l.dirty[:0]
+	return to
 }
 
 // rouse wakes the writer; l.mu is held.

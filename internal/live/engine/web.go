@@ -14,6 +14,10 @@ import (
 // nothing more is read until there is an answer.
 const maxAhead = 64 << 10
 
+// promptBytes is how long a request may be that is served on the loop: to read a
+// long one takes too long.
+const promptBytes = 16 << 10
+
 // web is the handler of a connection that speaks HTTP. What follows front is
 // guarded by the handling of its conn.
 type web struct {
@@ -30,6 +34,7 @@ type web struct {
 	leaves bool   // what comes next is for net/http, when all is written
 	taken  bool   // the connection has got another handler
 	gone   func() // to be called when the client goes; nil if nobody asked
+	prompt string // the path whose calls do not wait: see answer.Prompt
 }
 
 // Open does nothing: the client speaks first.
@@ -59,12 +64,13 @@ func (w *web) Data(b []byte) error {
 		}
 		return nil
 	}
-	w.next()
+	w.next(w.c.loop.reader)
 	return nil
 }
 
-// next serves the next request, if it is there, or leaves.
-func (w *web) next() {
+// next serves the next request, if it is there, or leaves. r is the caller's
+// role, if it has one.
+func (w *web) next(r *reader) {
 	v, head, body := w.front.hot.inspect(w.buf)
 	switch v {
 	case more:
@@ -81,30 +87,48 @@ func (w *web) next() {
 		if w.buf = bytes.Clone(w.buf[n:]); len(w.buf) == 0 {
 			w.buf = nil
 		}
+		if r != nil && n <= promptBytes && w.isPrompt(b) {
+			r.take(errand{w, b, head})
+			return
+		}
 		pool := w.front.calls
 		if b[0] == 'G' {
 			pool = w.front.live
 		}
-		pool.run(func() { w.serve(b, head) })
+		pool.run(func() { w.serve(b, head, nil) })
 	default:
 		w.leave()
 	}
 }
 
-// serve answers a request, on a goroutine of the pool.
-func (w *web) serve(b []byte, head int) {
+// isPrompt reports whether a request is like those that did not have to wait.
+func (w *web) isPrompt(b []byte) bool {
+	const method = "POST "
+	n := len(method) + len(w.prompt)
+	return w.prompt != "" && len(b) > n && b[n] == ' ' && string(b[:len(method)]) == method && string(b[len(method):n]) == w.prompt
+}
+
+// serve answers a request: on a goroutine of the pool, or on that of a reader.
+// It reports false if the latter is no reader any more.
+func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 	defer w.front.serving.Done()
-	r := parse(b[:head], b[head:])
+	q := on.request()
+	r := q.parse(b[:head], b[head:])
 	if r == nil {
 		w.refuse(b)
-		return
+		return true
 	}
 	if w.peer == "" {
 		w.peer = w.from.String()
 	}
 	r.RemoteAddr = w.peer
-	a := &answer{web: w, header: make(http.Header, 8)}
+	a := &q.a
+	a.web, a.on, a.came = w, on, b
+	if a.header == nil {
+		a.header = make(http.Header, 8)
+	}
 	defer func() {
+		still = on == nil || a.on != nil
 		if v := recover(); v != nil {
 			if err, _ := v.(error); !errors.Is(err, http.ErrAbortHandler) {
 				w.front.log.Error("a request made the server panic", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
@@ -115,6 +139,7 @@ func (w *web) serve(b []byte, head int) {
 		a.end(nil)
 	}()
 	w.front.handler.ServeHTTP(a, r)
+	return true
 }
 
 // refuse leaves a request whose target is none, which is for net/http to say.
@@ -139,7 +164,7 @@ func (w *web) answered() {
 	}
 	if len(w.buf) > 0 {
 		w.c.loop.due.set(w.c, waitRequest, w.front.headTime)
-		w.next()
+		w.next(nil)
 		return
 	}
 	w.c.loop.due.set(w.c, waitRequest, w.front.idleTime)

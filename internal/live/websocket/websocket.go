@@ -50,9 +50,13 @@ func (t *Transport) Path() string { return t.path }
 // pingFrame is the heartbeat, the same for everybody.
 var pingFrame = live.Frame(wire.AppendFrame(nil, wire.Ping, nil))
 
+// before is where the head of a frame comes. It is full, so that what is appended
+// to it is a copy.
+var before [wire.HeadRoom]byte
+
 // Encode makes a text message of a release.
 func (t *Transport) Encode(r live.Release) live.Frame {
-	return wire.AppendFrame(nil, wire.Text, live.ReleaseJSON(r))
+	return wire.FrameInPlace(wire.Text, live.AppendReleaseJSON(before[:], r))
 }
 
 // Publication makes a text message of a publication.
