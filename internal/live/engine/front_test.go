@@ -57,8 +57,13 @@ func onLoops(w http.ResponseWriter) string {
 
 func serveSite(t *testing.T, h http.HandlerFunc, test func(*site)) {
 	t.Helper()
+	serveSiteOn(t, NewMemory, h, test)
+}
+
+func serveSiteOn(t *testing.T, kernel func() Kernel, h http.HandlerFunc, test func(*site)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e, err := New(NewMemory(), Config{Loops: 2})
+		e, err := New(kernel(), Config{Loops: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
