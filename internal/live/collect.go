@@ -257,6 +257,7 @@ func (a *asked) answer(w http.ResponseWriter) error {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx passes it on as it comes
 	// A client that does not read holds nothing for ever; the deadline is
 	// taken back, because the connection serves other requests after this one.
 	rc := http.NewResponseController(w)

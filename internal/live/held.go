@@ -2,6 +2,7 @@ package live
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,9 @@ func (a *asked) hold(w http.ResponseWriter, holder Holder, wait time.Duration, s
 	l := &heldPoll{asked: *a, w: w, place: at}
 	c := &collector{hub: a.hub, held: l, ended: true} // until all is set
 	l.begin(c, since)
+	// What is still asked of the request, without the rest of it, of which these
+	// would keep the text.
+	l.hello = Hello{Cursor: strings.Clone(a.hello.Cursor), Presence: a.hello.Presence}
 	l.run, l.done = holder.Hold(l.gone)
 	c.mu.Lock()
 	defer c.mu.Unlock()

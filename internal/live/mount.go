@@ -66,7 +66,6 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.Leave()
 		}
 	case Poller:
-		w.Header().Set("X-Accel-Buffering", "no") // nginx passes it on as it comes
 		held, err := m.hub.poll(w, r, t, p)
 		if err != nil {
 			p.tried(token, err)

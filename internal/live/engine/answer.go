@@ -17,7 +17,7 @@ const spareBytes = 2 << 10
 type answer struct {
 	web    *web
 	on     *reader // on whose goroutine the request is served; nil for one of the pool
-	came   []byte  // the request
+	came   []byte  // the request, of which nobody has anything when it is answered
 	header http.Header
 	status int
 	body   []byte
@@ -25,8 +25,14 @@ type answer struct {
 	done   bool
 }
 
-// Header is that of the answer.
-func (a *answer) Header() http.Header { return a.header }
+// Header is that of the answer. While one is held that nothing was said of yet,
+// it takes no memory.
+func (a *answer) Header() http.Header {
+	if a.header == nil {
+		a.header = make(http.Header, 8)
+	}
+	return a.header
+}
 
 // WriteHeader sets the status; the first one counts.
 func (a *answer) WriteHeader(status int) {
@@ -144,14 +150,14 @@ func (a *answer) end(before func()) {
 	c.raw(b)
 	w.answered()
 	if a.on != nil && w.buf == nil && cap(a.came) <= spareBytes {
-		w.buf = a.came[:0] // nobody has anything of it any more
+		w.buf = a.came[:0]
 	}
 }
 
 // bytes writes the answer, and reports whether it is the last one.
 func (a *answer) bytes() (b []byte, last bool) {
 	a.WriteHeader(http.StatusOK)
-	h := a.header
+	h := a.Header()
 	last = h.Get("Connection") == "close" || a.web.front.stopping.Load()
 	if last {
 		h.Set("Connection", "close")

@@ -9,24 +9,21 @@ import (
 	"strings"
 )
 
-// request is all that a request takes until it is answered, in one piece. Calls
-// that are served on a loop use it one after the other.
+// request is all that is read of a request, in one piece.
 type request struct {
 	r      http.Request
 	u      url.URL
 	values []string // of all fields
 	body   whole
-	a      answer
 }
 
 // reset makes it as new, but for the room that it has.
 func (q *request) reset() {
-	header, fields, values := q.r.Header, q.a.header, q.values
+	header, values := q.r.Header, q.values
 	clear(header)
-	clear(fields)
 	clear(values[:cap(values)])
 	*q = request{values: values[:0]}
-	q.r.Header, q.a.header = header, fields
+	q.r.Header = header
 }
 
 // whole is a body that has come.

@@ -9,7 +9,7 @@ type reader struct {
 	events []Event
 	calls  []errand // that are served on the loop
 	served int      // of these
-	spare  *request // of calls; nil if there was none, or it is another goroutine's
+	spare  *served  // by the calls; nil if there was none, or it is another goroutine's
 	dirty  []*conn
 	frames [][]byte
 }
@@ -78,17 +78,26 @@ func (r *reader) round() bool {
 	return true
 }
 
-// request gives what a request needs: on a loop, what the one before it had.
-func (r *reader) request() *request {
-	if r == nil {
-		return &request{}
-	}
-	if r.spare == nil {
-		r.spare = &request{}
+// served is what a request takes until it is answered. Calls that are served on a
+// loop use it one after the other.
+type served struct {
+	request
+	a answer
+}
+
+// room gives it, as new but for the room that it has.
+func (r *reader) room() (*request, *answer) {
+	s := r.spare
+	if s == nil {
+		s = &served{}
+		r.spare = s
 	} else {
-		r.spare.reset()
+		s.reset()
+		header := s.a.header
+		clear(header)
+		s.a = answer{header: header}
 	}
-	return r.spare
+	return &s.request, &s.a
 }
 
 // sweep writes to the connections for which something waits on any loop: one

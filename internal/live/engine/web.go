@@ -112,7 +112,13 @@ func (w *web) isPrompt(b []byte) bool {
 // It reports false if the latter is no reader any more.
 func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 	defer w.front.serving.Done()
-	q := on.request()
+	var q *request
+	var a *answer
+	if on != nil {
+		q, a = on.room()
+	} else { // apart, because one that is held keeps nothing but its answer
+		q, a = &request{}, &answer{}
+	}
 	r := q.parse(b[:head], b[head:])
 	if r == nil {
 		w.refuse(b)
@@ -122,10 +128,9 @@ func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 		w.peer = w.from.String()
 	}
 	r.RemoteAddr = w.peer
-	a := &q.a
-	a.web, a.on, a.came = w, on, b
-	if a.header == nil {
-		a.header = make(http.Header, 8)
+	a.web, a.on = w, on
+	if on != nil {
+		a.came = b
 	}
 	defer func() {
 		still = on == nil || a.on != nil
