@@ -105,7 +105,8 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 	if !ok {
 		return a, errDeviceToken()
 	}
-	a = DeviceAuth{App: key, ID: c.id, Ord: c.ord}
+	// Who keeps the app's key must not keep the whole token, of which key is a part.
+	a = DeviceAuth{App: app.key, ID: c.id, Ord: c.ord}
 	if c.epoch != app.Epoch {
 		// After a restore from backup the ordinal may be another one.
 		d, err := r.store.Device(ctx, key, c.id)

@@ -44,6 +44,7 @@ type Registry struct {
 
 // App is an app with what is held of it in memory.
 type App struct {
+	key   herald.AppKey
 	Index *sets.Index
 	Epoch herald.Epoch
 	keys  signingKeys
@@ -133,7 +134,7 @@ func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
 		return nil, err
 	}
 	app := &App{
-		Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row,
+		key: row.Key, Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row,
 		apiKeys: map[string]record.APIKey{}, seen: sets.New(), leaving: sets.New(), bound: map[herald.Ordinal]recentBind{},
 	}
 	var upto herald.Pos

@@ -22,39 +22,73 @@ func TestPercentFor(t *testing.T) {
 func TestCollecting(t *testing.T) {
 	was := debug.SetGCPercent(usualPercent)
 	defer debug.SetGCPercent(was)
-	accepted, now := uint64(10), time.Unix(0, 0)
-	c := &collecting{accepted: func() uint64 { return accepted }, percent: usualPercent, before: accepted}
-	// step looks after some messages and some time, and gives what Go is set to.
-	step := func(messages uint64, after time.Duration) int {
-		accepted, now = accepted+messages, now.Add(after)
-		c.look(now)
-		p := debug.SetGCPercent(usualPercent)
-		debug.SetGCPercent(p)
-		return p
+	const mib = 1 << 20
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"few messages", []step{{messages: busyFrom - 1, alive: mib, want: usualPercent}}},
+		{"many, and a small heap", []step{{messages: busyFrom, alive: 32 * mib, want: 200}}},
+		{"many, and a large heap", []step{{messages: busyFrom, alive: 640 * mib, want: usualPercent}}},
+		{"the heap grows", []step{
+			{messages: busyFrom, alive: 16 * mib, want: 400},
+			{messages: busyFrom, alive: 17 * mib, want: 400}, // not worth it
+			{messages: busyFrom, alive: 32 * mib, want: 200},
+		}},
+		{"a pause, and the end", []step{
+			{messages: busyFrom, alive: 16 * mib, bytes: 64 * mib, want: 400},
+			{after: restsAfter - lookEvery, alive: 16 * mib, spare: 64 * mib, want: 400},
+			{after: lookEvery, alive: 16 * mib, spare: 64 * mib, want: usualPercent, gives: true},
+			{after: time.Hour, alive: 16 * mib, spare: 64 * mib, want: usualPercent},
+		}},
+		{"a storm", []step{
+			{bytes: quietBelow, alive: 8 * mib, spare: 8 * mib, want: usualPercent},
+			{after: quietAfter - lookEvery, bytes: quietBelow, alive: 8 * mib, spare: 8 * mib, want: usualPercent},
+			{after: quietAfter, bytes: quietBelow - 1, alive: 8 * mib, spare: 8 * mib, want: usualPercent, gives: true},
+			{after: quietAfter, alive: 8 * mib, spare: 8 * mib, want: usualPercent},
+		}},
+		{"a storm that leaves little", []step{
+			{bytes: quietBelow, alive: mib, want: usualPercent},
+			{after: quietAfter, alive: mib, spare: spareFrom - 1, want: usualPercent},
+			{bytes: quietBelow, alive: 40 * mib, want: usualPercent},
+			{after: quietAfter, alive: 40 * mib, spare: 10*mib - 1, want: usualPercent},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			debug.SetGCPercent(usualPercent)
+			now, accepted, m, gave := time.Unix(0, 0), uint64(10), memory{allocated: 1000}, false
+			g := newCollecting(func() uint64 { return accepted })
+			g.memory, g.give, g.allocated = func() memory { return m }, func() { gave = true }, m.allocated
+			for i, s := range c.steps {
+				now, accepted, gave = now.Add(max(s.after, lookEvery)), accepted+s.messages, false
+				m = memory{m.allocated + s.bytes, s.alive, s.spare}
+				g.look(now)
+				p := debug.SetGCPercent(usualPercent)
+				debug.SetGCPercent(p)
+				if p != s.want || gave != s.gives {
+					t.Errorf("step %d: %d %%, given back %t; want %d %%, %t", i, p, gave, s.want, s.gives)
+				}
+			}
+		})
 	}
+}
+
+// step is what has happened since it was last looked, and what comes of it.
+type step struct {
+	after                         time.Duration
+	messages, bytes, alive, spare uint64
+	want                          int
+	gives                         bool
+}
+
+func TestReadMemory(t *testing.T) {
 	runtime.GC()
-	if p := step(busyFrom-1, lookEvery); p != usualPercent {
-		t.Errorf("few messages: %d", p)
-	}
-	if p := step(busyFrom, lookEvery); p <= usualPercent || p != c.percent {
-		t.Errorf("many messages, a small heap: %d", p)
-	}
-	if p := step(0, restsAfter-1); p <= usualPercent {
-		t.Errorf("a pause: %d", p)
-	}
-	much := make([]byte, 2*heapRoom)
-	runtime.GC()
-	if p := step(busyFrom, lookEvery); p != usualPercent {
-		t.Errorf("many messages, a large heap: %d", p)
-	}
-	runtime.KeepAlive(much)
-	much = nil
-	runtime.GC()
-	if p := step(busyFrom, lookEvery); p <= usualPercent {
-		t.Errorf("many messages again: %d", p)
-	}
-	if p := step(0, restsAfter); p != usualPercent {
-		t.Errorf("at rest: %d", p)
+	a := readMemory()
+	kept := make([]byte, 8<<20)
+	b := readMemory()
+	runtime.KeepAlive(kept)
+	if a.alive == 0 || b.allocated-a.allocated < 8<<20 || b.spare == 0 {
+		t.Errorf("before %+v, after %+v", a, b)
 	}
 }
 
