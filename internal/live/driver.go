@@ -21,7 +21,7 @@ type Portable struct{}
 
 // Adopt takes over any socket: see [Driver].
 func (Portable) Adopt(socket net.Conn, early, head []byte, h Handler, p *Place) bool {
-	c := newConn(p.hub, h, &socketLink{Conn: socket, early: early})
+	c := newConn(p.hub, h, &socketLink{Early{socket, early}})
 	c.place = p
 	go func() { // the hub waits for it: see Admit and Leave
 		defer p.Leave()

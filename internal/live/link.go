@@ -23,22 +23,26 @@ type link interface {
 	close()
 }
 
-// socketLink is a socket.
-type socketLink struct {
+// Early is a socket of which somebody has read something already.
+type Early struct {
 	net.Conn
-	early []byte // read by net/http already
+	Bytes []byte // what was read, and is to be read first
 }
 
-func (l *socketLink) Read(p []byte) (int, error) {
-	if len(l.early) > 0 {
-		n := copy(p, l.early)
-		if l.early = l.early[n:]; len(l.early) == 0 {
-			l.early = nil
+// Read gives first what was read before.
+func (e *Early) Read(p []byte) (int, error) {
+	if len(e.Bytes) > 0 {
+		n := copy(p, e.Bytes)
+		if e.Bytes = e.Bytes[n:]; len(e.Bytes) == 0 {
+			e.Bytes = nil
 		}
 		return n, nil
 	}
-	return l.Conn.Read(p)
+	return e.Conn.Read(p)
 }
+
+// socketLink is a socket, of which net/http may have read something.
+type socketLink struct{ Early }
 
 // bareTCP is the socket that writes go to as they are: of a connection of TCP,
 // or of one that began with a PROXY header, which changes nothing of what

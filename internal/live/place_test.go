@@ -182,7 +182,7 @@ func TestWritesGoToTheBareSocket(t *testing.T) {
 	}
 	defer in.Close()
 	tcp := in.(*net.TCPConn)
-	link := &socketLink{Conn: wrapped{in, tcp}}
+	link := &socketLink{Early{Conn: wrapped{in, tcp}}}
 	if bareTCP(link.Conn) != tcp || bareTCP(tcp) != tcp || bareTCP(wrapped{in, nil}) != nil || bareTCP(struct{ net.Conn }{in}) != nil {
 		t.Error("the wrong socket")
 	}

@@ -41,7 +41,7 @@ func Serve(ctx context.Context, l net.Listener, hub *Hub, t Server) error {
 		if err != nil {
 			return fmt.Errorf("live: serving %s on %s: %w", t.Name(), l.Addr(), err)
 		}
-		link := &socketLink{Conn: socket}
+		link := &socketLink{Early{Conn: socket}}
 		p, refused := hub.Admit()
 		if refused == nil {
 			go func() { // the hub waits for it: see Admit and Leave

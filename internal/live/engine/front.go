@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/herald-push/herald/internal/live"
 )
 
 // bodyTime is how long a body may take to come, whole.
@@ -148,22 +150,7 @@ func (f *front) Close() error {
 func (f *front) Addr() net.Addr { return f.under.Addr() }
 
 // left is a connection that has left the loop, with what was read of it.
-type left struct {
-	net.Conn
-	early []byte
-}
-
-// Read gives first what the loop has read.
-func (l *left) Read(p []byte) (int, error) {
-	if len(l.early) > 0 {
-		n := copy(p, l.early)
-		if l.early = l.early[n:]; len(l.early) == 0 {
-			l.early = nil
-		}
-		return n, nil
-	}
-	return l.Conn.Read(p)
-}
+type left struct{ live.Early }
 
 // ReadFrom lets the kernel copy files to the socket.
 func (l *left) ReadFrom(r io.Reader) (int64, error) {
@@ -185,5 +172,5 @@ func (l *left) CloseWrite() error {
 // written.
 func (l *left) TCPConn() (*net.TCPConn, bool) {
 	c, ok := l.Conn.(*net.TCPConn)
-	return c, ok && len(l.early) == 0
+	return c, ok && len(l.Bytes) == 0
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"sync"
 
 	"github.com/herald-push/herald/internal/live"
 )
@@ -117,7 +118,7 @@ func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 	if on != nil {
 		q, a = on.room()
 	} else { // apart, because one that is held keeps nothing but its answer
-		q, a = &request{}, &answer{}
+		q, a = requests.Get().(*request), &answer{}
 	}
 	r := q.parse(b[:head], b[head:])
 	if r == nil {
@@ -144,8 +145,15 @@ func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 		a.end(nil)
 	}()
 	w.front.handler.ServeHTTP(a, r)
+	if on == nil && r.Method == http.MethodGet { // and no transport keeps anything of it
+		q.reset()
+		requests.Put(q)
+	}
 	return true
 }
+
+// requests are those that are over.
+var requests = sync.Pool{New: func() any { return &request{} }}
 
 // refuse leaves a request whose target is none, which is for net/http to say.
 func (w *web) refuse(b []byte) {
@@ -193,7 +201,7 @@ func (w *web) detach() {
 	w.front.forget(w)
 	socket, err := c.loop.kernel.Disown(int(c.fd))
 	if err == nil {
-		w.front.give(&left{Conn: socket, early: w.buf})
+		w.front.give(&left{live.Early{Conn: socket, Bytes: w.buf}})
 	}
 	w.buf = nil
 	c.loop.engine.gone()
