@@ -147,12 +147,13 @@ func plainNotification(p *strict.Plain) *herald.Notification {
 	}
 }
 
-// contentJSON is json.Marshal for a content.
-func contentJSON(c *herald.Content) ([]byte, error) {
+// contentJSON is json.Marshal for a content. plain is as in record.Message.
+func contentJSON(c *herald.Content) (b []byte, plain bool, err error) {
 	if b, ok := plainContent(c); ok {
-		return b, nil
+		return b, true, nil
 	}
-	return json.Marshal(c)
+	b, err = json.Marshal(c)
+	return b, false, err
 }
 
 // plainContent writes a content in which nothing has to be escaped or made

@@ -159,7 +159,7 @@ func (s *Messages) request(app herald.AppKey, r *SendRequest, now time.Time) (q 
 		return q, err
 	}
 	content := herald.Content{Notification: r.Notification, Data: r.Data}
-	body, err := contentJSON(&content)
+	body, plain, err := contentJSON(&content)
 	if err != nil {
 		return q, herald.Invalid("data", "Send any JSON value.", "is not JSON")
 	}
@@ -201,7 +201,7 @@ func (s *Messages) request(app herald.AppKey, r *SendRequest, now time.Time) (q 
 	default:
 		return q, herald.Invalid("priority", "Write low, normal or high.", "%.20q is not a priority", string(m.Priority))
 	}
-	return dispatch.Request{Message: m, Body: body}, nil
+	return dispatch.Request{Message: m, Body: body, Plain: plain}, nil
 }
 
 func validContent(r *SendRequest) error {

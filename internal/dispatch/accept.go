@@ -11,6 +11,7 @@ import (
 type Request struct {
 	Message     herald.Message
 	Body        []byte // its content as JSON
+	Plain       bool   // see record.Message
 	Target      Target // ignored for a scheduled message
 	Idempotency *record.Idempotency
 	// Answer, if set, gives what an idempotent repetition is told, once the
@@ -88,7 +89,7 @@ func (d *Dispatcher) AcceptAll(ctx context.Context, list []*Request) []Outcome {
 func (d *Dispatcher) acceptance(r *Request, groups int) (*record.Acceptance, error) {
 	d.accepted.Add(1)
 	now := d.c.Now().UTC()
-	a := &record.Acceptance{Message: record.Message{Message: r.Message, Body: r.Body, State: herald.MessageSending}, Idempotency: r.Idempotency}
+	a := &record.Acceptance{Message: record.Message{Message: r.Message, Body: r.Body, Plain: r.Plain, State: herald.MessageSending}, Idempotency: r.Idempotency}
 	m := &a.Message
 	m.ID, m.Accepted = d.ids.Next(now), now
 	if m.Due.IsZero() {

@@ -193,6 +193,10 @@ func (e *encoder) asStored(r *Release) bool {
 	if c.Notification != nil || c.Data != nil || e.err != nil {
 		return false
 	}
+	if e.msg.Plain && len(e.msg.Body) > len("{}") {
+		r.members = e.msg.Body[1 : len(e.msg.Body)-1]
+		return true
+	}
 	r.members = frameMembers(e.msg.Body)
 	return r.members != nil
 }

@@ -59,6 +59,35 @@ func TestFrameMembers(t *testing.T) {
 	}
 }
 
+// TestPlainBody holds that a body which was made here, and is not looked at, makes
+// the frame that it makes when it is read and written again.
+func TestPlainBody(t *testing.T) {
+	for _, c := range []struct {
+		body  string
+		plain bool
+	}{
+		{`{"notification":{"title":"a","body":"b"},"data":{"n":[1,{"m":2}]}}`, true},
+		{`{"data":{"platforms":"\u0041 \u003c"}}`, true}, // as its sender wrote it
+		{`{"notification":{"click":"herald://x"}}`, true},
+		{`{}`, true}, // nobody sends it
+		{`{"notification":{"title":"\u003c"}}`, false},
+	} {
+		m := &record.Message{Body: []byte(c.body), Plain: c.plain, Message: herald.Message{ID: 5, Due: time.UnixMilli(1e12), TTL: time.Hour}}
+		e := &encoder{kind: record.ReleaseMessage, msg: m}
+		r := Release{Kind: record.ReleaseMessage, Msg: m, Cursor: "1.42.Yp"}
+		if !e.asStored(&r) {
+			all, err := e.decode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Content, _ = all.For(herald.PlatformWeb)
+		}
+		if have, want := ReleaseJSON(r), asBefore(t, m); !bytes.Equal(have, want) {
+			t.Errorf("%s:\n got %s\nwant %s", c.body, have, want)
+		}
+	}
+}
+
 // FuzzFrameMembers holds what is taken as it is stored against what reading and
 // writing make of it.
 func FuzzFrameMembers(f *testing.F) {

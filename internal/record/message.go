@@ -11,7 +11,10 @@ import (
 type Message struct {
 	herald.Message
 	// Body is the content as JSON, checked by a checksum when it is read.
-	Body  []byte
+	Body []byte
+	// Plain tells of a body that was made here, and is not from the record: it is
+	// compact, has nothing escaped, and is the same on all platforms.
+	Plain bool
 	State herald.MessageState // as stored; never "done", which is computed
 	Ended time.Time           // when it was withdrawn, replaced or expired; zero before
 	// EndPos is the log position of the withdrawal notice; 0 if there is none.
