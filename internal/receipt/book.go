@@ -54,7 +54,7 @@ type book struct {
 	byID         map[herald.MessageID]*group
 	notices      []*record.Message // withdrawn, in the order of their notices
 	volatile     map[herald.MessageID]*group
-	recent       []herald.MessageID // of volatile, oldest first
+	recent       queue              // of volatile, oldest first
 	kept         int64              // bytes that the cells of volatile take
 	tail         []record.Batch     // durable and not folded yet
 	unfolded     int                // events in the tail

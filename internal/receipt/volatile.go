@@ -63,14 +63,43 @@ func (l *Ledger) TrackVolatile(m *record.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.volatile[m.ID] = g
-	b.recent = append(b.recent, m.ID)
-	b.kept += g.volatileSize()
+	size := g.volatileSize()
+	b.recent.put(tracked{m.ID, size})
+	b.kept += size
 	oldest := l.now().Add(-herald.VolatileTTL)
-	for len(b.recent) > maxVolatile || len(b.recent) > 1 && (b.recent[0].Time().Before(oldest) || b.kept > l.cache.budget/4) {
-		b.kept -= b.volatile[b.recent[0]].volatileSize()
-		delete(b.volatile, b.recent[0])
-		b.recent = b.recent[1:]
+	for n := b.recent.len(); n > maxVolatile || n > 1 && (b.recent.first().id.Time().Before(oldest) || b.kept > l.cache.budget/4); n-- {
+		t := b.recent.take()
+		b.kept -= t.size
+		delete(b.volatile, t.id)
 	}
+}
+
+// tracked is a volatile message that is kept, and what it takes: to forget it,
+// one need not look at it again.
+type tracked struct {
+	id   herald.MessageID
+	size int64
+}
+
+// queue is what is kept, oldest first, in room that is used again.
+type queue struct {
+	list []tracked
+	head int
+}
+
+func (q *queue) len() int        { return len(q.list) - q.head }
+func (q *queue) first() *tracked { return &q.list[q.head] }
+
+func (q *queue) put(t tracked) {
+	if len(q.list) == cap(q.list) && q.head > len(q.list)/2 {
+		q.list, q.head = q.list[:copy(q.list, q.list[q.head:])], 0
+	}
+	q.list = append(q.list, t)
+}
+
+func (q *queue) take() tracked {
+	q.head++
+	return q.list[q.head-1]
 }
 
 // applyVolatile takes an event of a message with TTL 0 into the states, and
