@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/herald-push/herald/internal/faults"
+)
+
+// Sizes of the write-ahead log, in pages.
+const (
+	// movedAfter is how many pages wait before they are moved into the
+	// database.
+	movedAfter = 1000
+	// restartedAfter is how long the log becomes before it begins anew.
+	restartedAfter = 8000
+	// longestLog is when the writer moves them itself, because the checkpointer
+	// cannot keep up.
+	longestLog = 16000
+)
+
+// checkpointEvery is how long the checkpointer rests between two looks at the
+// log while there are commits.
+const checkpointEvery = 20 * time.Millisecond
+
+// checkpointer moves what was committed from the log into the database, on a
+// connection of its own and beside the commits. The writer would do it within a
+// commit, and all callers would wait for a write of some thousand pages and
+// their sync. What is left to the writer is to begin the log anew, which only
+// it can; by then nearly all of it has been moved.
+type checkpointer struct {
+	db   *DB
+	pool *sql.DB
+	hint chan struct{} // there was a commit
+	quit chan struct{}
+	done chan struct{}
+	once sync.Once
+}
+
+func (c *checkpointer) open(db *DB, path string) (err error) {
+	c.db, c.hint = db, make(chan struct{}, 1)
+	c.pool, err = sql.Open("sqlite", dsn(path, "rw", "busy_timeout(5000)", "synchronous("+faults.Synchronous()+")",
+		"cache_size(-64)", "wal_autocheckpoint(0)"))
+	if err != nil {
+		return fmt.Errorf("sqlite: opening %s: %w", path, err)
+	}
+	c.pool.SetMaxOpenConns(1)
+	return nil
+}
+
+func (c *checkpointer) start() {
+	c.quit, c.done = make(chan struct{}), make(chan struct{})
+	go c.loop()
+}
+
+func (c *checkpointer) stop() {
+	if c.quit != nil {
+		c.once.Do(func() { close(c.quit) })
+		<-c.done
+	}
+}
+
+// committed is for the writer to call after a commit.
+func (c *checkpointer) committed() {
+	select {
+	case c.hint <- struct{}{}:
+	default:
+	}
+}
+
+func (c *checkpointer) loop() {
+	defer close(c.done)
+	for {
+		select {
+		case <-c.hint:
+		case <-c.quit:
+			return
+		}
+		if err := c.look(); err != nil {
+			c.db.w.distrust(err)
+		}
+		select {
+		case <-time.After(checkpointEvery):
+		case <-c.quit:
+			return
+		}
+	}
+}
+
+// look moves pages if enough of them wait, and asks the writer to begin a long
+// log anew.
+func (c *checkpointer) look() error {
+	if c.db.w.failed.err() != nil {
+		return nil
+	}
+	length, moved, err := checkpoint(c.pool, "NOOP")
+	if err == nil && length-moved >= movedAfter {
+		length, moved, err = checkpoint(c.pool, "PASSIVE")
+	}
+	if err == nil && length >= restartedAfter && length-moved < movedAfter {
+		c.db.w.restart.Store(true)
+	}
+	return err
+}
+
+// restartLog moves the rest of the log, after which the next commit begins it
+// anew unless somebody reads an old state of it. It is for the writer.
+func (w *writer) restartLog() {
+	if !w.restart.Swap(false) || w.failed.err() != nil {
+		return
+	}
+	if _, _, err := checkpoint(w.conn, "PASSIVE"); err != nil {
+		w.distrust(err)
+	}
+}
+
+// distrust stops all writing if an error says that the disk has failed. A sync
+// of the database that failed must not be repeated any more than one of the
+// log: the pages that it lost are in neither then.
+func (w *writer) distrust(err error) {
+	if !fatal(err) {
+		w.db.cfg.Log.Warn("sqlite: the log was not moved into the database; trying again", "error", err)
+		return
+	}
+	w.failed.set(err)
+	w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)
+}
+
+// checkpoint runs a checkpoint in one of SQLite's modes, and tells how many
+// pages the log has and how many of them are in the database. NOOP, which only
+// tells, came with version 3.51.
+func checkpoint(on interface {
+	QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row
+}, mode string) (length, moved int, err error) {
+	var busy int
+	err = on.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &length, &moved)
+	return length, moved, err
+}
+
+// writerPragmas open the connection that writes.
+func (db *DB) writerPragmas() []string {
+	if db.cfg.bulk {
+		return bulkPragmas()
+	}
+	// STRICT tables refuse wrong types; foreign keys are off because every
+	// row is reached through its app, and rows are deleted by key.
+	return []string{
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + faults.Synchronous() + ")", "foreign_keys(OFF)",
+		"cache_size(-" + strconv.Itoa(writerCache) + ")", "wal_autocheckpoint(" + strconv.Itoa(longestLog) + ")",
+		"journal_size_limit(67108864)",
+		// What is freed within a page is overwritten, which costs no writes; see
+		// securely.
+		"secure_delete(FAST)",
+	}
+}
