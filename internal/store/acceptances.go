@@ -57,7 +57,7 @@ func (db *DB) acceptOpen(ctx context.Context, open []*acceptance) {
 	}})
 	switch {
 	case err == nil:
-	case len(open) == 1, shared(err), db.w.failed.err() != nil, ctx.Err() != nil:
+	case len(open) == 1, db.shared(err), db.w.failed.err() != nil, ctx.Err() != nil:
 		for _, w := range open {
 			w.out, w.err = record.Accepted{}, err
 		}
@@ -97,7 +97,7 @@ func (db *DB) prepare(ctx context.Context, a *record.Acceptance) *acceptance {
 	}
 	audience, err := a.Audience.MarshalJSON() // json.Marshal would read it once more
 	if err != nil {
-		w.err = fmt.Errorf("sqlite: writing an audience: %w", err)
+		w.err = fmt.Errorf("store: writing an audience: %w", err)
 		return w
 	}
 	w.audience = audience

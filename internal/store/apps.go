@@ -47,7 +47,7 @@ func (db *DB) Apps(ctx context.Context) ([]record.App, error) {
 func (db *DB) CreateApp(ctx context.Context, a record.App) error {
 	settings, err := json.Marshal(a.Settings)
 	if err != nil {
-		return fmt.Errorf("sqlite: writing the settings of an app: %w", err)
+		return fmt.Errorf("store: writing the settings of an app: %w", err)
 	}
 	return db.write(ctx, func(t *tx) error {
 		var last int64
@@ -85,7 +85,7 @@ func (db *DB) UpdateApp(ctx context.Context, a record.App) error {
 	}
 	settings, err := json.Marshal(a.Settings)
 	if err != nil {
-		return fmt.Errorf("sqlite: writing the settings of an app: %w", err)
+		return fmt.Errorf("store: writing the settings of an app: %w", err)
 	}
 	return db.write(ctx, func(t *tx) error {
 		_, err := t.exec("UPDATE app SET name = ?, secret_hash = ?, settings = ? WHERE id = ?",
@@ -123,7 +123,7 @@ func (db *DB) PutKey(ctx context.Context, k record.APIKey) error {
 	}
 	scopes, err := json.Marshal(k.Scopes)
 	if err != nil {
-		return fmt.Errorf("sqlite: writing the scopes of a key: %w", err)
+		return fmt.Errorf("store: writing the scopes of a key: %w", err)
 	}
 	return db.write(ctx, func(t *tx) error {
 		n, err := t.exec("UPDATE api_key SET name = ?, hash = ?, scopes = ?, created = ?, last_used = ? WHERE app = ? AND id = ?",

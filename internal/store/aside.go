@@ -39,7 +39,7 @@ func (db *DB) directChunks(ctx context.Context, app herald.AppKey, a int64, each
 			c.State, c.Bits = herald.DeliveryState(state), sets.New()
 			var err error
 			if c.Lost, err = strconv.ParseUint(number, 10, 64); err != nil {
-				return fmt.Errorf("sqlite: reading what was set aside: %w", err)
+				return fmt.Errorf("store: reading what was set aside: %w", err)
 			}
 			return each(c)
 		}
@@ -51,7 +51,7 @@ func (db *DB) directChunks(ctx context.Context, app herald.AppKey, a int64, each
 		if !errors.Is(err, record.ErrDamaged) {
 			return err
 		}
-		db.cfg.Log.Error("sqlite: states of direct messages cannot be read and are set aside. Restore the data folder from a backup to have them back; "+
+		db.cfg.Log.Error("store: states of direct messages cannot be read and are set aside. Restore the data folder from a backup to have them back; "+
 			"without it their devices may get these messages once more, and their counts are not given",
 			"app", app, "state", c.State, "deliveries_from", c.Index<<16, "deliveries_below", min(head.NextN, (c.Index+1)<<16), "error", err)
 		c.Bits, c.Lost = sets.New(), head.NextN

@@ -10,6 +10,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
+	"github.com/herald-push/herald/internal/store/dialect"
 )
 
 // BenchmarkAccept measures durable acceptances by several callers at once: a
@@ -76,7 +77,7 @@ func BenchmarkBareCommit(b *testing.B) {
 			target := []byte{0, 1, 1}
 			b.ResetTimer()
 			for i := 0; i < b.N; {
-				must(b, db.w.control("BEGIN IMMEDIATE"))
+				must(b, db.w.say(dialect.Begin))
 				for range min(group, b.N-i) {
 					i++
 					exec("INSERT INTO release_log (app, pos, kind, msg, at) VALUES (1, ?, 'message', ?, 1800000000000)", i, i)

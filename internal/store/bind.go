@@ -221,7 +221,7 @@ func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Se
 	}
 	list, err := json.Marshal(ords.Ordinals())
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: reading entries: %w", err)
+		return nil, fmt.Errorf("store: reading entries: %w", err)
 	}
 	var out []record.AliasEntry
 	err = scan(ctx, &db.readers, `SELECT e.ord, e.pos, e.n, e.msg FROM json_each(?) j CROSS JOIN entry e ON e.app = ? AND e.ord = j.value

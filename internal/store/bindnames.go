@@ -126,7 +126,7 @@ func (n *bindNames) read(ctx context.Context, from queryer, app int64, some *som
 func each(ctx context.Context, from queryer, q string, app int64, names any, row func(scan func(...any) error) error) error {
 	list, err := json.Marshal(names)
 	if err != nil {
-		return fmt.Errorf("sqlite: reading names: %w", err)
+		return fmt.Errorf("store: reading names: %w", err)
 	}
 	rows, err := from.QueryContext(ctx, q, app, string(list))
 	if err != nil {

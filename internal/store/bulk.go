@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -26,16 +23,8 @@ type Bulk struct {
 	indexes []string // of the tables that Devices and Recipients fill
 }
 
-// bulkCache is the page cache of a bulk writer in KiB, which is also what
-// making an index sorts in memory.
-const bulkCache = 256 << 10
-
-// OpenBulk makes a database at a path where there is none, with one app.
+// OpenBulk fills a new database of SQLite, with one app.
 func OpenBulk(ctx context.Context, cfg Config, app record.App) (*Bulk, error) {
-	if _, err := os.Stat(cfg.Path); !errors.Is(err, fs.ErrNotExist) {
-		return nil, herald.Errorf(herald.CodeConflict, "Choose an empty folder.", "there is a database at %s already", cfg.Path)
-	}
-	cfg.bulk = true
 	db, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -103,7 +92,7 @@ func (b *Bulk) Devices(ctx context.Context, devices []BulkDevice) error {
 		for i := range devices {
 			d := &devices[i]
 			if uint64(d.Ord) != h.NextOrd {
-				return fmt.Errorf("sqlite: device %d comes where %d is the next", d.Ord, h.NextOrd)
+				return fmt.Errorf("store: device %d comes where %d is the next", d.Ord, h.NextOrd)
 			}
 			pos := t.next(h)
 			h.NextOrd++
@@ -202,18 +191,8 @@ func (b *Bulk) Index(ctx context.Context, step func(i, of int)) error {
 	return nil
 }
 
-// Close closes the database and waits until it is on the disk.
-func (b *Bulk) Close() error {
-	path := b.db.cfg.Path
-	if err := b.db.Close(); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+// Close closes the database.
+func (b *Bulk) Close() error { return b.db.Close() }
 
 // rowsAtOnce is how many rows one statement of rows writes.
 const rowsAtOnce = 64
@@ -243,20 +222,4 @@ func (r *rows) flush() error {
 	_, err := r.t.exec("INSERT INTO "+r.into+" VALUES "+one+strings.Repeat(", "+one, n-1), r.args...)
 	r.args = r.args[:0]
 	return err
-}
-
-// bulkPragmas open a database that nobody needs before it is whole.
-func bulkPragmas() []string {
-	return []string{
-		"journal_mode(OFF)", "synchronous(OFF)", "foreign_keys(OFF)", fmt.Sprintf("cache_size(-%d)", bulkCache),
-	}
-}
-
-// openWriters opens the pool whose one connection writes.
-func (db *DB) openWriters(path string, pragmas []string) (err error) {
-	if db.writers, err = sql.Open("sqlite", dsn(path, "", pragmas...)); err != nil {
-		return fmt.Errorf("sqlite: opening %s: %w", path, err)
-	}
-	db.writers.SetMaxOpenConns(1)
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/store/dialect"
 )
 
 // maxGroup is how many operations one commit takes at most.
@@ -51,8 +51,7 @@ type writer struct {
 	done   chan struct{}
 	once   sync.Once
 	failed failure
-	// restart asks the goroutine to begin the log of SQLite anew.
-	restart atomic.Bool
+	keeper dialect.Keeper // nil if the driver is none
 	// Used by the goroutine only: prepared statements, those that write, and
 	// how many operations the last group had.
 	stmts  map[string]*sql.Stmt
@@ -65,17 +64,14 @@ type writer struct {
 	sync func() error
 }
 
-func (w *writer) start(ctx context.Context, db *DB) error {
-	conn, err := db.writers.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("sqlite: opening the writer: %w", err)
-	}
+func (w *writer) start(db *DB, conn *sql.Conn) {
 	w.db, w.conn = db, conn
+	w.keeper, _ = db.driver.(dialect.Keeper)
 	w.ops = make(chan *op, maxGroup)
 	w.quit, w.done = make(chan struct{}), make(chan struct{})
 	w.stmts, w.direct.stmts = map[string]*sql.Stmt{}, map[string]driver.Stmt{}
+	w.direct.words = db.driver.SQL
 	w.sync = func() error { return w.control("COMMIT") }
-	return nil
 }
 
 // write runs an operation in a group commit and answers when it is durable.
@@ -151,7 +147,11 @@ func (w *writer) loop() {
 		}
 		w.commit(group)
 		clear(group)
-		w.restartLog()
+		if w.keeper != nil && w.failed.err() == nil {
+			if err := w.keeper.Between(w.conn); err != nil {
+				w.fail(err)
+			}
+		}
 	}
 }
 
@@ -199,14 +199,14 @@ func (w *writer) commit(group []*op) {
 	switch {
 	case err == nil:
 		return
-	case len(group) > 1 && !shared(err) && w.failed.err() == nil:
+	case len(group) > 1 && !w.db.shared(err) && w.failed.err() == nil:
 		for _, o := range group {
 			w.commit([]*op{o})
 		}
 		return
 	}
 	for _, o := range group {
-		o.answer(wrap(err))
+		o.answer(w.db.explain(err))
 	}
 }
 
@@ -224,7 +224,7 @@ func (w *writer) attempt(group []*op) error {
 	if err := w.setSync(group); err != nil {
 		return w.abandon(err)
 	}
-	if err := w.control("BEGIN IMMEDIATE"); err != nil {
+	if err := w.say(dialect.Begin); err != nil {
 		return w.abandon(err)
 	}
 	t := &tx{db: w.db, w: w, heads: map[int64]*head{}}
@@ -254,25 +254,27 @@ func (w *writer) attempt(group []*op) error {
 	for i, o := range group {
 		o.answer(errs[i])
 	}
-	w.db.c.committed()
+	if w.keeper != nil {
+		w.keeper.Committed()
+	}
 	return nil
 }
 
 // setSync chooses whether the next commit is synced. It is not if the whole
-// group can wait; then the log is synced before a checkpoint only.
+// group can wait.
 func (w *writer) setSync(group []*op) error {
-	lazy := !w.db.cfg.bulk
+	lazy := true
 	for _, o := range group {
 		lazy = lazy && o.later
 	}
 	if lazy == w.lazy {
 		return nil
 	}
-	mode := faults.Synchronous()
-	if lazy && mode == "FULL" {
-		mode = "NORMAL"
+	phrase := dialect.SyncOn
+	if lazy {
+		phrase = dialect.SyncOff
 	}
-	err := w.control("PRAGMA synchronous = " + mode)
+	err := w.say(phrase)
 	if err == nil {
 		w.lazy = lazy
 	}
@@ -284,18 +286,31 @@ func (w *writer) setSync(group []*op) error {
 func (w *writer) abandon(err error) error {
 	w.appends.drop()
 	w.db.bindings.ended()
-	if fatal(err) {
-		w.failed.set(err)
-		w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)
+	if w.db.fatal(err) {
+		w.fail(err)
 	}
 	// SQLite rolls back by itself after some errors, and then refuses this.
-	if rerr := w.control("ROLLBACK"); rerr != nil && fatal(rerr) {
+	if rerr := w.control("ROLLBACK"); rerr != nil && w.db.fatal(rerr) {
 		w.failed.set(rerr)
 	}
 	if failed := w.failed.err(); failed != nil {
 		return failed
 	}
 	return err
+}
+
+// fail stops all writing: the disk is not trusted any more.
+func (w *writer) fail(err error) {
+	w.failed.set(err)
+	w.db.cfg.Log.Error("store: the disk has failed; nothing is written until a restart", "error", err)
+}
+
+// say runs the database's own statement for a phrase, if it needs one.
+func (w *writer) say(p dialect.Phrase) error {
+	if q := w.db.driver.Say(p); q != "" {
+		return w.control(q)
+	}
+	return nil
 }
 
 func (w *writer) control(q string) error {
@@ -356,7 +371,7 @@ func (t *tx) prepare(q string) (*sql.Stmt, error) {
 	if s, ok := t.w.stmts[q]; ok {
 		return s, nil
 	}
-	s, err := t.w.conn.PrepareContext(context.Background(), q)
+	s, err := t.w.conn.PrepareContext(context.Background(), t.db.driver.SQL(q))
 	if err == nil {
 		t.w.stmts[q] = s
 	}

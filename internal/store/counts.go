@@ -26,7 +26,7 @@ func (db *DB) KeepCounts(ctx context.Context, c record.Counted, until time.Time)
 	}
 	b, err := json.Marshal(c)
 	if err != nil {
-		return fmt.Errorf("sqlite: writing counts: %w", err)
+		return fmt.Errorf("store: writing counts: %w", err)
 	}
 	return db.write(ctx, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO msg_count (app, msg, until, data, crc) VALUES (?, ?, ?, ?, ?)

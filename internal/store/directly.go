@@ -12,6 +12,7 @@ import (
 // writer has one connection for itself and one goroutine, so that there is
 // nothing to lock, to retry or to share.
 type directly struct {
+	words func(string) string // see dialect.Speaker.SQL
 	stmts map[string]driver.Stmt
 	args  []driver.NamedValue // of the statement that runs
 }
@@ -46,7 +47,7 @@ func (d *directly) bind(args []any) error {
 		default:
 			v, err := driver.DefaultParameterConverter.ConvertValue(a)
 			if err != nil {
-				return fmt.Errorf("sqlite: argument %d: %w", i+1, err)
+				return fmt.Errorf("store: argument %d: %w", i+1, err)
 			}
 			a = v
 		}
@@ -60,17 +61,17 @@ func (d *directly) stmt(conn any, q string) (driver.StmtExecContext, error) {
 	if s == nil {
 		c, ok := conn.(driver.ConnPrepareContext)
 		if !ok {
-			return nil, fmt.Errorf("sqlite: the driver's connection is a %T", conn)
+			return nil, fmt.Errorf("store: the driver's connection is a %T", conn)
 		}
 		var err error
-		if s, err = c.PrepareContext(context.Background(), q); err != nil {
+		if s, err = c.PrepareContext(context.Background(), d.words(q)); err != nil {
 			return nil, err
 		}
 		d.stmts[q] = s
 	}
 	e, ok := s.(driver.StmtExecContext)
 	if !ok {
-		return nil, fmt.Errorf("sqlite: the driver's statement is a %T", s)
+		return nil, fmt.Errorf("store: the driver's statement is a %T", s)
 	}
 	return e, nil
 }

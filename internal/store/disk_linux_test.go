@@ -25,7 +25,7 @@ const diskEnv = "HERALD_SQLITE_TEST_DISK"
 func failingDisk(dir string) error {
 	signal.Ignore(syscall.SIGXFSZ)
 	ctx := context.Background()
-	db, err := Open(ctx, Config{Path: filepath.Join(dir, "herald.db")})
+	db, err := openFile(ctx, filepath.Join(dir, "herald.db"))
 	if err != nil {
 		return err
 	}

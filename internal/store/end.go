@@ -54,7 +54,7 @@ func (db *DB) EndMessage(ctx context.Context, app herald.AppKey, id herald.Messa
 	switch state {
 	case herald.MessageWithdrawn, herald.MessageReplaced, herald.MessageExpired:
 	default:
-		return 0, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.", "sqlite: %q does not end a message", state)
+		return 0, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.", "store: %q does not end a message", state)
 	}
 	var pos herald.Pos
 	var r *endedRow
@@ -128,7 +128,7 @@ func (db *DB) dropEntries(ctx context.Context, app int64, r *endedRow) {
 	for from := entriesInSlice; from < len(r.ords); from += entriesInSlice {
 		to := min(from+entriesInSlice, len(r.ords))
 		if err := db.write(ctx, func(t *tx) error { return t.deleteEntries(app, r, from, to) }); err != nil {
-			db.cfg.Log.Warn("sqlite: entries of an ended message stay until it is purged", "message", r.id, "error", err)
+			db.cfg.Log.Warn("store: entries of an ended message stay until it is purged", "message", r.id, "error", err)
 			return
 		}
 	}

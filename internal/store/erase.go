@@ -11,6 +11,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/store/dialect"
 )
 
 // scannedForErase is how many messages an erasure looks at in one query.
@@ -125,7 +126,7 @@ func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[
 			}
 			named := e.Redact(&who)
 			if h.audience, err = json.Marshal(who); err != nil {
-				return fmt.Errorf("sqlite: writing an audience: %w", err)
+				return fmt.Errorf("store: writing an audience: %w", err)
 			}
 			m := &record.Message{}
 			if form == formDirect {
@@ -191,7 +192,7 @@ func (db *DB) alive(ctx context.Context, e *erasing, ords []herald.Ordinal) (boo
 func (db *DB) eraseHits(ctx context.Context, e *erasing, empty []hit) error {
 	nobody, err := json.Marshal(herald.Audience{RegistrationIDs: []herald.RegistrationID{record.ErasedID}})
 	if err != nil {
-		return fmt.Errorf("sqlite: writing an audience: %w", err)
+		return fmt.Errorf("store: writing an audience: %w", err)
 	}
 	for _, h := range empty {
 		keys, err := db.answersOf(ctx, e.app, h)
@@ -289,7 +290,7 @@ func (db *DB) eraseTrace(ctx context.Context, e *erasing, at trace) error {
 		})
 		b, err := record.AppendEvents(nil, left)
 		if err != nil {
-			return fmt.Errorf("sqlite: writing receipts: %w", err)
+			return fmt.Errorf("store: writing receipts: %w", err)
 		}
 		if err := db.write(ctx, func(t *tx) error {
 			return t.securely(func() error {
@@ -304,15 +305,15 @@ func (db *DB) eraseTrace(ctx context.Context, e *erasing, at trace) error {
 	return nil
 }
 
-// securely runs changes after which SQLite overwrites what they free, also on
-// pages that come free as a whole. Otherwise it does that only within pages,
-// which costs no writes; see pragmas in open.
+// securely runs changes after which the database overwrites what they free, if
+// it can: SQLite, also on pages that come free as a whole. Otherwise it does
+// that only within pages, which costs no writes.
 func (t *tx) securely(change func() error) error {
-	if err := t.w.control("PRAGMA secure_delete = ON"); err != nil {
+	if err := t.w.say(dialect.ScrubOn); err != nil {
 		return err
 	}
 	err := change()
-	if back := t.w.control("PRAGMA secure_delete = FAST"); err == nil {
+	if back := t.w.say(dialect.ScrubOff); err == nil {
 		err = back
 	}
 	return err

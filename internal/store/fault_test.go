@@ -28,7 +28,7 @@ const childEnv = "HERALD_SQLITE_TEST_CHILD"
 // prints what was acknowledged, a line each.
 func child(dir string) {
 	ctx := context.Background()
-	db, err := Open(ctx, Config{Path: filepath.Join(dir, "herald.db")})
+	db, err := openFile(ctx, filepath.Join(dir, "herald.db"))
 	if err == nil {
 		err = db.CreateApp(ctx, record.App{Key: app, SecretHash: []byte("h"), Created: time.Now()})
 	}
@@ -332,6 +332,16 @@ func TestFailingDisk(t *testing.T) {
 	_, err = db.Accept(ctx, message(2, 1))
 	must(t, err)
 	wantCount(t, db, 2, "SELECT COUNT(*) FROM msg")
+}
+
+// TestKeeperFails has the driver find out, beside the commits, that the disk has
+// failed.
+func TestKeeperFails(t *testing.T) {
+	db := newDB(t)
+	db.w.fail(ioError(t))
+	_, err := db.Accept(t.Context(), message(2, 1))
+	wantCode(t, err, herald.CodeStorageUnavailable)
+	wantCode(t, db.Probe(t.Context()), herald.CodeStorageUnavailable)
 }
 
 func databaseFile(t *testing.T, db *DB) string {

@@ -43,7 +43,7 @@ func (db *DB) PutFile(ctx context.Context, app herald.AppKey, f record.File, set
 		part.Optimize()
 		bits, err := record.AppendSet(nil, part)
 		if err != nil {
-			return fmt.Errorf("sqlite: writing a file: %w", err)
+			return fmt.Errorf("store: writing a file: %w", err)
 		}
 		chunks = append(chunks, chunk{slab, bits})
 	}
@@ -215,7 +215,7 @@ func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKi
 	}
 	list, err := json.Marshal(values)
 	if err != nil {
-		return nil, 0, fmt.Errorf("sqlite: reading names: %w", err)
+		return nil, 0, fmt.Errorf("store: reading names: %w", err)
 	}
 	q := "SELECT j.key, d.ord FROM json_each(?) j CROSS JOIN device d ON d.app = ? AND d.id = j.value"
 	if kind == record.FileOfAliases {

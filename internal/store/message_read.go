@@ -125,7 +125,7 @@ func (db *DB) spareDamaged(err error) error {
 		return err
 	}
 	if _, said := db.damage.LoadOrStore(err.Error(), true); !said {
-		db.cfg.Log.Error("sqlite: a row cannot be read and is left out; restore the data folder from a backup", "error", err)
+		db.cfg.Log.Error("store: a row cannot be read and is left out; restore the data folder from a backup", "error", err)
 	}
 	return nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"hash/crc32"
-	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -64,12 +64,10 @@ func back(t *testing.T, path string) {
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
 	defer db.Close()
-	files, err := fs.Sub(migrations, "migrations")
-	must(t, err)
 	fresh, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "first.db"))
 	must(t, err)
 	defer fresh.Close()
-	p, err := goose.NewProvider(goose.DialectSQLite3, fresh, files)
+	p, err := goose.NewProvider(goose.DialectSQLite3, fresh, os.DirFS("sqlite/driver/migrations"))
 	must(t, err)
 	_, err = p.UpTo(ctx, 1)
 	must(t, err)

@@ -2,16 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,22 +12,13 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/store/dialect"
 )
 
-// minVersion is the first SQLite without a known bug that can lose commits
-// when the WAL is reset.
-const minVersion = "3.51.3"
-
-// Page caches, in KiB, of a reading connection and of the writing one.
-const (
-	readerCache = 8 << 10
-	writerCache = 16 << 10
-)
-
-// Config says where the file is and who wants to know of commits.
+// Config says where the record is and who wants to know of commits.
 type Config struct {
-	// Path is the database file. It and its folder are made where missing.
-	Path string
+	// Driver opens the database. It is the store's from then on.
+	Driver dialect.Driver
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log gets what no caller can be told; nil means slog.Default().
@@ -53,21 +37,18 @@ type Config struct {
 	// OnAccepted, if set, is told in the place of OnRelease of a release that
 	// came with its message, which is as Releases would give it.
 	OnAccepted func(m *record.Message)
-
-	bulk bool // see Bulk
 }
 
 // DB is an open record. Its methods may be called from any goroutine.
 type DB struct {
 	cfg     Config
+	driver  dialect.Driver
 	readers pool
-	writers *sql.DB // of which exactly one connection is used, by the writer
 
 	lookups  lookups
 	bindings bindings
 
 	w    writer
-	c    checkpointer // not of a bulk writer
 	apps appIDs
 
 	damage sync.Map // what was said of rows that are damaged
@@ -113,8 +94,7 @@ func (a *appIDs) all() []int64 {
 }
 
 // Open opens or makes a database, brings its schema up to date, and removes
-// what a crash has left half written. Two processes must not open one file;
-// who keeps them apart is the caller.
+// what a crash has left half written.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -125,23 +105,15 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Inline == 0 {
 		cfg.Inline = maxInline
 	}
-	abs, err := filepath.Abs(cfg.Path)
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
-	}
-	faults.Disk()
-	db := &DB{cfg: cfg}
+	db := &DB{cfg: cfg, driver: cfg.Driver}
 	db.lookups.db = db
 	db.apps.ids, db.apps.key = map[herald.AppKey]int64{}, map[int64]herald.AppKey{}
-	if err := db.open(ctx, abs); err != nil {
-		return nil, errors.Join(err, db.closeFiles())
+	if err := db.open(ctx); err != nil {
+		return nil, errors.Join(err, db.closeAll())
 	}
 	go db.w.loop()
-	if !cfg.bulk {
-		db.c.start()
+	if db.w.keeper != nil {
+		db.w.keeper.Start(func() bool { return db.w.failed.err() == nil }, db.w.fail)
 	}
 	if err := db.removeDrafts(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -149,98 +121,32 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
-func (db *DB) open(ctx context.Context, path string) (err error) {
-	if err := db.openWriters(path, db.writerPragmas()); err != nil {
-		return err
-	}
-	if err := checkVersion(ctx, db.writers); err != nil {
-		return err
-	}
-	if err := migrate(ctx, db.writers); err != nil {
-		return err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return fmt.Errorf("sqlite: %w", err)
-	}
-	db.readers.DB, err = sql.Open("sqlite", dsn(path, "ro",
-		"busy_timeout(5000)", "query_only(1)", "cache_size(-"+strconv.Itoa(readerCache)+")"))
+func (db *DB) open(ctx context.Context) error {
+	readers, conn, err := db.driver.Open(ctx)
 	if err != nil {
-		return fmt.Errorf("sqlite: opening %s: %w", path, err)
-	}
-	n := max(2, runtime.GOMAXPROCS(0))
-	db.readers.SetMaxOpenConns(n)
-	db.readers.SetMaxIdleConns(n)
-	if err := db.loadApps(ctx); err != nil {
 		return err
 	}
-	if err := db.c.open(db, path); err != nil {
-		return err
-	}
-	return db.w.start(ctx, db)
+	db.readers.DB, db.readers.driver = readers, db.driver
+	db.w.start(db, conn)
+	return db.loadApps(ctx)
 }
 
-// dsn names a file so that no character of its path is taken for syntax.
-func dsn(path, mode string, pragmas ...string) string {
-	p := filepath.ToSlash(path)
-	if !strings.HasPrefix(p, "/") { // C:/... on Windows
-		p = "/" + p
-	}
-	q := url.Values{}
-	if mode != "" {
-		q.Set("mode", mode)
-	}
-	for _, s := range pragmas {
-		q.Add("_pragma", s)
-	}
-	return (&url.URL{Scheme: "file", Path: p, RawQuery: q.Encode()}).String()
-}
-
-func checkVersion(ctx context.Context, db *sql.DB) error {
-	var v string
-	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&v); err != nil {
-		return fmt.Errorf("sqlite: opening: %w", err)
-	}
-	if !atLeast(v, minVersion) {
-		return fmt.Errorf("sqlite: version %s is built in, and %s or later is needed: an earlier one can lose commits", v, minVersion)
-	}
-	return nil
-}
-
-// atLeast compares dotted version numbers.
-func atLeast(v, least string) bool {
-	a, b := strings.Split(v, "."), strings.Split(least, ".")
-	for i := range b {
-		have, want := 0, 0
-		if i < len(a) {
-			have, _ = strconv.Atoi(a[i])
-		}
-		want, _ = strconv.Atoi(b[i])
-		if have != want {
-			return have > want
-		}
-	}
-	return true
-}
-
-// Close answers what is waiting, then closes the file. It may be called once.
+// Close answers what is waiting, then closes the database. It may be called once.
 func (db *DB) Close() error {
 	db.lookups.wg.Wait()
-	db.c.stop()
+	if db.w.keeper != nil {
+		db.w.keeper.Stop()
+	}
 	db.w.stop()
-	return db.closeFiles()
+	return db.closeAll()
 }
 
-func (db *DB) closeFiles() error {
-	var errs []error
+func (db *DB) closeAll() error {
+	var err error
 	if db.w.conn != nil {
-		errs = append(errs, db.w.close())
+		err = db.w.close()
 	}
-	for _, d := range []*sql.DB{db.readers.DB, db.c.pool, db.writers} {
-		if d != nil {
-			errs = append(errs, d.Close())
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, db.driver.Close())
 }
 
 // Probe makes a durable write and waits for it, so that readiness can be told

@@ -10,6 +10,8 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/store/dialect"
+	"github.com/herald-push/herald/internal/store/sqlite/driver"
 )
 
 // ioError gives the error that SQLite has when a read or write fails: a file
@@ -18,8 +20,8 @@ func ioError(t *testing.T) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "no.db")
 	must(t, os.WriteFile(path, []byte(strings.Repeat("this is no database ", 100)), 0o600))
-	_, err := Open(context.Background(), Config{Path: path})
-	if err == nil || !fatal(err) {
+	_, err := openFile(context.Background(), path)
+	if err == nil || driver.New(driver.Config{}).Kind(err) != dialect.Broken {
 		t.Fatalf("opening a file that is no database gave %v", err)
 	}
 	return err
@@ -28,14 +30,14 @@ func ioError(t *testing.T) error {
 func TestOpenRefuses(t *testing.T) {
 	t.Run("no database", func(t *testing.T) { ioError(t) })
 	t.Run("folder in the way", func(t *testing.T) {
-		if _, err := Open(t.Context(), Config{Path: t.TempDir()}); err == nil {
+		if _, err := openFile(t.Context(), t.TempDir()); err == nil {
 			t.Error("a folder was opened as a database")
 		}
 	})
 	t.Run("file in the way of the folder", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		must(t, os.WriteFile(file, nil, 0o600))
-		if _, err := Open(t.Context(), Config{Path: filepath.Join(file, "herald.db")}); err == nil {
+		if _, err := openFile(t.Context(), filepath.Join(file, "herald.db")); err == nil {
 			t.Error("a file was taken for a folder")
 		}
 	})
@@ -47,7 +49,7 @@ func TestOpenRefuses(t *testing.T) {
 			return err
 		}))
 		must(t, db.Close())
-		_, err := Open(t.Context(), Config{Path: filepath.Join(dir, "herald.db")})
+		_, err := openFile(t.Context(), filepath.Join(dir, "herald.db"))
 		if err == nil || !strings.Contains(err.Error(), "schema 99") || !strings.Contains(err.Error(), "newer release") {
 			t.Errorf("a database of a newer release: %v", err)
 		}
@@ -60,7 +62,7 @@ func TestOpenPaths(t *testing.T) {
 			continue
 		}
 		path := filepath.Join(t.TempDir(), name, "herald.db")
-		db, err := Open(t.Context(), Config{Path: path})
+		db, err := openFile(t.Context(), path)
 		must(t, err)
 		must(t, db.Probe(t.Context()))
 		must(t, db.Close())
@@ -83,17 +85,6 @@ func TestPragmas(t *testing.T) {
 	}
 	if _, err := db.readers.ExecContext(t.Context(), "DELETE FROM meta"); err == nil {
 		t.Error("a reading connection wrote")
-	}
-}
-
-func TestAtLeast(t *testing.T) {
-	for _, c := range []struct {
-		v    string
-		want bool
-	}{{"3.51.3", true}, {"3.51.2", false}, {"3.51.10", true}, {"3.52.0", true}, {"3.9.9", false}, {"4.0", true}, {"3.51", false}, {"", false}} {
-		if got := atLeast(c.v, "3.51.3"); got != c.want {
-			t.Errorf("atLeast(%q) is %v", c.v, got)
-		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+
+	"github.com/herald-push/herald/internal/store/dialect"
 )
 
 // maxStatements bounds the statements that a pool keeps; the texts are
@@ -14,6 +16,7 @@ const maxStatements = 256
 // one costs more than running it.
 type pool struct {
 	*sql.DB
+	driver dialect.Driver
 
 	mu         sync.RWMutex
 	statements map[string]*sql.Stmt
@@ -28,7 +31,7 @@ func (p *pool) statement(ctx context.Context, q string) *sql.Stmt {
 	if s != nil || n >= maxStatements {
 		return s
 	}
-	s, err := p.PrepareContext(ctx, q)
+	s, err := p.PrepareContext(ctx, p.driver.SQL(q))
 	if err != nil {
 		return nil
 	}
@@ -50,7 +53,7 @@ func (p *pool) QueryContext(ctx context.Context, q string, args ...any) (*sql.Ro
 	if s := p.statement(ctx, q); s != nil {
 		return s.QueryContext(ctx, args...)
 	}
-	return p.DB.QueryContext(ctx, q, args...)
+	return p.DB.QueryContext(ctx, p.driver.SQL(q), args...)
 }
 
 // QueryRowContext runs a query for one row on any connection.
@@ -58,7 +61,7 @@ func (p *pool) QueryRowContext(ctx context.Context, q string, args ...any) *sql.
 	if s := p.statement(ctx, q); s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}
-	return p.DB.QueryRowContext(ctx, q, args...)
+	return p.DB.QueryRowContext(ctx, p.driver.SQL(q), args...)
 }
 
 // snapshot is one reading transaction.
@@ -78,7 +81,7 @@ func (s *snapshot) QueryContext(ctx context.Context, q string, args ...any) (*sq
 	}
 	// Preparing needs a connection, and there may be none while this one is held.
 	s.missing = append(s.missing, q)
-	return s.tx.QueryContext(ctx, q, args...)
+	return s.tx.QueryContext(ctx, s.pool.driver.SQL(q), args...)
 }
 
 // view runs reads that must agree with each other on one snapshot.
@@ -94,7 +97,7 @@ func (p *pool) view(ctx context.Context, read func(*snapshot) error) error {
 }
 
 func (s *snapshot) run(ctx context.Context, read func(*snapshot) error) (err error) {
-	if s.tx, err = s.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
+	if s.tx, err = s.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.pool.driver.Snapshot()}); err != nil {
 		return wrap(err)
 	}
 	defer s.tx.Rollback()

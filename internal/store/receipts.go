@@ -19,7 +19,7 @@ func (db *DB) AppendReceipts(ctx context.Context, app herald.AppKey, events []re
 	}
 	b, err := record.AppendEvents(nil, events)
 	if err != nil {
-		return 0, fmt.Errorf("sqlite: writing receipts: %w", err)
+		return 0, fmt.Errorf("store: writing receipts: %w", err)
 	}
 	var n int64
 	err = db.write(ctx, func(t *tx) error {
@@ -75,7 +75,7 @@ func (db *DB) FoldReceipts(ctx context.Context, f record.Fold) error {
 	bits := make([][]byte, len(f.Chunks))
 	for i, c := range f.Chunks {
 		if bits[i], err = record.AppendSet(nil, c.Bits); err != nil {
-			return fmt.Errorf("sqlite: writing a chunk: %w", err)
+			return fmt.Errorf("store: writing a chunk: %w", err)
 		}
 	}
 	return db.write(ctx, func(t *tx) error {

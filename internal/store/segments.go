@@ -55,7 +55,7 @@ func (db *DB) PutAudienceSegment(ctx context.Context, app herald.AppKey, s recor
 	var text []byte
 	if s.Audience != nil {
 		if text, err = json.Marshal(s.Audience); err != nil {
-			return 0, fmt.Errorf("sqlite: writing a segment: %w", err)
+			return 0, fmt.Errorf("store: writing a segment: %w", err)
 		}
 	}
 	var pos herald.Pos

@@ -93,7 +93,7 @@ func (db *DB) FoldSets(ctx context.Context, app herald.AppKey, upto herald.Pos, 
 	bits := make([][]byte, len(chunks))
 	for i, c := range chunks {
 		if bits[i], err = record.AppendSet(nil, c.Bits); err != nil {
-			return fmt.Errorf("sqlite: writing a chunk: %w", err)
+			return fmt.Errorf("store: writing a chunk: %w", err)
 		}
 	}
 	if err := db.foldable(ctx, app, upto); err != nil {

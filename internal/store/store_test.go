@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,7 +12,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
-	"github.com/herald-push/herald/internal/store/storetest"
+	"github.com/herald-push/herald/internal/store/sqlite/driver"
 )
 
 func TestMain(m *testing.M) {
@@ -21,17 +22,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, o storetest.Options) storetest.Store {
-		db, err := Open(t.Context(), Config{Path: filepath.Join(o.Dir, "herald.db"), Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return db
-	})
-}
-
 const app herald.AppKey = "aaaaaaaaaaaaaaaaaaaaaaaa"
+
+// openFile opens a database of SQLite, on which the store itself is tested.
+func openFile(ctx context.Context, path string) (*DB, error) {
+	return Open(ctx, Config{Driver: driver.New(driver.Config{Path: path})})
+}
 
 // newDB opens a database with one app in a new folder.
 func newDB(t testing.TB) *DB {
@@ -45,7 +41,7 @@ func newDB(t testing.TB) *DB {
 
 func openDB(t testing.TB, dir string) *DB {
 	t.Helper()
-	db, err := Open(t.Context(), Config{Path: filepath.Join(dir, "herald.db")})
+	db, err := openFile(t.Context(), filepath.Join(dir, "herald.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func newTarget(m *record.Message, inline int) (target, error) {
 		image, ok := m.Group.Whole()
 		if !ok {
 			return target{}, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.",
-				"sqlite: message %d comes without the image of its audience", m.ID)
+				"store: message %d comes without the image of its audience", m.ID)
 		}
 		// A list takes at most a kilobyte; what is as large as a bitmap is not
 		// encoded to learn its size.
@@ -48,7 +48,7 @@ func newTarget(m *record.Message, inline int) (target, error) {
 		}
 		b, err := record.AppendSet(nil, image)
 		if err != nil {
-			return target{}, fmt.Errorf("sqlite: writing a target: %w", err)
+			return target{}, fmt.Errorf("store: writing a target: %w", err)
 		}
 		if len(b) <= inline {
 			return target{form: formGroup, bytes: b}, nil
@@ -58,12 +58,12 @@ func newTarget(m *record.Message, inline int) (target, error) {
 	for i := 1; i < len(m.Direct); i++ {
 		if m.Direct[i-1] >= m.Direct[i] {
 			return target{}, herald.Errorf(herald.CodeInternal, "Report this as a defect of Herald.",
-				"sqlite: the devices of message %d are not in ascending order", m.ID)
+				"store: the devices of message %d are not in ascending order", m.ID)
 		}
 	}
 	b, err := record.AppendSet(nil, sets.New(m.Direct...))
 	if err != nil {
-		return target{}, fmt.Errorf("sqlite: writing a target: %w", err)
+		return target{}, fmt.Errorf("store: writing a target: %w", err)
 	}
 	return target{form: formDirect, bytes: b}, nil
 }
@@ -122,7 +122,7 @@ func (db *DB) draft(ctx context.Context, app int64, id herald.MessageID, tg *tar
 	for slab, part := range tg.group.Slabs() {
 		b, err := record.AppendSet(nil, part)
 		if err != nil {
-			return fmt.Errorf("sqlite: writing a target: %w", err)
+			return fmt.Errorf("store: writing a target: %w", err)
 		}
 		s.add(b)
 		slabs, bits = append(slabs, slab), append(bits, b)
@@ -163,7 +163,7 @@ func (db *DB) dropDraft(ctx context.Context, app int64, id herald.MessageID, gua
 		return t.deleteDraft(app, id)
 	})
 	if err != nil && herald.CodeOf(err) != herald.CodeConflict {
-		db.cfg.Log.Warn("sqlite: chunks of a message that was not accepted stay until the next start", "message", id, "error", err)
+		db.cfg.Log.Warn("store: chunks of a message that was not accepted stay until the next start", "message", id, "error", err)
 	}
 }
 

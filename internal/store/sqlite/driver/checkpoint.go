@@ -1,4 +1,4 @@
-package store
+package driver
 
 import (
 	"context"
@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/herald-push/herald/internal/faults"
+	"github.com/herald-push/herald/internal/store/dialect"
 )
 
 // Sizes of the write-ahead log, in pages.
@@ -33,41 +35,52 @@ const checkpointEvery = 20 * time.Millisecond
 // their sync. What is left to the writer is to begin the log anew, which only
 // it can; by then nearly all of it has been moved.
 type checkpointer struct {
-	db   *DB
+	d    *Driver
 	pool *sql.DB
 	hint chan struct{} // there was a commit
 	quit chan struct{}
 	done chan struct{}
 	once sync.Once
+	// restart asks the goroutine that writes to begin the log anew.
+	restart atomic.Bool
+	trusted func() bool
+	failed  func(error)
 }
 
-func (c *checkpointer) open(db *DB, path string) (err error) {
-	c.db, c.hint = db, make(chan struct{}, 1)
-	c.pool, err = sql.Open("sqlite", dsn(path, "rw", "busy_timeout(5000)", "synchronous("+faults.Synchronous()+")",
+func (c *checkpointer) open(d *Driver) (err error) {
+	c.d, c.hint = d, make(chan struct{}, 1)
+	c.pool, err = sql.Open("sqlite", dsn(d.path, "rw", "busy_timeout(5000)", "synchronous("+faults.Synchronous()+")",
 		"cache_size(-64)", "wal_autocheckpoint(0)"))
 	if err != nil {
-		return fmt.Errorf("sqlite: opening %s: %w", path, err)
+		return fmt.Errorf("sqlite: opening %s: %w", d.path, err)
 	}
 	c.pool.SetMaxOpenConns(1)
 	return nil
 }
 
-func (c *checkpointer) start() {
-	c.quit, c.done = make(chan struct{}), make(chan struct{})
-	go c.loop()
+// Start begins to move what is committed.
+func (d *Driver) Start(trusted func() bool, failed func(error)) {
+	c := &d.c
+	c.trusted, c.failed = trusted, failed
+	if !d.cfg.Bulk {
+		c.quit, c.done = make(chan struct{}), make(chan struct{})
+		go c.loop()
+	}
 }
 
-func (c *checkpointer) stop() {
+// Stop ends what Start began.
+func (d *Driver) Stop() {
+	c := &d.c
 	if c.quit != nil {
 		c.once.Do(func() { close(c.quit) })
 		<-c.done
 	}
 }
 
-// committed is for the writer to call after a commit.
-func (c *checkpointer) committed() {
+// Committed has the checkpointer look at the log.
+func (d *Driver) Committed() {
 	select {
-	case c.hint <- struct{}{}:
+	case d.c.hint <- struct{}{}:
 	default:
 	}
 }
@@ -81,7 +94,9 @@ func (c *checkpointer) loop() {
 			return
 		}
 		if err := c.look(); err != nil {
-			c.db.w.distrust(err)
+			if err := c.distrust(err); err != nil {
+				c.failed(err)
+			}
 		}
 		select {
 		case <-time.After(checkpointEvery):
@@ -94,7 +109,7 @@ func (c *checkpointer) loop() {
 // look moves pages if enough of them wait, and asks the writer to begin a long
 // log anew.
 func (c *checkpointer) look() error {
-	if c.db.w.failed.err() != nil {
+	if !c.trusted() {
 		return nil
 	}
 	length, moved, err := checkpoint(c.pool, "NOOP")
@@ -102,32 +117,32 @@ func (c *checkpointer) look() error {
 		length, moved, err = checkpoint(c.pool, "PASSIVE")
 	}
 	if err == nil && length >= restartedAfter && length-moved < movedAfter {
-		c.db.w.restart.Store(true)
+		c.restart.Store(true)
 	}
 	return err
 }
 
-// restartLog moves the rest of the log, after which the next commit begins it
-// anew unless somebody reads an old state of it. It is for the writer.
-func (w *writer) restartLog() {
-	if !w.restart.Swap(false) || w.failed.err() != nil {
-		return
+// Between moves the rest of a long log, after which the next commit begins it
+// anew unless somebody reads an old state of it.
+func (d *Driver) Between(writer *sql.Conn) error {
+	if !d.c.restart.Swap(false) {
+		return nil
 	}
-	if _, _, err := checkpoint(w.conn, "PASSIVE"); err != nil {
-		w.distrust(err)
+	if _, _, err := checkpoint(writer, "PASSIVE"); err != nil {
+		return d.c.distrust(err)
 	}
+	return nil
 }
 
-// distrust stops all writing if an error says that the disk has failed. A sync
-// of the database that failed must not be repeated any more than one of the
-// log: the pages that it lost are in neither then.
-func (w *writer) distrust(err error) {
-	if !fatal(err) {
-		w.db.cfg.Log.Warn("sqlite: the log was not moved into the database; trying again", "error", err)
-		return
+// distrust gives an error back if it says that the disk has failed, and writing
+// must stop. A sync of the database that failed must not be repeated any more
+// than one of the log: the pages that it lost are in neither then.
+func (c *checkpointer) distrust(err error) error {
+	if c.d.Kind(err) != dialect.Broken {
+		c.d.cfg.Log.Warn("sqlite: the log was not moved into the database; trying again", "error", err)
+		return nil
 	}
-	w.failed.set(err)
-	w.db.cfg.Log.Error("sqlite: the disk has failed; nothing is written until a restart", "error", err)
+	return err
 }
 
 // checkpoint runs a checkpoint in one of SQLite's modes, and tells how many
@@ -142,9 +157,9 @@ func checkpoint(on interface {
 }
 
 // writerPragmas open the connection that writes.
-func (db *DB) writerPragmas() []string {
-	if db.cfg.bulk {
-		return bulkPragmas()
+func (d *Driver) writerPragmas() []string {
+	if d.cfg.Bulk { // nobody needs it before it is whole
+		return []string{"journal_mode(OFF)", "synchronous(OFF)", "foreign_keys(OFF)", fmt.Sprintf("cache_size(-%d)", bulkCache)}
 	}
 	// STRICT tables refuse wrong types; foreign keys are off because every
 	// row is reached through its app, and rows are deleted by key.
@@ -153,7 +168,7 @@ func (db *DB) writerPragmas() []string {
 		"cache_size(-" + strconv.Itoa(writerCache) + ")", "wal_autocheckpoint(" + strconv.Itoa(longestLog) + ")",
 		"journal_size_limit(67108864)",
 		// What is freed within a page is overwritten, which costs no writes; see
-		// securely.
+		// dialect.ScrubOn.
 		"secure_delete(FAST)",
 	}
 }
