@@ -121,7 +121,7 @@ func (p *bindPlan) tally(t *tx, app int64) error {
 		return nil
 	}
 	slices.Sort(numbers)
-	return each(context.Background(), t, "SELECT j.value, (SELECT COUNT(*) FROM device d WHERE d.app = ? AND d.recipient = j.value) FROM json_each(?) j",
+	return each(context.Background(), t, "SELECT n.value, COUNT(d.ord) FROM json_each(?) n LEFT JOIN device d ON d.app = ? AND d.recipient = n.value GROUP BY n.value",
 		app, numbers, func(scan func(...any) error) error {
 			var number, devices int64
 			err := scan(&number, &devices)
@@ -224,9 +224,9 @@ func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Se
 		return nil, fmt.Errorf("store: reading entries: %w", err)
 	}
 	var out []record.AliasEntry
-	err = scan(ctx, &db.readers, `SELECT e.ord, e.pos, e.n, e.msg FROM json_each(?) j CROSS JOIN entry e ON e.app = ? AND e.ord = j.value
+	err = scan(ctx, &db.readers, `SELECT e.ord, e.pos, e.n, e.msg FROM json_each(?) n CROSS JOIN entry e ON e.app = ? AND e.ord = n.value
 		CROSS JOIN msg m INDEXED BY msg_by_alias ON m.app = e.app AND m.id = e.msg
-		WHERE m.by_alias = 1 AND m.ended = 0 AND m.eval_pos < ? AND m.ends > ?`, []any{string(list), a, int64(before), millis(now)}, func(r *sql.Rows) error {
+		WHERE m.by_alias = 1 AND m.ended = 0 AND m.eval_pos < ? AND m.ends > ? ORDER BY e.ord, e.pos, e.n`, []any{string(list), a, int64(before), millis(now)}, func(r *sql.Rows) error {
 		var e record.AliasEntry
 		err := r.Scan(&e.Ord, &e.Pos, &e.N, &e.Msg)
 		out = append(out, e)
@@ -243,8 +243,8 @@ func (db *DB) Rebindings(ctx context.Context, app herald.AppKey, limit int) (out
 		return nil, err
 	}
 	enough := errors.New("enough")
-	err = scan(ctx, &db.readers, `SELECT bound_pos, ord FROM device INDEXED BY device_bound WHERE app = ?1 AND bound_pos > 0 AND bound_pos >
-		(SELECT MIN(eval_pos) FROM msg INDEXED BY msg_by_alias WHERE app = ?1 AND by_alias = 1 AND ended = 0) ORDER BY bound_pos DESC`, []any{a}, func(r *sql.Rows) error {
+	err = scan(ctx, &db.readers, `SELECT bound_pos, ord FROM device INDEXED BY device_bound WHERE app = ? AND bound_pos > 0 AND bound_pos >
+		(SELECT MIN(eval_pos) FROM msg INDEXED BY msg_by_alias WHERE app = ? AND by_alias = 1 AND ended = 0) ORDER BY bound_pos DESC`, []any{a, a}, func(r *sql.Rows) error {
 		var pos herald.Pos
 		var ord herald.Ordinal
 		if err := r.Scan(&pos, &ord); err != nil {

@@ -93,7 +93,7 @@ func (n *bindNames) read(ctx context.Context, from queryer, app int64, some *som
 		ids[i], n.devices[k] = n.ids[k], foundDevice{ord: -1}
 	}
 	if len(ids) > 0 {
-		if err := each(ctx, from, "SELECT j.key, d.ord, COALESCE(d.recipient, -1) FROM json_each(?2) j CROSS JOIN device d ON d.app = ?1 AND d.id = j.value",
+		if err := each(ctx, from, "SELECT j.key, d.ord, COALESCE(d.recipient, -1) FROM json_each(?) j CROSS JOIN device d ON d.app = ? AND d.id = j.value",
 			app, ids, func(scan func(...any) error) error {
 				var key int64
 				var d foundDevice
@@ -112,7 +112,7 @@ func (n *bindNames) read(ctx context.Context, from queryer, app int64, some *som
 	for _, alias := range some.aliases {
 		delete(n.numbers, alias)
 	}
-	return each(ctx, from, "SELECT j.key, r.ord FROM json_each(?2) j CROSS JOIN recipient r ON r.app = ?1 AND r.alias = j.value",
+	return each(ctx, from, "SELECT j.key, r.ord FROM json_each(?) j CROSS JOIN recipient r ON r.app = ? AND r.alias = j.value",
 		app, some.aliases, func(scan func(...any) error) error {
 			var key, number int64
 			err := scan(&key, &number)
@@ -121,14 +121,14 @@ func (n *bindNames) read(ctx context.Context, from queryer, app int64, some *som
 		})
 }
 
-// each reads rows about a list of names or numbers of an app: ?1 is the app, ?2
-// the list. Its errors are those of the driver, which the writer has to see.
+// each reads rows about a list of names or numbers of an app: the list is the
+// first parameter, the app the second. Its errors are those of the driver, which the writer has to see.
 func each(ctx context.Context, from queryer, q string, app int64, names any, row func(scan func(...any) error) error) error {
 	list, err := json.Marshal(names)
 	if err != nil {
 		return fmt.Errorf("store: reading names: %w", err)
 	}
-	rows, err := from.QueryContext(ctx, q, app, string(list))
+	rows, err := from.QueryContext(ctx, q, string(list), app)
 	if err != nil {
 		return err
 	}

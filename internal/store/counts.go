@@ -67,14 +67,23 @@ func (db *DB) Counted(ctx context.Context, app herald.AppKey, id herald.MessageI
 
 // purgeCounts deletes counts whose time is over.
 func (db *DB) purgeCounts(ctx context.Context, now time.Time) error {
-	var one int64
-	err := db.readers.QueryRowContext(ctx, "SELECT 1 FROM msg_count WHERE until <= ? LIMIT 1", millis(now)).Scan(&one)
-	if ok, err := found(err); err != nil || !ok {
+	type key struct{ app, msg int64 }
+	var keys []key
+	if err := scan(ctx, &db.readers, "SELECT app, msg FROM msg_count WHERE until <= ? ORDER BY until LIMIT ?", []any{millis(now), keysInSlice}, func(r *sql.Rows) error {
+		var k key
+		err := r.Scan(&k.app, &k.msg)
+		keys = append(keys, k)
 		return wrap(err)
+	}); err != nil || len(keys) == 0 {
+		return err
 	}
 	return db.write(ctx, func(t *tx) error {
-		_, err := t.exec("DELETE FROM msg_count WHERE rowid IN (SELECT rowid FROM msg_count WHERE until <= ? ORDER BY until LIMIT ?)", millis(now), keysInSlice)
-		return err
+		for _, k := range keys {
+			if _, err := t.exec("DELETE FROM msg_count WHERE app = ? AND msg = ? AND until <= ?", k.app, k.msg, millis(now)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -17,7 +17,7 @@ func (db *DB) BeginErasure(ctx context.Context, e record.Erasure) error {
 	}
 	return db.write(ctx, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO erasing (app, id, ord, alias) VALUES (?, ?, ?, ?)
-			ON CONFLICT (app, id) DO UPDATE SET alias = excluded.alias WHERE excluded.alias <> ''`, a, string(e.ID), int64(e.Ord), string(e.Alias))
+			ON CONFLICT (app, id) DO UPDATE SET alias = CASE WHEN excluded.alias <> '' THEN excluded.alias ELSE erasing.alias END`, a, string(e.ID), int64(e.Ord), string(e.Alias))
 		return err
 	})
 }

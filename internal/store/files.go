@@ -12,7 +12,7 @@ import (
 	"github.com/herald-push/herald/internal/sets"
 )
 
-const fileColumns = "id, name, kind, pos, lines, devices, unknown, duplicates, chunks, created, used"
+const fileColumns = "id, name, kind, pos, \"lines\", devices, unknown, duplicates, chunks, created, used"
 
 // scanFile reads fileColumns; chunks is how many the set has.
 func scanFile(scan func(...any) error) (f record.File, chunks int64, err error) {
@@ -222,7 +222,7 @@ func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKi
 		q = `SELECT j.key, d.ord FROM json_each(?) j CROSS JOIN recipient r ON r.app = ? AND r.alias = j.value
 			LEFT JOIN device d ON d.app = r.app AND d.recipient = r.ord`
 	}
-	out, have, last := sets.New(), int64(0), int64(-1)
+	out, have, seen := sets.New(), int64(0), make([]bool, len(values))
 	var ords []uint32
 	err = scan(ctx, &db.readers, q, []any{string(list), a}, func(r *sql.Rows) error {
 		var key int64
@@ -230,8 +230,8 @@ func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKi
 		if err := r.Scan(&key, &o); err != nil {
 			return wrap(err)
 		}
-		if key != last { // the devices of one alias follow each other
-			have, last = have+1, key
+		if !seen[key] { // an alias has several devices
+			have, seen[key] = have+1, true
 		}
 		if o.Valid {
 			ords = append(ords, o.V)

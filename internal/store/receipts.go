@@ -150,7 +150,7 @@ func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids 
 	if err != nil {
 		return err
 	}
-	end, spare := ")", func(_ herald.DeliveryState, err error) error { return err }
+	end, spare := ")"+byCell, func(_ herald.DeliveryState, err error) error { return err }
 	if waiting {
 		end, spare = whoWaits, db.spareState
 	}
@@ -165,7 +165,8 @@ func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids 
 // The query for cells; whoWaits leaves out what does not decide that.
 const (
 	ofCells  = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
-	whoWaits = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
+	whoWaits = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')" + byCell
+	byCell   = " ORDER BY msg, state"
 )
 
 // spareState makes nothing of a damaged state, but not of a damaged target.

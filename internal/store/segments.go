@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -88,11 +89,33 @@ func (db *DB) PutAudienceSegment(ctx context.Context, app herald.AppKey, s recor
 // forgetSegments deletes the versions that were replaced before a time, and
 // what tells of segments that were deleted before it.
 func (t *tx) forgetSegments(app int64, before time.Time) error {
-	if _, err := t.exec(`DELETE FROM segment WHERE app = ? AND updated < ? AND EXISTS (SELECT 1 FROM segment n
-		WHERE n.app = segment.app AND n.name = segment.name AND n.pos > segment.pos AND n.updated < ?)`, app, millis(before), millis(before)); err != nil {
+	rows, err := t.QueryContext(context.Background(), `SELECT s.name, s.pos FROM segment s WHERE s.app = ? AND s.updated < ? AND EXISTS
+		(SELECT 1 FROM segment n WHERE n.app = s.app AND n.name = s.name AND n.pos > s.pos AND n.updated < ?)`, app, millis(before), millis(before))
+	if err != nil {
 		return err
 	}
-	_, err := t.exec(`DELETE FROM segment WHERE app = ? AND updated < ? AND audience IS NULL`, app, millis(before))
+	defer rows.Close()
+	type version struct {
+		name string
+		pos  int64
+	}
+	var old []version
+	for rows.Next() {
+		var v version
+		if err := rows.Scan(&v.name, &v.pos); err != nil {
+			return err
+		}
+		old = append(old, v)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, v := range old {
+		if _, err := t.exec("DELETE FROM segment WHERE app = ? AND name = ? AND pos = ?", app, v.name, v.pos); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(`DELETE FROM segment WHERE app = ? AND updated < ? AND audience IS NULL`, app, millis(before))
 	return err
 }
 
