@@ -64,7 +64,10 @@ func (db *DB) directChunks(ctx context.Context, app herald.AppKey, a int64, each
 	return db.write(ctx, func(t *tx) error {
 		for _, c := range damaged {
 			name := aside + strconv.FormatUint(c.Lost, 10) + ":" + string(c.State)
-			if _, err := t.exec("UPDATE OR REPLACE direct_chunk SET state = ? WHERE app = ? AND state = ? AND slice = ?", name, a, string(c.State), int64(c.Index)); err != nil {
+			if _, err := t.exec("DELETE FROM direct_chunk WHERE app = ? AND state = ? AND slice = ?", a, name, int64(c.Index)); err != nil {
+				return err
+			}
+			if _, err := t.exec("UPDATE direct_chunk SET state = ? WHERE app = ? AND state = ? AND slice = ?", name, a, string(c.State), int64(c.Index)); err != nil {
 				return err
 			}
 		}

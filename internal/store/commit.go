@@ -60,6 +60,7 @@ type writer struct {
 	appends appends
 	last    int
 	lazy    bool // commits are not synced at the moment
+	link    link
 	// sync commits; tests put a failing disk here.
 	sync func() error
 }
@@ -71,6 +72,7 @@ func (w *writer) start(db *DB, conn *sql.Conn) {
 	w.quit, w.done = make(chan struct{}), make(chan struct{})
 	w.stmts, w.direct.stmts = map[string]*sql.Stmt{}, map[string]driver.Stmt{}
 	w.direct.words = db.driver.SQL
+	w.link.start(db.driver)
 	w.sync = func() error { return w.control("COMMIT") }
 }
 
@@ -142,6 +144,9 @@ func (w *writer) loop() {
 		select {
 		case o := <-w.ops:
 			group = w.gather(append(group[:0], o))
+		case <-w.link.unsettled():
+			_ = w.ready() // said to the next who writes
+			continue
 		case <-w.quit:
 			return
 		}
@@ -196,6 +201,9 @@ func (w *writer) commit(group []*op) {
 		return
 	}
 	err := w.attempt(group)
+	for n := 0; err != nil && n < maxAgain && w.again(err); n++ {
+		err = w.attempt(group)
+	}
 	switch {
 	case err == nil:
 		return
@@ -221,6 +229,9 @@ func (w *writer) attempt(group []*op) error {
 	if err := w.failed.err(); err != nil {
 		return err
 	}
+	if err := w.ready(); err != nil {
+		return err
+	}
 	if err := w.setSync(group); err != nil {
 		return w.abandon(err)
 	}
@@ -244,8 +255,14 @@ func (w *writer) attempt(group []*op) error {
 			return w.abandon(err)
 		}
 	}
+	if err := w.sign(t); err != nil {
+		return w.abandon(err)
+	}
 	faults.Point("before_commit")
 	if err := w.sync(); err != nil {
+		if w.link.mark != "" && w.db.kind(err) == dialect.Lost {
+			return w.settle(t, group, errs, err)
+		}
 		return w.abandon(err)
 	}
 	faults.Point("committed")
@@ -288,6 +305,12 @@ func (w *writer) abandon(err error) error {
 	w.db.bindings.ended()
 	if w.db.fatal(err) {
 		w.fail(err)
+	}
+	if w.link.remote != nil {
+		if w.db.kind(err) == dialect.Lost || w.control("ROLLBACK") != nil {
+			w.lose(err)
+		}
+		return err
 	}
 	// SQLite rolls back by itself after some errors, and then refuses this.
 	if rerr := w.control("ROLLBACK"); rerr != nil && w.db.fatal(rerr) {

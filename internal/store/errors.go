@@ -20,10 +20,18 @@ var errClosed = errors.New("store: the database is closed")
 // fatal reports whether the disk or the file cannot be trusted any more.
 func (db *DB) fatal(err error) bool { return db.driver.Kind(err) == dialect.Broken }
 
+// kind is that of the driver, but for what the store says itself.
+func (db *DB) kind(err error) dialect.Kind {
+	if errors.Is(err, errLost) {
+		return dialect.Lost
+	}
+	return db.driver.Kind(err)
+}
+
 // shared reports whether the error is about the database, not about the
 // operation that met it: repeating operations one by one would not help.
 func (db *DB) shared(err error) bool {
-	switch db.driver.Kind(err) {
+	switch db.kind(err) {
 	case dialect.Shared, dialect.Full, dialect.Lost, dialect.Broken:
 		return true
 	}
@@ -35,7 +43,7 @@ func (db *DB) explain(err error) error {
 	if known(err) {
 		return err
 	}
-	switch db.driver.Kind(err) {
+	switch db.kind(err) {
 	case dialect.Conflict:
 		e := herald.Errorf(herald.CodeConflict, "Read what is there, and decide again.", "store: a row with this key exists already")
 		e.Err = err
