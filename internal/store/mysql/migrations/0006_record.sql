@@ -42,7 +42,8 @@ CREATE TABLE recipient (
   ord BIGINT NOT NULL,
   alias VARBINARY(512) NOT NULL,
   created BIGINT NOT NULL,
-  PRIMARY KEY (app, ord)
+  PRIMARY KEY (app, ord),
+  UNIQUE KEY recipient_alias (app, alias)
 ) ENGINE=InnoDB;
 
 CREATE TABLE device (
@@ -60,7 +61,11 @@ CREATE TABLE device (
   generation BIGINT NOT NULL,
   created BIGINT NOT NULL,
   seen BIGINT NOT NULL,
-  PRIMARY KEY (app, ord)
+  PRIMARY KEY (app, ord),
+  UNIQUE KEY device_id (app, id),
+  UNIQUE KEY device_installation (app, installation),
+  KEY device_recipient (app, recipient),
+  KEY device_bound (app, bound_pos)
 ) ENGINE=InnoDB;
 
 CREATE TABLE removed (
@@ -114,7 +119,9 @@ CREATE TABLE msg (
   form BIGINT NOT NULL,
   target LONGBLOB NOT NULL,
   target_crc BIGINT NOT NULL,
-  PRIMARY KEY (app, id)
+  PRIMARY KEY (app, id),
+  KEY msg_ends (ended, ends),
+  KEY msg_by_alias (app, by_alias, ended, id, eval_pos, ends)
 ) ENGINE=InnoDB;
 
 CREATE TABLE collapse (
@@ -168,7 +175,8 @@ CREATE TABLE idempotency (
   hash VARBINARY(512) NOT NULL,
   answer LONGBLOB NOT NULL,
   expires BIGINT NOT NULL,
-  PRIMARY KEY (app, idem_key)
+  PRIMARY KEY (app, idem_key),
+  KEY idempotency_expires (expires)
 ) ENGINE=InnoDB;
 
 CREATE TABLE job (
@@ -178,7 +186,9 @@ CREATE TABLE job (
   msg BIGINT NOT NULL,
   due BIGINT NOT NULL,
   at BIGINT NOT NULL,
-  fence BIGINT NOT NULL
+  fence BIGINT NOT NULL,
+  KEY job_at (at),
+  KEY job_msg (app, msg)
 ) ENGINE=InnoDB;
 
 CREATE TABLE msg_chunk (
@@ -267,7 +277,8 @@ CREATE TABLE msg_count (
   until BIGINT NOT NULL,
   data LONGBLOB NOT NULL,
   crc BIGINT NOT NULL,
-  PRIMARY KEY (app, msg)
+  PRIMARY KEY (app, msg),
+  KEY msg_count_until (until)
 ) ENGINE=InnoDB;
 
 CREATE TABLE erasing (
@@ -277,18 +288,6 @@ CREATE TABLE erasing (
   alias VARBINARY(512) NOT NULL,
   PRIMARY KEY (app, id)
 ) ENGINE=InnoDB;
-
-CREATE UNIQUE INDEX recipient_alias ON recipient (app, alias);
-CREATE UNIQUE INDEX device_id ON device (app, id);
-CREATE UNIQUE INDEX device_installation ON device (app, installation);
-CREATE INDEX device_recipient ON device (app, recipient);
-CREATE INDEX msg_ends ON msg (ended, ends);
-CREATE INDEX idempotency_expires ON idempotency (expires);
-CREATE INDEX job_at ON job (at);
-CREATE INDEX job_msg ON job (app, msg);
-CREATE INDEX device_bound ON device (app, bound_pos);
-CREATE INDEX msg_count_until ON msg_count (until);
-CREATE INDEX msg_by_alias ON msg (app, by_alias, ended, id, eval_pos, ends);
 
 -- The rows that the probe and each group of commits write.
 INSERT INTO meta (name, value) VALUES ('probe', '0'), ('group', '');
