@@ -88,3 +88,19 @@ const (
 	Lost                 // the connection is gone; of a commit, whether it was done is not known
 	Broken               // the disk or the file cannot be trusted any more
 )
+
+// Examiner is a driver that can say whether the database is set up as the
+// promises need it.
+type Examiner interface {
+	// Examine connects by itself and changes nothing. The first check is
+	// whether the database can be reached; if it cannot there is no other.
+	Examine(ctx context.Context) []Check
+}
+
+// Check is one thing that was looked at.
+type Check struct {
+	Name   string
+	OK     bool
+	Text   string // what was found
+	Remedy string // a full sentence, unless OK
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -34,13 +35,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+func databaseName(name string) string {
+	h := fnv.New64()
+	h.Write([]byte(name))
+	return fmt.Sprintf("d%x", h.Sum64())
+}
+
 // database makes a database for a name, and gives the DSN that leads there.
 func database(t testing.TB, name string) string {
 	t.Helper()
 	s := servers.Need(t, server)
-	h := fnv.New64()
-	h.Write([]byte(name))
-	database := fmt.Sprintf("d%x", h.Sum64())
+	database := databaseName(name)
 	db, err := sql.Open("mysql", s.MariaDBDSN(""))
 	if err != nil {
 		t.Fatal(err)
@@ -52,22 +57,33 @@ func database(t testing.TB, name string) string {
 	return s.MariaDBDSN(database)
 }
 
-func open(t testing.TB, dsn string, cfg store.Config) *store.DB {
-	t.Helper()
-	d, err := New(Config{DSN: dsn})
+func open(ctx context.Context, dsn string, cfg store.Config) (storetest.Store, error) {
+	d, err := New(Config{DSN: dsn, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	cfg.Driver = d
-	db, err := store.Open(t.Context(), cfg)
+	db, err := store.Open(ctx, cfg)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return db
+	return db, nil
 }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, o storetest.Options) storetest.Store {
-		return open(t, database(t, o.Dir), store.Config{Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease})
+		s, err := open(t.Context(), database(t, o.Dir), store.Config{Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	})
+}
+
+func TestRemote(t *testing.T) {
+	storetest.RunRemote(t, storetest.Remote{Server: servers.Need(t, server), Open: func(t *testing.T, p *servers.Proxy, o storetest.Options) (storetest.Store, error) {
+		database(t, o.Dir)
+		dsn := fmt.Sprintf("root@tcp(127.0.0.1:%d)/%s", p.Port(), databaseName(o.Dir))
+		return open(t.Context(), dsn, store.Config{Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease, Log: slog.New(slog.DiscardHandler)})
+	}})
 }

@@ -13,7 +13,6 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"runtime"
@@ -50,6 +49,7 @@ type Driver struct {
 	readers *sql.DB
 	writers *sql.DB // of which one connection is used, but for migrations
 	pid     atomic.Int64
+	synced  string // synchronous_commit of commits that are; for who writes
 }
 
 // New gives a driver; it connects to nothing yet.
@@ -107,6 +107,7 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
+	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, d.writers, settings))
 	return d.readers, conn, nil
 }
 
@@ -145,8 +146,8 @@ func (d *Driver) Again(ctx context.Context) (*sql.Conn, error) {
 func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
 	var pid int64
 	// A server that does not sync commits would lose what was answered.
-	err := conn.QueryRowContext(ctx, `SELECT pg_backend_pid() FROM (SELECT set_config('synchronous_commit', CASE
-		WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on' ELSE current_setting('synchronous_commit') END, false)) s`).Scan(&pid)
+	err := conn.QueryRowContext(ctx, `SELECT pg_backend_pid(), set_config('synchronous_commit', CASE
+		WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on' ELSE current_setting('synchronous_commit') END, false)`).Scan(&pid, &d.synced)
 	if err != nil {
 		return unreachable(err)
 	}
@@ -170,12 +171,6 @@ func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
 
 func unreachable(cause error) error {
 	e := herald.Errorf(herald.CodeStorageUnavailable, remedy, "postgres: the database cannot be used")
-	e.RetryAfter, e.Err = time.Second, hidden(cause)
+	e.RetryAfter, e.Err = time.Second, cause
 	return e
-}
-
-// hidden gives the text of an error without the connection string that some
-// have in them.
-func hidden(err error) error {
-	return fmt.Errorf("%w", err)
 }

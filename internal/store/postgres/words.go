@@ -35,7 +35,7 @@ func (d *Driver) Say(p dialect.Phrase) string {
 	case dialect.SyncOff:
 		return "SET synchronous_commit TO off"
 	case dialect.SyncOn:
-		return "SET synchronous_commit TO on"
+		return "SET synchronous_commit TO " + d.synced
 	}
 	return ""
 }

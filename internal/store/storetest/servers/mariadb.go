@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 
 	_ "github.com/go-sql-driver/mysql" // the driver that sql.Open names
 )
@@ -29,7 +30,7 @@ func MariaDB() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Folder: dir, Socket: filepath.Join(dir, "socket"), who: who}
+	s := &Server{Folder: dir, Socket: filepath.Join(dir, "socket"), who: who, stop: syscall.SIGTERM}
 	data := filepath.Join(dir, "data")
 	light := []string{"--innodb-flush-method=nosync", "--innodb-log-file-size=32M", "--innodb-buffer-pool-size=64M", "--skip-log-bin"}
 	if err := who.run(dir, install, append([]string{"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}, light...)...); err != nil {

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -32,7 +33,7 @@ func Postgres() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Folder: dir, Socket: filepath.Join(dir, ".s.PGSQL."+postgresPort), who: who}
+	s := &Server{Folder: dir, Socket: filepath.Join(dir, ".s.PGSQL."+postgresPort), who: who, stop: os.Interrupt}
 	data := filepath.Join(dir, "data")
 	if err := who.run(dir, initdb, "-D", data, "-U", "herald", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
 		return nil, removed(s, err)

@@ -32,6 +32,7 @@ type Server struct {
 	command func() *exec.Cmd
 	alive   func(ctx context.Context) error
 	who     *owner
+	stop    os.Signal // ends it without waiting for those who are connected
 
 	mu   sync.Mutex // guards what follows
 	cmd  *exec.Cmd
@@ -173,8 +174,13 @@ func (s *Server) tail() string {
 	return string(b[max(0, len(b)-2000):])
 }
 
-// Signal ends the server by a signal and waits for it.
-func (s *Server) Signal(sig os.Signal) error {
+// Kill ends the server at once; Stop lets it end itself.
+func (s *Server) Kill() error { return s.signal(os.Kill) }
+
+// Stop lets the server end itself.
+func (s *Server) Stop() error { return s.signal(s.stop) }
+
+func (s *Server) signal(sig os.Signal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cmd == nil {
@@ -190,7 +196,7 @@ func (s *Server) Signal(sig os.Signal) error {
 
 // Remove ends the server and removes what it had.
 func (s *Server) Remove() error {
-	return errors.Join(s.Signal(os.Kill), os.RemoveAll(s.Folder))
+	return errors.Join(s.Kill(), os.RemoveAll(s.Folder))
 }
 
 // program finds a server's program beside those of the path.
