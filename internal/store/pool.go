@@ -50,14 +50,41 @@ func (p *pool) statement(ctx context.Context, q string) *sql.Stmt {
 
 // QueryContext runs a query on any connection.
 func (p *pool) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	rows, err := p.query(ctx, q, args)
+	if err != nil && p.stale(ctx, err) {
+		rows, err = p.query(ctx, q, args)
+	}
+	return rows, err
+}
+
+func (p *pool) query(ctx context.Context, q string, args []any) (*sql.Rows, error) {
 	if s := p.statement(ctx, q); s != nil {
 		return s.QueryContext(ctx, args...)
 	}
 	return p.DB.QueryContext(ctx, p.driver.SQL(q), args...)
 }
 
+// stale reports whether an error comes of a connection that was lost while
+// nobody used it, so that reading may be tried once more on another.
+func (p *pool) stale(ctx context.Context, err error) bool {
+	remote, ok := p.driver.(dialect.Remote)
+	if !ok || ctx.Err() != nil || p.driver.Kind(err) != dialect.Lost {
+		return false
+	}
+	remote.Forget()
+	return true
+}
+
 // QueryRowContext runs a query for one row on any connection.
 func (p *pool) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	row := p.queryRow(ctx, q, args)
+	if err := row.Err(); err != nil && p.stale(ctx, err) {
+		row = p.queryRow(ctx, q, args)
+	}
+	return row
+}
+
+func (p *pool) queryRow(ctx context.Context, q string, args []any) *sql.Row {
 	if s := p.statement(ctx, q); s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}
@@ -97,7 +124,11 @@ func (p *pool) view(ctx context.Context, read func(*snapshot) error) error {
 }
 
 func (s *snapshot) run(ctx context.Context, read func(*snapshot) error) (err error) {
-	if s.tx, err = s.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.pool.driver.Snapshot()}); err != nil {
+	options := &sql.TxOptions{ReadOnly: true, Isolation: s.pool.driver.Snapshot()}
+	if s.tx, err = s.pool.BeginTx(ctx, options); err != nil && s.pool.stale(ctx, err) {
+		s.tx, err = s.pool.BeginTx(ctx, options)
+	}
+	if err != nil {
 		return wrap(err)
 	}
 	defer s.tx.Rollback()

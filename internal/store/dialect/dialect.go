@@ -47,6 +47,9 @@ type Remote interface {
 	// Again gives another writer in the place of one that was lost. When it has
 	// one, what the lost one sent has been done or never will be.
 	Again(ctx context.Context) (*sql.Conn, error)
+	// Forget closes the connections of the readers that nobody uses: when one
+	// is lost, mostly all are.
+	Forget()
 }
 
 // Keeper is a driver that works beside the commits.

@@ -15,7 +15,7 @@ const (
 	AnswerTime = 30 * time.Second
 	// HoldTime is how long another session is waited for that holds the lock:
 	// one that was lost ends when the server notices.
-	HoldTime = 5 * time.Second
+	HoldTime = 2 * time.Second
 	// HoldPause is the time between two attempts to get the lock.
 	HoldPause = 100 * time.Millisecond
 )

@@ -95,9 +95,8 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if d.readers, err = pool(d.conn); err != nil {
 		return nil, nil, err
 	}
-	n := max(4, 2*runtime.GOMAXPROCS(0))
-	d.readers.SetMaxOpenConns(n)
-	d.readers.SetMaxIdleConns(n)
+	d.readers.SetMaxOpenConns(connections())
+	d.readers.SetMaxIdleConns(connections())
 	d.readers.SetConnMaxIdleTime(10 * time.Minute)
 	var version string
 	if err := d.writers.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
@@ -117,6 +116,8 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
+	// A connection that lay idle may be lost, which nobody has noticed.
+	d.writers.SetMaxIdleConns(-1)
 	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, d.writers, settings))
 	return d.readers, conn, nil
 }
@@ -146,6 +147,15 @@ func supported(version string) bool {
 		return major > 10 || major == 10 && minor >= 11
 	}
 	return major >= 8
+}
+
+// connections is how many read at once.
+func connections() int { return max(4, 2*runtime.GOMAXPROCS(0)) }
+
+// Forget closes the idle connections of the readers.
+func (d *Driver) Forget() {
+	d.readers.SetMaxIdleConns(-1)
+	d.readers.SetMaxIdleConns(connections())
 }
 
 // Close closes the pools.
@@ -195,8 +205,10 @@ func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
 		return unreachable(err)
 	}
 	if !held {
-		return herald.Errorf(herald.CodeStorageUnavailable, "Stop the other server, or give this one a database of its own.",
+		e := herald.Errorf(herald.CodeStorageUnavailable, "Stop the other server, or give this one a database of its own.",
 			"mysql: another herald writes to this database")
+		e.RetryAfter = time.Second
+		return e
 	}
 	d.id.Store(id)
 	return nil

@@ -84,9 +84,8 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	readers := d.conn.Copy()
 	readers.RuntimeParams["default_transaction_read_only"] = "on"
 	d.readers = stdlib.OpenDB(*readers)
-	n := max(4, 2*runtime.GOMAXPROCS(0))
-	d.readers.SetMaxOpenConns(n)
-	d.readers.SetMaxIdleConns(n)
+	d.readers.SetMaxOpenConns(connections())
+	d.readers.SetMaxIdleConns(connections())
 	d.readers.SetConnMaxIdleTime(10 * time.Minute)
 
 	var version int
@@ -107,8 +106,19 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
+	// A connection that lay idle may be lost, which nobody has noticed.
+	d.writers.SetMaxIdleConns(-1)
 	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, d.writers, settings))
 	return d.readers, conn, nil
+}
+
+// connections is how many read at once.
+func connections() int { return max(4, 2*runtime.GOMAXPROCS(0)) }
+
+// Forget closes the idle connections of the readers.
+func (d *Driver) Forget() {
+	d.readers.SetMaxIdleConns(-1)
+	d.readers.SetMaxIdleConns(connections())
 }
 
 // Close closes the pools.
@@ -162,8 +172,10 @@ func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
 		return unreachable(err)
 	}
 	if !held {
-		return herald.Errorf(herald.CodeStorageUnavailable, "Stop the other server, or give this one a database or schema of its own.",
+		e := herald.Errorf(herald.CodeStorageUnavailable, "Stop the other server, or give this one a database or schema of its own.",
 			"postgres: another herald writes to this database")
+		e.RetryAfter = time.Second
+		return e
 	}
 	d.pid.Store(pid)
 	return nil
