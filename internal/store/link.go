@@ -40,6 +40,8 @@ type link struct {
 	open   *unsettled // a group of which it is not known whether it was committed
 	until  time.Time  // the database is not asked again before
 	cause  error      // why it could not be reached
+	// patience is settleTime, but for tests.
+	patience time.Duration
 }
 
 // unsettled is a group whose commit was sent and not answered. Nothing is
@@ -53,7 +55,7 @@ type unsettled struct {
 
 func (l *link) start(d dialect.Driver) {
 	if l.remote, _ = d.(dialect.Remote); l.remote != nil {
-		l.marks = rand.Text() + "-"
+		l.marks, l.patience = rand.Text()+"-", settleTime
 	}
 }
 
@@ -118,16 +120,18 @@ func (w *writer) away(cause error) error {
 	return e
 }
 
-// lose gives the connection up. What was prepared on it goes with it.
+// lose gives the connection up.
 func (w *writer) lose(cause error) {
 	if w.conn == nil {
 		return
 	}
 	w.db.cfg.Log.Error("store: the connection to the database was lost", "error", cause)
-	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that it is not used again
 	for _, s := range w.stmts {
 		_ = s.Close()
 	}
+	_ = w.direct.close(w.conn)
+	// So it is closed, and not used again.
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = w.conn.Close()
 	w.conn, w.stmts, w.direct.stmts = nil, map[string]*sql.Stmt{}, map[string]driver.Stmt{}
 }
@@ -141,7 +145,7 @@ func (w *writer) settle(t *tx, group []*op, errs []error, cause error) error {
 	w.appends.drop()
 	w.lose(cause)
 	w.link.open = u
-	give := time.NewTimer(settleTime)
+	give := time.NewTimer(w.link.patience)
 	defer give.Stop()
 	for {
 		err := w.ready()

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -61,8 +62,8 @@ type remoteFixture struct {
 // refusedAway checks the answer while the database cannot be used.
 func refusedAway(t *testing.T, what string, err error) {
 	t.Helper()
-	e, ok := err.(*herald.Error)
-	if !ok || e.Code != herald.CodeStorageUnavailable || e.RetryAfter <= 0 || e.Remedy == "" {
+	var e *herald.Error
+	if !errors.As(err, &e) || e.Code != herald.CodeStorageUnavailable || e.RetryAfter <= 0 || e.Remedy == "" {
 		t.Errorf("%s: %v, want storage_unavailable with a time to wait and a remedy", what, err)
 	}
 }
@@ -71,7 +72,7 @@ func refusedAway(t *testing.T, what string, err error) {
 func (f *remoteFixture) eventually(what string, try func() error) {
 	f.t.Helper()
 	var err error
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
 		if err = try(); err == nil {
 			return
 		}
@@ -194,7 +195,7 @@ func testKilled(t *testing.T, f *remoteFixture) {
 				mu.Unlock()
 				if err != nil {
 					refusedAway(t, "while the server is gone", err)
-					time.Sleep(5 * time.Millisecond)
+					<-time.After(5 * time.Millisecond)
 				}
 			}
 		})

@@ -149,7 +149,7 @@ func (p *Proxy) pump(c, s net.Conn, lost chan struct{}) {
 		if loss == LoseAnswer {
 			close(lost)
 		}
-		time.Sleep(delay)
+		<-time.After(delay)
 		if _, err := s.Write(b[:n]); err != nil {
 			return
 		}

@@ -131,16 +131,35 @@ func (o *owner) cmd(dir, program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Start starts the server and waits until it answers.
+// Start starts the server and waits until it answers. One that was killed leaves
+// children for a moment, during which another one ends at once.
 func (s *Server) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	for {
+		err := s.start(ctx)
+		if !errors.Is(err, errEnded) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+var errEnded = errors.New("it ended at once")
+
+func (s *Server) start(ctx context.Context) error {
 	cmd := s.command()
 	log, err := os.OpenFile(filepath.Join(s.Folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("servers: %w", err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd.Stdout, cmd.Stderr = log, log
 	started := make(chan error, 1)
 	done := make(chan struct{})
@@ -152,8 +171,6 @@ func (s *Server) Start() error {
 		return fmt.Errorf("servers: %w", err)
 	}
 	s.cmd, s.done = cmd, done
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
-	defer cancel()
 	for {
 		err := s.alive(ctx)
 		if err == nil {
@@ -162,7 +179,7 @@ func (s *Server) Start() error {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-done:
-			return fmt.Errorf("servers: %s ended at once\n%s", cmd.Path, s.tail())
+			return fmt.Errorf("servers: %s: %w\n%s", cmd.Path, errEnded, s.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("servers: %s does not answer: %w\n%s", cmd.Path, err, s.tail())
 		}
@@ -196,7 +213,7 @@ func (s *Server) signal(sig os.Signal) error {
 
 // Remove ends the server and removes what it had.
 func (s *Server) Remove() error {
-	return errors.Join(s.Kill(), os.RemoveAll(s.Folder))
+	return errors.Join(s.Stop(), os.RemoveAll(s.Folder))
 }
 
 // program finds a server's program beside those of the path.
