@@ -13,7 +13,12 @@ import (
 // MariaDB starts a MariaDB of its own, in which everybody on this machine may be
 // root without a password. It does not sync: the tests kill the process, not
 // the machine.
-func MariaDB() (*Server, error) {
+func MariaDB() (*Server, error) { return newMariaDB("nosync") }
+
+// MariaDBSynced is one that syncs, for measuring.
+func MariaDBSynced() (*Server, error) { return newMariaDB("O_DIRECT") }
+
+func newMariaDB(sync string) (*Server, error) {
 	who, err := newOwner("mysql", "nobody")
 	if err != nil {
 		return nil, err
@@ -32,7 +37,7 @@ func MariaDB() (*Server, error) {
 	}
 	s := &Server{Folder: dir, Socket: filepath.Join(dir, "socket"), who: who, stop: syscall.SIGTERM}
 	data := filepath.Join(dir, "data")
-	light := []string{"--innodb-flush-method=nosync", "--innodb-log-file-size=32M", "--innodb-buffer-pool-size=64M", "--skip-log-bin"}
+	light := []string{"--innodb-flush-method=" + sync, "--innodb-log-file-size=32M", "--innodb-buffer-pool-size=64M", "--skip-log-bin"}
 	if err := who.run(dir, install, append([]string{"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}, light...)...); err != nil {
 		return nil, removed(s, err)
 	}

@@ -15,7 +15,12 @@ const postgresPort = "5432"
 // Postgres starts a PostgreSQL of an own cluster, in which everybody on this
 // machine may be the superuser herald of the database postgres. It does not
 // sync: the tests kill the process, not the machine.
-func Postgres() (*Server, error) {
+func Postgres() (*Server, error) { return newPostgres("off") }
+
+// PostgresSynced is one that syncs, for measuring.
+func PostgresSynced() (*Server, error) { return newPostgres("on") }
+
+func newPostgres(sync string) (*Server, error) {
 	who, err := newOwner("postgres", "nobody")
 	if err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func Postgres() (*Server, error) {
 	}
 	s.command = func() *exec.Cmd {
 		return who.cmd(dir, postgres, "-D", data, "-k", dir, "-p", postgresPort, "-c", "listen_addresses=",
-			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c", "max_wal_size=256MB")
+			"-c", "fsync="+sync, "-c", "full_page_writes="+sync, "-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c", "max_wal_size=256MB")
 	}
 	s.alive = func(ctx context.Context) error {
 		c, err := pgx.Connect(ctx, s.PostgresDSN())
