@@ -29,6 +29,8 @@ missing() {
 	have_node || echo nodejs npm
 	have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
 	have haproxy || [ -x /usr/sbin/haproxy ] || echo haproxy
+	have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
+	have mariadbd || [ -x /usr/sbin/mariadbd ] || echo mariadb-server-core mariadb-client-core
 	have_cc || echo gcc libc6-dev
 }
 
@@ -47,13 +49,18 @@ install_debian() {
 	fi
 	echo "installing: $*"
 	export DEBIAN_FRONTEND=noninteractive
-	local log
+	local log policy=/usr/sbin/policy-rc.d ours=
 	log=$(mktemp)
+	# The tests start servers of their own; those of the system are not begun.
+	if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null && "${sudo[@]}" chmod +x "$policy"; then
+		ours=yes
+	fi
 	if ! { "${sudo[@]}" apt-get update -q &&
 		"${sudo[@]}" apt-get install -qy --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
 		echo "cannot install: $* (apt-get failed):"
 		tail -n 5 "$log" | sed 's/^/  /'
 	fi
+	[ -z "$ours" ] || "${sudo[@]}" rm -f "$policy"
 	rm -f "$log"
 }
 

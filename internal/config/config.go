@@ -14,6 +14,7 @@ type Config struct {
 	// Node tells nodes apart in message IDs, 0 to 1023. Default 0.
 	Node   int    `koanf:"node"`
 	Server Server `koanf:"server"`
+	Store  Store  `koanf:"store"`
 	TLS    TLS    `koanf:"tls"`
 	Live   Live   `koanf:"live"`
 	Limits Limits `koanf:"limits"`
@@ -57,6 +58,17 @@ type Server struct {
 	// DrainTime is how long a stop waits for accepted work and connections.
 	// Default 30 s.
 	DrainTime time.Duration `koanf:"drain_time"`
+}
+
+// Store says which database keeps the record.
+type Store struct {
+	// Driver is sqlite (a file in the data folder), postgres or mysql (which
+	// MariaDB is too). Default sqlite.
+	Driver string `koanf:"driver"`
+	// DSN is how to reach the database of postgres or mysql. It is a secret.
+	DSN string `koanf:"dsn"`
+	// DSNFile is a file with the DSN, in the place of it.
+	DSNFile string `koanf:"dsn_file"`
 }
 
 // TLS says where certificates come from: Cert and Key, or ACMEDomains.
@@ -143,6 +155,7 @@ func Default() Config {
 	return Config{
 		Data:   "./herald-data",
 		Server: Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
+		Store:  Store{Driver: StoreSQLite},
 		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true, IOUring: true},
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
 		Memory: Memory{Sets: 512 << 20},

@@ -17,6 +17,7 @@ type key struct {
 // sections says what the keys below a name are about, in the order of the text.
 var sections = []struct{ name, doc string }{
 	{"server", "Where to listen, and what to be called."},
+	{"store", "Which database keeps the record."},
 	{"tls", "Certificates for server.https and server.tcp_tls: from files, or by ACME."},
 	{"live", "Bounds for connected clients."},
 	{"limits", "Bounds for what callers may ask."},
@@ -40,6 +41,10 @@ var keys = []key{
 	{"server.demo", "Serve the demo page under /demo/: true or false.", "false"},
 	{"server.allow_open", "Let server.http listen beyond loopback while no app exists yet: true or false.", "false"},
 	{"server.drain_time", "How long a stop waits for accepted work and connections, as a duration.", "30s"},
+
+	{"store.driver", "sqlite (a file in the data folder), postgres (PostgreSQL 15 or later) or mysql (MariaDB 10.11 or later, MySQL 8).", "postgres"},
+	{"store.dsn", "How to reach the database of postgres or mysql, which is a secret: better in HERALD_STORE__DSN or in store.dsn_file. For mysql: user:password@tcp(host:3306)/database.", "postgres://herald:password@db.example.com/herald"},
+	{"store.dsn_file", "File with what store.dsn would say, in the place of it.", "/etc/herald/dsn"},
 
 	{"tls.cert", "PEM file with the certificate and its chain. It is read again when it changes.", "/etc/herald/cert.pem"},
 	{"tls.key", "PEM file with the key of tls.cert, without a password.", "/etc/herald/key.pem"},

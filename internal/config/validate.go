@@ -36,6 +36,7 @@ func (c Config) Validate() error {
 	}
 	c.Server.validate(bad)
 	c.validateEdge(bad)
+	c.Store.validate(bad)
 	c.Live.validate(bad)
 	c.Limits.validate(bad)
 	if c.Memory.Sets < minSets {

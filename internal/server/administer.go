@@ -15,7 +15,7 @@ import (
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
-	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/store"
 )
 
 // Administer opens the administration of a data folder: over the operations
@@ -34,7 +34,7 @@ func Administer(ctx context.Context, cfg config.Config) (api.Admin, func() error
 		return nil, nil, err
 	}
 	var reg *registry.Registry
-	store, err := openStore(ctx, sqlite.Config{Path: f.database(), Log: slog.New(slog.DiscardHandler), OnSets: func(app herald.AppKey, e record.SetLogEntry) {
+	db, err := openStore(ctx, cfg.Store, f.database(), store.Config{Log: slog.New(slog.DiscardHandler), OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 		if reg != nil {
 			reg.OnSets(app, e)
 		}
@@ -42,11 +42,15 @@ func Administer(ctx context.Context, cfg config.Config) (api.Admin, func() error
 	if err != nil {
 		return nil, nil, errors.Join(err, f.close())
 	}
-	reg = registry.New(registry.Config{Store: store, ServerKey: f.key})
-	if err := reg.Load(ctx); err != nil {
-		return nil, nil, errors.Join(err, store.Close(), f.close())
+	reg = registry.New(registry.Config{Store: db, ServerKey: f.key})
+	err = reg.Load(ctx)
+	if err == nil {
+		err = f.fits(reg.Apps())
 	}
-	return admin{registry: reg}, func() error { return errors.Join(store.Close(), f.close()) }, nil
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close(), f.close())
+	}
+	return admin{registry: reg}, func() error { return errors.Join(db.Close(), f.close()) }, nil
 }
 
 // remoteAdmin administers a server that runs, over its operations port.

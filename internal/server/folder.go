@@ -32,7 +32,8 @@ type folder struct {
 	path  string
 	lock  *os.File
 	key   []byte
-	fresh bool // there was no database
+	fresh bool // there was no database in it
+	made  bool // the key is new
 }
 
 // openFolder makes or opens a data folder and locks it.
@@ -89,7 +90,21 @@ func (f *folder) newKey(path string) error {
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("server: writing the server key: %w", err)
 	}
+	f.made = true
 	return os.Rename(path+".new", path)
+}
+
+// fits refuses a key that was made just now for a record with apps, and takes it
+// away again: the database is another machine's, and the devices in it have
+// tokens of the key that was there before.
+func (f *folder) fits(apps []herald.AppKey) error {
+	if !f.made || len(apps) == 0 {
+		return nil
+	}
+	err := herald.Errorf(herald.CodeInternal,
+		"Put "+keyFile+" from the data folder that was used before into "+f.path+"; without it every device would have to register again.",
+		"the database has apps, and the data folder no %s", keyFile)
+	return errors.Join(err, removeIfThere(filepath.Join(f.path, keyFile)))
 }
 
 func (f *folder) database() string { return filepath.Join(f.path, databaseFile) }

@@ -2,8 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/config"
 )
 
 // probeEvery is how often at most the record is asked to make a durable write
@@ -25,6 +29,16 @@ type health struct {
 
 func newHealth(probe func(context.Context) error, observe func(ok bool)) *health {
 	return &health{probe: probe, observe: observe}
+}
+
+// whyNotReady says to everybody why the record cannot be written. What a database
+// server or the way there says stays in the log: it names users and hosts.
+func (s *Server) whyNotReady(err error) string {
+	var e *herald.Error
+	if s.cfg.Store.Driver != config.StoreSQLite && errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 func (h *health) check(ctx context.Context) error {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
@@ -15,7 +16,11 @@ import (
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/registry"
-	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/store"
+	"github.com/herald-push/herald/internal/store/dialect"
+	"github.com/herald-push/herald/internal/store/mysql"
+	"github.com/herald-push/herald/internal/store/postgres"
+	sqlite "github.com/herald-push/herald/internal/store/sqlite/driver"
 )
 
 // This file is the only place that names a transport, a provider or a store.
@@ -38,7 +43,28 @@ type prober interface {
 	Close() error
 }
 
-func openStore(ctx context.Context, c sqlite.Config) (recordStore, error) { return sqlite.Open(ctx, c) }
+// openStore opens the record that a configuration names; file is where the
+// embedded one is.
+func openStore(ctx context.Context, c config.Store, file string, s store.Config) (_ recordStore, err error) {
+	if s.Driver, err = databaseDriver(c, file, s.Log); err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, s)
+}
+
+func databaseDriver(c config.Store, file string, log *slog.Logger) (dialect.Driver, error) {
+	dsn, err := c.Secret()
+	if err != nil {
+		return nil, err
+	}
+	switch c.Driver {
+	case config.StorePostgres:
+		return postgres.New(postgres.Config{DSN: dsn, Log: log})
+	case config.StoreMySQL:
+		return mysql.New(mysql.Config{DSN: dsn, Log: log})
+	}
+	return sqlite.New(sqlite.Config{Path: file, Log: log}), nil
+}
 
 // transports lists the transports that are reached by HTTP.
 func transports(c config.Live) []live.Endpoint {

@@ -66,7 +66,7 @@ func (s *Server) healthRoutes(mux *http.ServeMux) {
 			return
 		}
 		if err := s.health.check(r.Context()); err != nil {
-			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": err.Error()})
+			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": s.whyNotReady(err)})
 			return
 		}
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})

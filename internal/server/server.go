@@ -24,7 +24,7 @@ import (
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
-	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/store"
 	"github.com/herald-push/herald/internal/telemetry"
 	"github.com/herald-push/herald/internal/version"
 )
@@ -85,8 +85,8 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, er
 
 // build makes the stages, from right to left.
 func (s *Server) build(ctx context.Context) (err error) {
-	s.store, err = openStore(ctx, sqlite.Config{
-		Path: s.folder.database(), Log: s.log, Now: faults.Now,
+	s.store, err = openStore(ctx, s.cfg.Store, s.folder.database(), store.Config{
+		Log: s.log, Now: faults.Now,
 		// The store tells of commits before the stages behind these exist.
 		OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 			if s.registry != nil {
@@ -112,6 +112,9 @@ func (s *Server) build(ctx context.Context) (err error) {
 	}
 	s.registry = registry.New(registry.Config{Store: s.store, ServerKey: s.folder.key, Log: s.log, Now: faults.Now})
 	if err := s.registry.Load(ctx); err != nil {
+		return err
+	}
+	if err := s.folder.fits(s.registry.Apps()); err != nil {
 		return err
 	}
 	s.ledger = receipt.New(receipt.Config{
@@ -183,7 +186,9 @@ func (s *Server) finishRemovals(ctx context.Context) error {
 func (s *Server) URL() string { return s.url }
 
 // Fresh reports whether Open found an empty data folder.
-func (s *Server) Fresh() bool { return s.folder.fresh }
+func (s *Server) Fresh() bool {
+	return s.folder.fresh && (s.folder.made || s.cfg.Store.Driver == config.StoreSQLite)
+}
 
 // Admin administers this server.
 func (s *Server) Admin() api.Admin {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +19,7 @@ import (
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
-	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/store"
 )
 
 // patience is how long a test waits for something that has to happen.
@@ -89,10 +87,11 @@ func (h *hub) Subscribers(herald.AppKey, herald.Topic) *sets.Set     { return se
 // node is a server in this process, as internal/server puts it together, with
 // a clock of its own and without transports.
 type node struct {
-	dir      string
+	place    place
+	record   string // its name there
 	clock    *clock
 	hub      *hub
-	db       *sqlite.DB
+	db       *store.DB
 	registry *registry.Registry
 	ledger   *receipt.Ledger
 	backlog  *offline.Backlog
@@ -100,13 +99,16 @@ type node struct {
 	s        *api.Service
 }
 
-func openNode(dir string, c *clock, h *hub) (*node, error) {
+func openNode(in place, name string, c *clock, h *hub) (*node, error) {
 	ctx := context.Background()
-	n := &node{dir: dir, clock: c, hub: h}
+	n := &node{place: in, record: name, clock: c, hub: h}
 	var mu sync.Mutex // the store tells of commits before the stages exist
-	var err error
-	n.db, err = sqlite.Open(ctx, sqlite.Config{
-		Path: filepath.Join(dir, "herald.db"), Now: c.Now,
+	d, err := in.driver(name)
+	if err != nil {
+		return nil, err
+	}
+	n.db, err = store.Open(ctx, store.Config{
+		Driver: d, Now: c.Now, Log: slog.New(slog.DiscardHandler),
 		OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 			if n.registry != nil {
 				n.registry.OnSets(app, e)
@@ -134,42 +136,25 @@ func openNode(dir string, c *clock, h *hub) (*node, error) {
 	h.mu.Unlock()
 	n.backlog = offline.New(offline.Config{Store: n.db, Ledger: n.ledger, Registry: n.registry, Now: c.Now})
 	evaluator := audience.New(audience.Config{Registry: n.registry, Online: h.Online, Subscribers: h.Subscribers, Now: c.Now})
-	d, err := dispatch.New(ctx, dispatch.Config{
+	dispatcher, err := dispatch.New(ctx, dispatch.Config{
 		Store: n.db, Ledger: n.ledger, Registry: n.registry, Outlets: []dispatch.Outlet{h}, Evaluate: api.Evaluate(evaluator), Now: c.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mu.Lock()
-	n.d = d
+	n.d = dispatcher
 	mu.Unlock()
 	n.s = api.New(api.Config{
-		Registry: n.registry, Audience: evaluator, Dispatch: d, Ledger: n.ledger, Backlog: n.backlog, Presence: h,
+		Registry: n.registry, Audience: evaluator, Dispatch: dispatcher, Ledger: n.ledger, Backlog: n.backlog, Presence: h,
 		Messages: n.db, Now: c.Now,
 	})
-	return n, d.Start(ctx)
+	return n, dispatcher.Start(ctx)
 }
 
 func (n *node) close() error {
 	n.d.Close()
 	return errors.Join(n.ledger.Close(context.Background()), n.db.Close())
-}
-
-// copyTo copies the files as they are, as after a kill -9.
-func (n *node) copyTo(dir string) error {
-	for _, name := range []string{"herald.db", "herald.db-wal"} {
-		b, err := os.ReadFile(filepath.Join(n.dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func until(what string, met func() bool) error {
@@ -181,19 +166,24 @@ func until(what string, met func() bool) error {
 	return nil
 }
 
-// template is a folder with two apps, of which the first has a crowd: so many
+// template is a record with two apps, of which the first has a crowd: so many
 // devices that a message to all is kept as sets.
 type template struct {
-	dir  string
-	apps []herald.AppKey
+	place  place
+	record string
+	apps   []herald.AppKey
 }
 
 const crowd = herald.MaxDirect + 100
 
-func newTemplate(t *testing.T) (tp template) {
+func newTemplate(t *testing.T, in place) template {
 	t.Helper()
-	tp.dir = t.TempDir()
-	n, err := openNode(tp.dir, &clock{now: start}, newHub())
+	name, err := in.make("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := template{place: in, record: name}
+	n, err := openNode(in, name, &clock{now: start}, newHub())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/doctor"
 	"github.com/herald-push/herald/internal/edge/certs"
+	"github.com/herald-push/herald/internal/server"
 )
 
 func (c *command) configCommand() *cobra.Command {
@@ -79,7 +80,7 @@ func (c *command) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.examine(doctor.Run(ctx, cfg, doctor.Machine()), asJSON)
+			return c.examine(append(doctor.Run(ctx, cfg, doctor.Machine()), server.ExamineStore(ctx, cfg.Store)...), asJSON)
 		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

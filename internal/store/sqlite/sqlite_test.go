@@ -4,22 +4,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/sets"
 	"github.com/herald-push/herald/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childEnv); dir != "" {
-		child(dir)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, o storetest.Options) storetest.Store {
@@ -31,57 +24,19 @@ func TestStore(t *testing.T) {
 	})
 }
 
-const app herald.AppKey = "aaaaaaaaaaaaaaaaaaaaaaaa"
-
-// newDB opens a database with one app in a new folder.
-func newDB(t testing.TB) *DB {
-	t.Helper()
-	db := openDB(t, t.TempDir())
-	if err := db.CreateApp(t.Context(), record.App{Key: app, SecretHash: []byte("h"), Created: time.UnixMilli(1)}); err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
-func openDB(t testing.TB, dir string) *DB {
-	t.Helper()
-	db, err := Open(t.Context(), Config{Path: filepath.Join(dir, "herald.db")})
+func TestBulk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "herald.db")
+	b, err := OpenBulk(t.Context(), Config{Path: path}, record.App{Key: "aaaaaaaaaaaaaaaaaaaaaaaa"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-func message(id herald.MessageID, ords ...herald.Ordinal) record.Acceptance {
-	now := time.UnixMilli(1_800_000_000_000).UTC()
-	return record.Acceptance{Message: record.Message{
-		Message: herald.Message{ID: id, App: app, Audience: herald.Audience{All: true}, Priority: herald.PriorityNormal,
-			TTL: time.Hour, Accepted: now, Due: now},
-		Body:   []byte(`{"notification":{"title":"Hello","body":"The body of a message of ordinary length."}}`),
-		Direct: ords, Target: int64(len(ords)),
-	}}
-}
-
-// dense is a target that is kept in chunks.
-func dense(slabs int) *sets.Set {
-	s := sets.New()
-	for o := 0; o < slabs<<16; o += 3 {
-		s.Add(herald.Ordinal(o))
-	}
-	return s
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
+	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func wantCode(t *testing.T, err error, want herald.Code) {
-	t.Helper()
-	if herald.CodeOf(err) != want {
-		t.Fatalf("got %v (code %q), want code %q", err, herald.CodeOf(err), want)
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		t.Errorf("the file is %v, %v", info, err)
+	}
+	if _, err := OpenBulk(t.Context(), Config{Path: path}, record.App{}); herald.CodeOf(err) != herald.CodeConflict {
+		t.Errorf("over a database that is there: %v", err)
 	}
 }

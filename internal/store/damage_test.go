@@ -1,0 +1,106 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// TestDamagedMessageHoldsUpNoOther damages one of two messages: what lists
+// messages gives the other, and a release without its message keeps its place.
+func TestDamagedMessageHoldsUpNoOther(t *testing.T) {
+	for _, column := range []string{"body", "target"} {
+		t.Run(column, func(t *testing.T) {
+			ctx, db := t.Context(), newDB(t)
+			for id := range herald.MessageID(2) {
+				a := message(id+1, 1)
+				a.TTL = time.Second
+				_, err := db.Accept(ctx, a)
+				must(t, err)
+			}
+			must(t, db.write(ctx, func(tx *tx) error {
+				_, err := tx.exec("UPDATE msg SET " + column + " = x'ff' WHERE id = 1")
+				return err
+			}))
+			list, err := db.Releases(ctx, app, 0, 10)
+			must(t, err)
+			if len(list) != 2 || list[0].Pos != 1 || list[0].Msg != nil || list[1].Msg == nil || list[1].Msg.ID != 2 {
+				t.Errorf("the releases are %+v", list)
+			}
+			for what, read := range map[string]func() ([]*record.Message, error){
+				"expired": func() ([]*record.Message, error) { return db.Expired(ctx, time.Now().AddDate(10, 0, 0), 10) },
+				"by ID": func() ([]*record.Message, error) {
+					return db.MessagesByID(ctx, app, []herald.MessageID{1, 2})
+				},
+			} {
+				got, err := read()
+				must(t, err)
+				if len(got) != 1 || got[0].ID != 2 {
+					t.Errorf("%s: %d messages, want the one that is whole", what, len(got))
+				}
+			}
+			_, err = db.Message(ctx, app, 1)
+			wantCode(t, err, herald.CodeStorageUnavailable)
+		})
+	}
+}
+
+// A damaged chunk of direct messages is set aside with a line in the log that
+// names the remedy, and a new one takes its place; the others are read.
+func TestDirectChunkSetAside(t *testing.T) {
+	ctx, db := t.Context(), newDB(t)
+	var logged bytes.Buffer
+	db.cfg.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	for id := range herald.MessageID(3) { // the next delivery has the number 3
+		_, err := db.Accept(ctx, message(id+1, 1))
+		must(t, err)
+	}
+	fold := func(chunks ...record.Chunk) {
+		t.Helper()
+		n, err := db.AppendReceipts(ctx, app, nil)
+		must(t, err)
+		must(t, db.FoldReceipts(ctx, record.Fold{App: app, Upto: n, Chunks: chunks}))
+	}
+	read := func() (out []string) {
+		t.Helper()
+		must(t, db.StateChunks(ctx, app, 0, func(c record.Chunk) error {
+			out = append(out, fmt.Sprintf("%s %d %v lost %d", c.State, c.Index, c.Bits.Ordinals(), c.Lost))
+			return nil
+		}))
+		slices.Sort(out)
+		return out
+	}
+	want := func(what string, want ...string) {
+		t.Helper()
+		if got := read(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	fold(record.Chunk{State: herald.StateReceived, Bits: sets.New(0, 1)}, record.Chunk{State: herald.StateSent, Bits: sets.New(0, 1, 2)})
+	flip := func() {
+		must(t, db.write(ctx, func(tx *tx) error {
+			_, err := tx.exec("UPDATE direct_chunk SET crc = crc + 1 WHERE state = 'received'")
+			return err
+		}))
+	}
+	flip()
+	for range 2 {
+		want("set aside", "received 0 [] lost 3", "sent 0 [0 1 2] lost 0")
+	}
+	if n := strings.Count(logged.String(), "\n"); n != 1 || !strings.Contains(logged.String(), "backup") || !strings.Contains(logged.String(), "deliveries_below=3") {
+		t.Errorf("the log has %d lines:\n%s", n, &logged)
+	}
+	fold(record.Chunk{State: herald.StateReceived, Bits: sets.New(1)})
+	want("with a new one", "received 0 [1] lost 0", "received 0 [] lost 3", "sent 0 [0 1 2] lost 0")
+	flip() // a second one does not drive out the first
+	read()
+	want("twice", "received 0 [] lost 3", "sent 0 [0 1 2] lost 0")
+}

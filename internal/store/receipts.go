@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// AppendReceipts writes events as the next batch of an app's receipt log.
+func (db *DB) AppendReceipts(ctx context.Context, app herald.AppKey, events []record.Event) (uint64, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return 0, err
+	}
+	b, err := record.AppendEvents(nil, events)
+	if err != nil {
+		return 0, fmt.Errorf("store: writing receipts: %w", err)
+	}
+	var n int64
+	err = db.write(ctx, func(t *tx) error {
+		if _, err := t.row("SELECT last FROM receipt_head WHERE app = ?", []any{a}, &n); err != nil {
+			return err
+		}
+		n++
+		if _, err := t.exec("UPDATE receipt_head SET last = ? WHERE app = ?", n, a); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO receipt_log (app, n, batch, crc) VALUES (?, ?, ?, ?)", a, n, b, checksum(b))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return uint64(n), nil
+}
+
+// ReceiptLog walks the batches that are not folded yet, ascending. each must
+// not call the database.
+func (db *DB) ReceiptLog(ctx context.Context, app herald.AppKey, each func(record.Batch) error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	return scan(ctx, &db.readers, "SELECT n, batch, crc FROM receipt_log WHERE app = ? ORDER BY n", []any{a}, func(r *sql.Rows) error {
+		var batch record.Batch
+		var b sql.RawBytes
+		var crc int64
+		if err := r.Scan(&batch.N, &b, &crc); err != nil {
+			return wrap(err)
+		}
+		row := func() string { return fmt.Sprintf("receipt_log %s, batch %d", app, batch.N) }
+		if err := verify(b, crc, row); err != nil {
+			return err
+		}
+		var err error
+		if batch.Events, err = record.ParseEvents(b); err != nil {
+			return damaged(row(), err)
+		}
+		return each(batch)
+	})
+}
+
+// FoldReceipts replaces chunks, appends segments and drops the log up to a
+// batch.
+func (db *DB) FoldReceipts(ctx context.Context, f record.Fold) error {
+	a, err := db.apps.id(f.App)
+	if err != nil {
+		return err
+	}
+	bits := make([][]byte, len(f.Chunks))
+	for i, c := range f.Chunks {
+		if bits[i], err = record.AppendSet(nil, c.Bits); err != nil {
+			return fmt.Errorf("store: writing a chunk: %w", err)
+		}
+	}
+	return db.write(ctx, func(t *tx) error {
+		var last, upto uint64
+		if _, err := t.row("SELECT last, upto FROM receipt_head WHERE app = ?", []any{a}, &last, &upto); err != nil {
+			return err
+		}
+		if f.Upto <= upto || f.Upto > last {
+			return herald.Errorf(herald.CodeConflict, "Read the receipt log again and fold what is there.",
+				"the log is folded up to %d and ends at %d; %d is not between", upto, last, f.Upto)
+		}
+		if _, err := t.exec("UPDATE receipt_head SET upto = ? WHERE app = ?", int64(f.Upto), a); err != nil {
+			return err
+		}
+		for i, c := range f.Chunks {
+			if err := t.putStateChunk(a, c, bits[i]); err != nil {
+				return err
+			}
+		}
+		for _, s := range f.Segments {
+			if _, err := t.exec("INSERT INTO receipt_seg (app, msg, slab, from_n, batch, crc) VALUES (?, ?, ?, ?, ?, ?)",
+				a, int64(s.Msg), int64(s.Index), int64(s.From), blob(s.Batch), checksum(s.Batch)); err != nil {
+				return err
+			}
+		}
+		_, err := t.exec("DELETE FROM receipt_log WHERE app = ? AND n <= ?", a, int64(f.Upto))
+		return err
+	})
+}
+
+// putStateChunk replaces a chunk; an empty one is deleted.
+func (t *tx) putStateChunk(app int64, c record.Chunk, bits []byte) error {
+	var err error
+	switch {
+	case c.Msg == 0 && c.Bits.Empty():
+		_, err = t.exec("DELETE FROM direct_chunk WHERE app = ? AND state = ? AND slice = ?", app, string(c.State), int64(c.Index))
+	case c.Msg == 0:
+		_, err = t.exec(`INSERT INTO direct_chunk (app, state, slice, bits, crc) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (app, state, slice) DO UPDATE SET bits = excluded.bits, crc = excluded.crc`,
+			app, string(c.State), int64(c.Index), bits, checksum(bits))
+	case c.Bits.Empty():
+		_, err = t.exec("DELETE FROM msg_chunk WHERE app = ? AND msg = ? AND state = ? AND slab = ?", app, int64(c.Msg), string(c.State), int64(c.Index))
+	default:
+		_, err = t.exec(`INSERT INTO msg_chunk (app, msg, state, slab, bits, crc) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (app, msg, slab, state) DO UPDATE SET bits = excluded.bits, crc = excluded.crc`,
+			app, int64(c.Msg), string(c.State), int64(c.Index), bits, checksum(bits))
+	}
+	return err
+}
+
+// StateChunks walks the chunks of one message, by slab, or (0) of all direct
+// messages of the app. The target's own chunks are not among them. each must
+// not call the database.
+func (db *DB) StateChunks(ctx context.Context, app herald.AppKey, msg herald.MessageID, each func(record.Chunk) error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	if msg == 0 {
+		return db.directChunks(ctx, app, a, each)
+	}
+	return db.chunks(ctx, app, nil, "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND state <> ? ORDER BY slab, state",
+		[]any{a, int64(msg), string(record.TargetState)}, each)
+}
+
+// Cells walks what some group messages have in one slab, message by message:
+// their chunks, and those of targets that are kept in chunks. With waiting it
+// leaves out what does not decide who still waits, and states that are damaged.
+// each must not call the database.
+func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	end, spare := ")"+byCell, func(_ herald.DeliveryState, err error) error { return err }
+	if waiting {
+		end, spare = whoWaits, db.spareState
+	}
+	for part := range slices.Chunk(ids, inSlice) {
+		if err := db.chunks(ctx, app, spare, ofCells+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The query for cells; whoWaits leaves out what does not decide that.
+const (
+	ofCells  = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
+	whoWaits = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')" + byCell
+	byCell   = " ORDER BY msg, state"
+)
+
+// spareState makes nothing of a damaged state, but not of a damaged target.
+func (db *DB) spareState(s herald.DeliveryState, err error) error {
+	if s == record.TargetState {
+		return err
+	}
+	return db.spareDamaged(err)
+}
+
+// Held walks the chunks of Cells with waiting, and says of each whether it has
+// one device. each must not call the database.
+func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(ids, inSlice) {
+		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+whoWaits, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
+			var c record.Chunk
+			var b sql.RawBytes
+			var crc int64
+			if err := r.Scan(&c.Msg, &c.State, &c.Index, &b, &crc); err != nil {
+				return wrap(err)
+			}
+			row := func() string { return chunkRow(app, c) }
+			if err := verify(b, crc, row); err != nil {
+				return db.spareState(c.State, err)
+			}
+			has, err := record.SetHas(b, o)
+			if err != nil {
+				return db.spareState(c.State, damaged(row(), err))
+			}
+			each(c.Msg, c.State, has)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func chunkRow(app herald.AppKey, c record.Chunk) string {
+	return fmt.Sprintf("chunk %s, message %d, state %s, %d", app, c.Msg, c.State, c.Index)
+}
+
+// chunks walks what a query gives, but for chunks whose error spare takes for
+// its own.
+func (db *DB) chunks(ctx context.Context, app herald.AppKey, spare func(herald.DeliveryState, error) error, q string, args []any, each func(record.Chunk) error) error {
+	return scan(ctx, &db.readers, q, args, func(r *sql.Rows) error {
+		var c record.Chunk
+		var b sql.RawBytes
+		var crc int64
+		if err := r.Scan(&c.Msg, &c.State, &c.Index, &b, &crc); err != nil {
+			return wrap(err)
+		}
+		var err error
+		if c.Bits, err = parseSet(b, crc, func() string { return chunkRow(app, c) }); err != nil {
+			if spare == nil {
+				return err
+			}
+			return spare(c.State, err)
+		}
+		return each(c)
+	})
+}
+
+// Segments lists a piece of history, ascending.
+func (db *DB) Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, index uint64) ([]record.Segment, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	var out []record.Segment
+	err = scan(ctx, &db.readers, "SELECT from_n, batch, crc FROM receipt_seg WHERE app = ? AND msg = ? AND slab = ? ORDER BY from_n",
+		[]any{a, int64(msg), int64(index)}, func(r *sql.Rows) error {
+			s := record.Segment{Msg: msg, Index: index}
+			var crc int64
+			if err := r.Scan(&s.From, &s.Batch, &crc); err != nil {
+				return wrap(err)
+			}
+			out = append(out, s)
+			return verify(s.Batch, crc, func() string {
+				return fmt.Sprintf("receipt_seg %s, message %d, part %d, from %d", app, msg, index, s.From)
+			})
+		})
+	return out, err
+}

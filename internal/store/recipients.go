@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// recipient gives the number of the recipient of an alias, and makes it if there
+// is none.
+func (t *tx) recipient(app int64, h *head, alias herald.Alias) (ord int64, created bool, err error) {
+	ok, err := t.row("SELECT ord FROM recipient WHERE app = ? AND alias = ?", []any{app, string(alias)}, &ord)
+	if ok || err != nil {
+		return ord, false, err
+	}
+	if h.nextRecipient >= maxOrdinals {
+		return 0, false, errNoRecipients()
+	}
+	ord = int64(h.nextRecipient)
+	h.nextRecipient++
+	h.dirty = true
+	t.db.bindings.alias(app, alias)
+	_, err = t.exec(putRecipient, app, ord, string(alias), millis(t.db.cfg.Now()))
+	return ord, true, err
+}
+
+const putRecipient = "INSERT INTO recipient (app, ord, alias, created) VALUES (?, ?, ?, ?)"
+
+func errNoRecipients() error {
+	return herald.Errorf(herald.CodeLimitReached, "Make a new app and move to it.", "the app has had %d aliases", uint64(maxOrdinals))
+}
+
+// PutRecipient makes the recipient of an alias if there is none, and tells
+// whether it did.
+func (db *DB) PutRecipient(ctx context.Context, app herald.AppKey, alias herald.Alias) (created bool, err error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return false, err
+	}
+	err = db.write(ctx, func(t *tx) error {
+		h, err := t.head(a)
+		if err != nil {
+			return err
+		}
+		_, created, err = t.recipient(a, h, alias)
+		return err
+	})
+	return created, err
+}
+
+// DeleteRecipient removes the recipient of an alias, unless a device is bound to
+// it. Its number is never used again.
+func (db *DB) DeleteRecipient(ctx context.Context, app herald.AppKey, alias herald.Alias) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	return db.write(ctx, func(t *tx) error {
+		t.db.bindings.alias(a, alias)
+		_, err := t.exec(`DELETE FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS
+			(SELECT 1 FROM device d WHERE d.app = recipient.app AND d.recipient = recipient.ord)`, a, string(alias))
+		return err
+	})
+}
+
+// Recipients finds the recipients of aliases; those that nobody has are absent.
+func (db *DB) Recipients(ctx context.Context, app herald.AppKey, aliases []herald.Alias) (map[herald.Alias]record.Recipient, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[herald.Alias]record.Recipient, len(aliases))
+	for part := range slices.Chunk(aliases, inSlice) {
+		args := []any{a}
+		for _, n := range part {
+			args = append(args, string(n))
+		}
+		q := fmt.Sprintf("SELECT ord, alias, created FROM recipient WHERE app = ? AND alias IN (%s)", in(len(part)))
+		if err := scan(ctx, &db.readers, q, args, func(r *sql.Rows) error {
+			var v record.Recipient
+			var created int64
+			err := r.Scan(&v.Ord, &v.Alias, &created)
+			v.Created = fromMillis(created)
+			out[v.Alias] = v
+			return wrap(err)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
