@@ -24,8 +24,8 @@ type asked struct {
 	during  func() // called while entries are being read, once
 }
 
-func (a *asked) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error) {
-	list, err := a.DB.Entries(ctx, app, ord, after, limit)
+func (a *asked) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
+	list, err := a.DB.EntryMessages(ctx, app, ord, after, limit)
 	a.mu.Lock()
 	a.entries++
 	during := a.during

@@ -60,6 +60,23 @@ func (c *Catalog) about(ctx context.Context, app herald.AppKey, id herald.Messag
 	return factsOf(m), nil
 }
 
+// known keeps the facts of messages that were read with entries of a device:
+// it is about to report them. The messages themselves many would have to make
+// room for.
+func (c *Catalog) known(list []record.EntryMessage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range list {
+		m := list[i].Message
+		if m == nil {
+			continue
+		}
+		if k := (catalogKey{m.App, m.ID}); c.facts[k] == nil {
+			c.note(k, m)
+		}
+	}
+}
+
 // note keeps the facts of a message, unless they are older than what is known;
 // c.mu is held.
 func (c *Catalog) note(k catalogKey, m *record.Message) {

@@ -23,6 +23,17 @@ func (l *Ledger) WaitingEntries(app herald.AppKey, entries []record.Entry) []rec
 	return slices.DeleteFunc(entries, func(e record.Entry) bool { return b.direct.mask(e.N).done() })
 }
 
+// WaitingMessages is WaitingEntries for entries with their messages, of which
+// it keeps what the receipts of the device will ask for.
+func (l *Ledger) WaitingMessages(app herald.AppKey, entries []record.EntryMessage) []record.EntryMessage {
+	b := l.book(app)
+	b.mu.RLock()
+	entries = slices.DeleteFunc(entries, func(e record.EntryMessage) bool { return b.direct.mask(e.N).done() })
+	b.mu.RUnlock()
+	l.messages.known(entries)
+	return entries
+}
+
 // WaitingGroups lists, in log order, the group messages released after one
 // position and up to another that wait for a device, at most limit: by the
 // position of their release and their ID. Of all cells only those of the

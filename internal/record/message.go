@@ -114,6 +114,13 @@ type Entry struct {
 	Msg herald.MessageID
 }
 
+// EntryMessage is an entry with its message, if that was read with it: one to
+// this device alone. Of the audience it has only the device.
+type EntryMessage struct {
+	Entry
+	Message *Message // else nil
+}
+
 // AliasEntry is an entry of a message that was sent by alias, with its device.
 type AliasEntry struct {
 	Ord herald.Ordinal
