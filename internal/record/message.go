@@ -115,7 +115,8 @@ type Entry struct {
 }
 
 // EntryMessage is an entry with its message, if that was read with it: one to
-// this device alone. Of the audience it has only the device.
+// this device alone, as far as sending it asks for. Of the audience it has only
+// the device, and neither ordering key nor time of acceptance.
 type EntryMessage struct {
 	Entry
 	Message *Message // else nil

@@ -45,8 +45,8 @@ const fewEntries = 32
 
 // EntryMessages is Entries, of which the newest come with their messages, if
 // these are to this device alone. A device that comes back mostly has a few, and
-// to find each by its key again takes longer than to read it here. Columns that
-// say nothing of such a message are left out.
+// to find each by its key again takes longer than to read it here. What is of no
+// concern to who sends it is left out: audience, ordering key, time of acceptance.
 func (db *DB) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
@@ -57,8 +57,8 @@ func (db *DB) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.O
 	}
 	few := min(limit, fewEntries)
 	var out []record.EntryMessage
-	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg, m.devices, m.first_n, m.pos, m.eval_pos, m.by_alias, m.priority, m.collapse_key, m.ordering_key,
-		m.ttl, m.accepted, m.due, m.body, m.crc FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
+	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg, m.devices = 1 AND m.first_n = e.n, 2 * m.eval_pos + m.by_alias, m.priority, m.collapse_key,
+		m.ttl, m.due, m.body, m.crc FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
 		WHERE e.app = ? AND e.ord = ? AND e.pos > ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ? + 0`, []any{a, int64(ord), int64(after), few},
 		func(r *sql.Rows) error {
 			e, err := scanEntryMessage(r, app, ord)
@@ -82,17 +82,17 @@ func (db *DB) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.O
 }
 
 func scanEntryMessage(r *sql.Rows, app herald.AppKey, ord herald.Ordinal) (record.EntryMessage, error) {
-	m := &record.Message{Message: herald.Message{App: app}, State: herald.MessageSending, Direct: []herald.Ordinal{ord}}
+	m := &record.Message{Message: herald.Message{App: app}, State: herald.MessageSending, Target: 1, Direct: []herald.Ordinal{ord}}
 	e := record.EntryMessage{Message: m}
-	var ttl, accepted, due, crc int64
-	if err := r.Scan(&e.Pos, &e.N, &m.ID, &m.Target, &m.FirstN, &m.Pos, &m.EvalPos, &m.ByAlias, &m.Priority, &m.CollapseKey, &m.OrderingKey,
-		&ttl, &accepted, &due, &m.Body, &crc); err != nil {
+	var alone bool
+	var evaluated, ttl, due, crc int64
+	if err := r.Scan(&e.Pos, &e.N, &m.ID, &alone, &evaluated, &m.Priority, &m.CollapseKey, &ttl, &due, &m.Body, &crc); err != nil {
 		return e, err
 	}
-	e.Msg = m.ID
-	m.TTL = time.Duration(ttl) * time.Millisecond
-	m.Accepted, m.Due = fromMillis(accepted), fromMillis(due)
-	if m.Target != 1 || m.FirstN != e.N || verify(m.Body, crc, func() string { return "" }) != nil {
+	e.Msg, m.Pos, m.FirstN = m.ID, e.Pos, e.N
+	m.EvalPos, m.ByAlias = herald.Pos(evaluated/2), evaluated%2 == 1
+	m.TTL, m.Due = time.Duration(ttl)*time.Millisecond, fromMillis(due)
+	if !alone || verify(m.Body, crc, func() string { return "" }) != nil {
 		e.Message = nil // who reads it by its ID is told what is wrong with it
 	}
 	return e, nil

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -26,7 +27,7 @@ func testEntryMessages(t *testing.T, f *fixture, alone herald.MessageID) {
 			continue
 		}
 		m := *f.find(alone)
-		m.Audience, m.Unknown = herald.Audience{}, 0
+		m.Audience, m.Unknown, m.OrderingKey, m.Accepted = herald.Audience{}, 0, "", time.Time{}
 		same(t, "message with its entry", e.Message, &m)
 	}
 	list, err = f.EntryMessages(f.ctx, appA, 3, 1, 10)
