@@ -28,17 +28,19 @@ func (b *book) waitsCold(ctx context.Context, slab sets.Slab, o herald.Ordinal, 
 		if !waits[g.id] && !whole[g.id] {
 			continue
 		}
-		// What was reported while the record was read has its cell here now.
-		c := b.ledger.cache.peek(cellKey{b, g.id, g.slabOf(o)})
-		if c != nil {
-			b.mu.RLock()
-			still := waits1(c, o)
-			b.mu.RUnlock()
-			if !still {
-				continue
-			}
+		// What was reported while the record was read is here now.
+		k, still := cellKey{b, g.id, g.slabOf(o)}, true
+		b.mu.RLock()
+		if c := b.ledger.cache.peek(k); c != nil {
+			still = waits1(c, o)
+		} else if _, d := b.ledger.cache.here(k); d != nil {
+			is, _ := d.of(o)
+			still = !is.done()
 		}
-		out = append(out, g)
+		b.mu.RUnlock()
+		if still {
+			out = append(out, g)
+		}
 	}
 	return out, nil
 }
@@ -77,7 +79,7 @@ func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, list 
 			targeted[g.id] = g.image.Contains(o)
 		}
 	}
-	err := b.ledger.store.Held(ctx, b.app, slab, ids, o, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+	err := b.ledger.store.Held(ctx, b.app, slab, ids, o, true, func(id herald.MessageID, s herald.DeliveryState, has bool) {
 		if s == record.TargetState {
 			targeted[id] = has
 		} else if has {
@@ -115,7 +117,7 @@ func (b *book) heldWhole(ctx context.Context, o herald.Ordinal, list []*group) (
 		slabs = append(slabs, own)
 	}
 	for _, slab := range slabs {
-		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, true, func(id herald.MessageID, s herald.DeliveryState, has bool) {
 			if has && s != record.TargetState {
 				waits[id] = false
 			}

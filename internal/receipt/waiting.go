@@ -92,10 +92,13 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 	since := cache.since(b)
 	b.mu.RLock()
 	for i, g := range list {
-		c, waits := cache.find(cellKey{b, g.id, g.slabOf(o)})
+		c, waits, d := cache.find(cellKey{b, g.id, g.slabOf(o)})
+		is, told := d.of(o)
 		switch {
 		case c != nil:
 			yes[i] = c.target.Contains(o) && waits1(c, o)
+		case told:
+			yes[i] = is&bitTarget != 0 && !is.done()
 		case waits != nil:
 			yes[i] = waits.Contains(o)
 		default:
@@ -142,6 +145,7 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 			continue // damaged
 		}
 		waits := c.waits()
+		b.lessDelta(g, slab, waits)
 		yes[at[g]] = waits.Contains(o)
 		cache.putWaits(cellKey{b, g.id, slab}, g, waits, since)
 	}

@@ -49,6 +49,9 @@ type Fold struct {
 	Upto     uint64 // the last batch that it covers
 	Chunks   []Chunk
 	Segments []Segment
+	// Added are bits that are joined to the chunks that there are, ahead of the
+	// transaction.
+	Added []Chunk
 }
 
 // Batch is one row of the receipt log.

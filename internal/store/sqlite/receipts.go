@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -126,6 +127,58 @@ func (t *tx) putStateChunk(app int64, c record.Chunk, bits []byte) error {
 	return err
 }
 
+// addedAtOnce is how many chunks are added to in one operation.
+const addedAtOnce = 256
+
+// AddToChunks joins bits to the chunks that group messages have, some in each
+// operation, so that nobody waits for all of them.
+func (db *DB) AddToChunks(ctx context.Context, app herald.AppKey, chunks []record.Chunk) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	chunks = slices.SortedFunc(slices.Values(chunks), func(x, y record.Chunk) int { // as they lie
+		return cmp.Or(cmp.Compare(x.Msg, y.Msg), cmp.Compare(x.Index, y.Index), cmp.Compare(x.State, y.State))
+	})
+	for part := range slices.Chunk(chunks, addedAtOnce) {
+		err := db.write(ctx, func(t *tx) error {
+			for _, c := range part {
+				if err := t.addToChunk(db, a, app, c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) addToChunk(db *DB, a int64, app herald.AppKey, c record.Chunk) error {
+	var b []byte
+	var crc int64
+	ok, err := t.rowAside("SELECT bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND slab = ? AND state = ?",
+		[]any{a, int64(c.Msg), int64(c.Index), string(c.State)}, &b, &crc)
+	if err != nil {
+		return err
+	}
+	if ok {
+		was, err := parseSet(b, crc, func() string { return chunkRow(app, c) })
+		if err != nil {
+			return db.spareDamaged(err)
+		}
+		was.Or(c.Bits)
+		c.Bits = was
+	}
+	bits, err := record.AppendSet(nil, c.Bits)
+	if err != nil {
+		return fmt.Errorf("sqlite: writing a chunk: %w", err)
+	}
+	return t.putStateChunk(a, c, bits)
+}
+
 // StateChunks walks the chunks of one message, by slab, or (0) of all direct
 // messages of the app. The target's own chunks are not among them. each must
 // not call the database.
@@ -176,15 +229,19 @@ func (db *DB) spareState(s herald.DeliveryState, err error) error {
 	return db.spareDamaged(err)
 }
 
-// Held walks the chunks of Cells with waiting, and says of each whether it has
+// Held walks the chunks of Cells, and says of each whether it has
 // one device. each must not call the database.
-func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
+func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, waiting bool, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
+	end, spare := ")", func(_ herald.DeliveryState, err error) error { return err }
+	if waiting {
+		end, spare = whoWaits, db.spareState
+	}
 	for part := range slices.Chunk(ids, inSlice) {
-		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+whoWaits, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
+		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
 			var c record.Chunk
 			var b sql.RawBytes
 			var crc int64
@@ -193,11 +250,11 @@ func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids [
 			}
 			row := func() string { return chunkRow(app, c) }
 			if err := verify(b, crc, row); err != nil {
-				return db.spareState(c.State, err)
+				return spare(c.State, err)
 			}
 			has, err := record.SetHas(b, o)
 			if err != nil {
-				return db.spareState(c.State, damaged(row(), err))
+				return spare(c.State, damaged(row(), err))
 			}
 			each(c.Msg, c.State, has)
 			return nil
