@@ -24,8 +24,19 @@ type asked struct {
 	during  func() // called while entries are being read, once
 }
 
+func (a *asked) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error) {
+	list, err := a.DB.Entries(ctx, app, ord, after, limit)
+	a.read()
+	return list, err
+}
+
 func (a *asked) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
 	list, err := a.DB.EntryMessages(ctx, app, ord, after, limit)
+	a.read()
+	return list, err
+}
+
+func (a *asked) read() {
 	a.mu.Lock()
 	a.entries++
 	during := a.during
@@ -34,7 +45,6 @@ func (a *asked) EntryMessages(ctx context.Context, app herald.AppKey, ord herald
 	if during != nil {
 		during()
 	}
-	return list, err
 }
 
 func (a *asked) EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error) {

@@ -34,6 +34,7 @@ type Backlog struct {
 	registry *registry.Registry
 	now      func() time.Time
 	settled  settled
+	memory   memory
 }
 
 // New makes a backlog.
@@ -203,7 +204,7 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.EntryMessage,
 	}
 	after := b.settled.of(d)
 	for limit := 2 * herald.MaxPending; ; limit *= 4 {
-		all, err := b.store.EntryMessages(ctx, d.App, d.Ord, after, limit)
+		all, err := b.entriesOf(ctx, d, after, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -212,6 +213,7 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.EntryMessage,
 			newest = all[0].Pos // what does not wait is taken out of the list
 		}
 		waiting := b.ledger.WaitingMessages(d.App, all)
+		b.memory.note(b.ledger.Catalog().Has(waiting), len(waiting))
 		if read < limit {
 			b.settled.note(d, newest, read, waiting)
 			if len(waiting) == 0 {
@@ -223,6 +225,20 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.EntryMessage,
 			return waiting, nil
 		}
 	}
+}
+
+// entriesOf reads entries, and the messages with them unless most of those are
+// in memory.
+func (b *Backlog) entriesOf(ctx context.Context, d Device, after herald.Pos, limit int) ([]record.EntryMessage, error) {
+	if !b.memory.hasMost() {
+		return b.store.EntryMessages(ctx, d.App, d.Ord, after, limit)
+	}
+	list, err := b.store.Entries(ctx, d.App, d.Ord, after, limit)
+	all := make([]record.EntryMessage, len(list))
+	for i, e := range list {
+		all[i].Entry = e
+	}
+	return all, err
 }
 
 // overflow ends the oldest of more than herald.MaxPending direct messages:

@@ -17,6 +17,12 @@ type reading struct {
 	entries int
 }
 
+func (r *reading) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error) {
+	list, err := r.Store.Entries(ctx, app, ord, after, limit)
+	r.entries += len(list)
+	return list, err
+}
+
 func (r *reading) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
 	list, err := r.Store.EntryMessages(ctx, app, ord, after, limit)
 	r.entries += len(list)

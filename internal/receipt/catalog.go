@@ -134,6 +134,19 @@ func (c *Catalog) noted(m *record.Message) bool {
 	return true
 }
 
+// Has counts which of the messages of some entries are kept.
+func (c *Catalog) Has(list []record.EntryMessage) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range list {
+		id := list[i].Msg
+		if f := c.facts[id]; f != nil && c.byKey[catalogKey{f.app, id}] != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // remove drops a message; c.mu is held.
 func (c *Catalog) remove(e *list.Element) {
 	m := c.order.Remove(e).(*record.Message)
