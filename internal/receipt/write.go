@@ -40,7 +40,10 @@ type run struct {
 func (b *book) write(events []record.Event) error {
 	ctx := b.ledger.ctx
 	var errs []error
-	r := run{pieces: make([]piece, 0, len(events))}
+	r := run{pieces: b.spare[:0]}
+	if cap(r.pieces) == 0 {
+		r.pieces = make([]piece, 0, len(events))
+	}
 	var gone *sets.Set // as of now; most batches need it once, or not at all
 	var pinned []*entry
 	defer func() { b.ledger.cache.unpin(pinned...) }()
@@ -197,7 +200,11 @@ func (b *book) commit(ctx context.Context, r *run) error {
 			}
 		}
 		b.ledger.cache.unpin(pinned...)
-		*r = run{}
+		clear(r.pieces)
+		*r = run{pieces: r.pieces[:0]}
+		if b.spare = nil; cap(r.pieces) <= maxSpare {
+			b.spare = r.pieces
+		}
 	}()
 	stored := r.events()
 	var n uint64
