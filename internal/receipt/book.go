@@ -38,6 +38,7 @@ type book struct {
 
 	spare   []piece // room of a run; only who writes uses it
 	awaited awaited // has a lock of its own
+	lately  lately  // likewise
 
 	folding  sync.Mutex // held by a fold
 	applying sync.Mutex // held while a batch is applied: a fold takes whole ones; taken before mu

@@ -88,6 +88,23 @@ func TestDelta(t *testing.T) {
 			}
 			w.restart(false)
 			check("after a restart")
+			// What was found to wait, or not to, when they asked, is not all that
+			// there is to say of them.
+			w.restart(false)
+			w.waiting(1)
+			w.waiting(65_537)
+			w.apply(m, herald.StateDisplayed, 65_537)
+			w.apply(m, herald.StateReceived, 1)
+			w.apply(m, herald.StateReceived, 65_538)
+			if c := w.counts(m); c.Sent != 3 || c.Received != 3 || c.Displayed != 1 {
+				t.Errorf("%+v", c)
+			}
+			if got := fmt.Sprint(w.history(m, 65_537)); got != "[received displayed]" {
+				t.Errorf("history %s", got)
+			}
+			if got := w.waiting(1); len(got) != 0 {
+				t.Errorf("for device 1 wait %v", got)
+			}
 		})
 	}
 }

@@ -149,11 +149,11 @@ func (f *faulty) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, i
 	return f.DB.Cells(ctx, app, slab, ids, waiting, each)
 }
 
-func (f *faulty) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, waiting bool, each func(herald.MessageID, herald.DeliveryState, bool)) error {
+func (f *faulty) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, of record.CellPart, each func(herald.MessageID, herald.DeliveryState, bool)) error {
 	if f.away() {
 		return errDisk
 	}
-	return f.DB.Held(ctx, app, slab, ids, o, waiting, each)
+	return f.DB.Held(ctx, app, slab, ids, o, of, each)
 }
 
 func (f *faulty) StateChunks(ctx context.Context, app herald.AppKey, id herald.MessageID, each func(record.Chunk) error) error {

@@ -86,7 +86,13 @@ func (b *book) lookUp(ctx context.Context, who asker, list []*group) (pinned []*
 		}
 	}
 	b.mu.RUnlock()
-	if b.standing(ctx, who, several, is) != nil || b.standingWhole(ctx, who, one, is) != nil {
+	several, done, found := b.lately.known(who.ord, since, several)
+	several = append(several, done...) // which state it has is not remembered
+	for _, g := range found {
+		is[g] = bitTarget // and neither received nor ended
+	}
+	if b.standing(ctx, who, several, is) != nil || b.standingIn(ctx, who.slab, who.ord, found, record.WhoWasSent, is) != nil ||
+		b.standingWhole(ctx, who, one, is) != nil {
 		return nil
 	}
 	b.mu.Lock()
@@ -115,7 +121,7 @@ func (b *book) standing(ctx context.Context, who asker, list []*group, is map[*g
 			}
 		}
 	}
-	err := b.ledger.store.Held(ctx, b.app, who.slab, ids, who.ord, false, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+	err := b.ledger.store.Held(ctx, b.app, who.slab, ids, who.ord, record.AllStates, func(id herald.MessageID, s herald.DeliveryState, has bool) {
 		state := bit(s)
 		if s == record.TargetState {
 			state, targets[id] = bitTarget, true
@@ -134,26 +140,26 @@ func (b *book) standing(ctx context.Context, who asker, list []*group, is map[*g
 
 // standingWhole does so with messages of one cell; see heldWhole.
 func (b *book) standingWhole(ctx context.Context, who asker, list []*group, is map[*group]mask) error {
+	err := b.standingIn(ctx, 0, who.ord, list, record.AllStates, is)
+	if err == nil && who.slab != 0 {
+		err = b.standingIn(ctx, who.slab, who.ord, list, record.AllStates, is)
+	}
+	return err
+}
+
+// standingIn adds which states a device has with messages, by their chunks of
+// one slab.
+func (b *book) standingIn(ctx context.Context, slab sets.Slab, o herald.Ordinal, list []*group, of record.CellPart, is map[*group]mask) error {
 	if len(list) == 0 {
 		return nil
 	}
-	ids, of := make([]herald.MessageID, len(list)), make(map[herald.MessageID]*group, len(list))
+	ids, groups := make([]herald.MessageID, len(list)), make(map[herald.MessageID]*group, len(list))
 	for i, g := range list {
-		ids[i], of[g.id] = g.id, g
+		ids[i], groups[g.id] = g.id, g
 	}
-	slabs := []sets.Slab{0, who.slab}
-	if who.slab == 0 {
-		slabs = slabs[:1]
-	}
-	for _, slab := range slabs {
-		err := b.ledger.store.Held(ctx, b.app, slab, ids, who.ord, false, func(id herald.MessageID, s herald.DeliveryState, has bool) {
-			if has && s != record.TargetState {
-				is[of[id]] |= bit(s)
-			}
-		})
-		if err != nil {
-			return err
+	return b.ledger.store.Held(ctx, b.app, slab, ids, o, of, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+		if has && s != record.TargetState {
+			is[groups[id]] |= bit(s)
 		}
-	}
-	return nil
+	})
 }

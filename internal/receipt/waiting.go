@@ -149,7 +149,7 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 		yes[at[g]] = waits.Contains(o)
 		cache.putWaits(cellKey{b, g.id, slab}, g, waits, since)
 	}
-	waits, err := b.waitsCold(ctx, slab, o, cold, coldWhole)
+	waits, err := b.waitsCold(ctx, slab, o, since, cold, coldWhole)
 	if err != nil {
 		return nil, err
 	}

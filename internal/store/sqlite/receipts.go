@@ -215,10 +215,12 @@ func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids 
 	return nil
 }
 
-// The query for cells; whoWaits leaves out what does not decide that.
+// The query for cells; whoWaits leaves out what does not decide that, whoWasSent
+// all that is not of that.
 const (
-	ofCells  = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
-	whoWaits = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
+	ofCells    = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
+	whoWaits   = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')"
+	whoWasSent = ") AND state IN ('sent', 'told')"
 )
 
 // spareState makes nothing of a damaged state, but not of a damaged target.
@@ -231,15 +233,12 @@ func (db *DB) spareState(s herald.DeliveryState, err error) error {
 
 // Held walks the chunks of Cells, and says of each whether it has
 // one device. each must not call the database.
-func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, waiting bool, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
+func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, of record.CellPart, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
-	end, spare := ")", func(_ herald.DeliveryState, err error) error { return err }
-	if waiting {
-		end, spare = whoWaits, db.spareState
-	}
+	end := map[record.CellPart]string{record.AllStates: ")", record.WhoWaits: whoWaits, record.WhoWasSent: whoWasSent}[of]
 	for part := range slices.Chunk(ids, inSlice) {
 		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
 			var c record.Chunk
@@ -249,15 +248,22 @@ func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids [
 				return wrap(err)
 			}
 			row := func() string { return chunkRow(app, c) }
-			if err := verify(b, crc, row); err != nil {
-				return spare(c.State, err)
+			err := verify(b, crc, row)
+			var has bool
+			if err == nil {
+				if has, err = record.SetHas(b, o); err != nil {
+					err = damaged(row(), err)
+				}
 			}
-			has, err := record.SetHas(b, o)
-			if err != nil {
-				return spare(c.State, damaged(row(), err))
+			if err == nil {
+				each(c.Msg, c.State, has)
+				return nil
 			}
-			each(c.Msg, c.State, has)
-			return nil
+			if of == record.WhoWaits && c.State != record.TargetState {
+				each(c.Msg, record.DamagedState, false)
+				return db.spareDamaged(err)
+			}
+			return err
 		})
 		if err != nil {
 			return err
