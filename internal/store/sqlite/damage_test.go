@@ -139,17 +139,20 @@ func TestDamagedChunkIsNotAddedTo(t *testing.T) {
 // told.
 func TestEntryOfDamagedMessage(t *testing.T) {
 	ctx, db := t.Context(), newDB(t)
-	for id := range herald.MessageID(2) {
+	for id := range herald.MessageID(3) {
 		_, err := db.Accept(ctx, message(id+1, 1))
 		must(t, err)
 	}
 	must(t, db.write(ctx, func(tx *tx) error {
-		_, err := tx.exec("UPDATE msg SET crc = crc + 1 WHERE id = 1")
+		if _, err := tx.exec("UPDATE msg SET crc = crc + 1 WHERE id = 1"); err != nil {
+			return err
+		}
+		_, err := tx.exec("UPDATE msg SET target_crc = target_crc + 1 WHERE id = 2")
 		return err
 	}))
 	list, err := db.EntryMessages(ctx, app, 1, 0, 10)
 	must(t, err)
-	if len(list) != 2 || list[0].Message == nil || list[1].Message != nil {
+	if len(list) != 3 || list[0].Message == nil || list[1].Message != nil || list[2].Message != nil {
 		t.Errorf("%+v", list)
 	}
 }

@@ -58,7 +58,7 @@ func (db *DB) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.O
 	few := min(limit, fewEntries)
 	var out []record.EntryMessage
 	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg, m.devices = 1 AND m.first_n = e.n, 2 * m.eval_pos + m.by_alias, m.priority, m.collapse_key,
-		m.ttl, m.due, m.body, m.crc FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
+		m.ttl, m.due, m.body, m.crc, m.target, m.target_crc FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
 		WHERE e.app = ? AND e.ord = ? AND e.pos > ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ? + 0`, []any{a, int64(ord), int64(after), few},
 		func(r *sql.Rows) error {
 			e, err := scanEntryMessage(r, app, ord)
@@ -85,14 +85,15 @@ func scanEntryMessage(r *sql.Rows, app herald.AppKey, ord herald.Ordinal) (recor
 	m := &record.Message{Message: herald.Message{App: app}, State: herald.MessageSending, Target: 1, Direct: []herald.Ordinal{ord}}
 	e := record.EntryMessage{Message: m}
 	var alone bool
-	var evaluated, ttl, due, crc int64
-	if err := r.Scan(&e.Pos, &e.N, &m.ID, &alone, &evaluated, &m.Priority, &m.CollapseKey, &ttl, &due, &m.Body, &crc); err != nil {
+	var evaluated, ttl, due, crc, targetCRC int64
+	var target sql.RawBytes
+	if err := r.Scan(&e.Pos, &e.N, &m.ID, &alone, &evaluated, &m.Priority, &m.CollapseKey, &ttl, &due, &m.Body, &crc, &target, &targetCRC); err != nil {
 		return e, err
 	}
 	e.Msg, m.Pos, m.FirstN = m.ID, e.Pos, e.N
 	m.EvalPos, m.ByAlias = herald.Pos(evaluated/2), evaluated%2 == 1
 	m.TTL, m.Due = time.Duration(ttl)*time.Millisecond, fromMillis(due)
-	if !alone || verify(m.Body, crc, func() string { return "" }) != nil {
+	if !alone || checksum(m.Body) != crc || checksum(target) != targetCRC {
 		e.Message = nil // who reads it by its ID is told what is wrong with it
 	}
 	return e, nil
