@@ -22,6 +22,7 @@ const (
 	ofFloor = "floor"
 	ofCrowd = "clients"
 	ofRows  = "rows"
+	ofMass  = "returning"
 )
 
 // Child runs one of the processes that load commands start, until its standard input ends.
@@ -35,6 +36,8 @@ func Child(kind string, out io.Writer) error {
 		return swarm.Run(os.Stdin, out)
 	case ofRows:
 		return runRows(os.Stdin, out)
+	case ofMass:
+		return runMass(os.Stdin, out)
 	}
 	return herald.Invalid("kind", "Load commands start it themselves.", "there is no process %q", kind)
 }
@@ -66,8 +69,14 @@ func startChild(ctx context.Context, l *Load, kind string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.behind {
+		cmd.SysProcAttr = ownGroup()
+	}
 	if err := l.start(cmd); err != nil {
 		return nil, fmt.Errorf("bench: starting %s: %w", l.Program, err)
+	}
+	if l.behind {
+		giveWay(cmd.Process.Pid)
 	}
 	return &child{process{cmd: cmd}, in, bufio.NewReaderSize(out, 64<<10)}, nil
 }

@@ -34,6 +34,7 @@ type Load struct {
 	// Serve are more arguments for the server, such as --set.
 	Serve []string
 
+	behind    bool          // children give way to all other processes
 	quiet     bool          // several things run at once: no progress is shown
 	addresses *atomic.Int64 // that clients had
 	// starting lets one process be started at a time. Until it runs its

@@ -41,6 +41,7 @@ type StormResult struct {
 	Twice     int           // copies beyond the first
 	Wall      time.Duration // from the first connection to the last message
 	CPU       time.Duration // of the server, until all was counted; 0 where the system does not tell
+	Clients   time.Duration // of the devices that came back; 0 likewise
 	Before    time.Duration // p99 from sending to arrival, at a connected device
 	During    time.Duration
 }
@@ -59,6 +60,7 @@ type storm struct {
 	StormRun
 	seeded Seeded
 	server *process
+	mass   mass
 	client *client.Client
 	http   *http.Client
 	body   string // of the messages
@@ -167,7 +169,7 @@ func (s *storm) blow(ctx context.Context, away, here []*stormDevice) (err error)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	failed := make(chan error, len(away)+len(here)+1)
+	failed := make(chan error, len(here)+1)
 	p := &probes{}
 	for _, d := range here {
 		d.probes, d.want = p, s.Pending/2 // those to all
@@ -177,6 +179,10 @@ func (s *storm) blow(ctx context.Context, away, here []*stormDevice) (err error)
 	if err := await(ctx, here, failed); err != nil {
 		return err
 	}
+	if s.mass, err = startMass(ctx, s); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.mass.stop()) }()
 	wg.Go(func() { s.probe(ctx, here, failed) })
 	select {
 	case <-time.After(s.Calm):
@@ -185,12 +191,13 @@ func (s *storm) blow(ctx context.Context, away, here []*stormDevice) (err error)
 	}
 	s.result.Before = p.take()
 	used, begun := s.server.cpu(), time.Now()
-	dials := make(chan struct{}, max(s.Dials, 1))
-	for _, d := range away {
-		d.want, d.done = s.Pending, make(chan struct{})
-		wg.Go(func() { d.run(ctx, dials, failed) })
+	came := make(chan error, 1)
+	wg.Go(func() { came <- s.mass.run(ctx, away, s.Pending, s.Dials) })
+	select {
+	case err = <-came:
+	case err = <-failed:
 	}
-	if err := await(ctx, away, failed); err != nil {
+	if err != nil {
 		return err
 	}
 	s.result.Wall = time.Since(begun)
@@ -199,14 +206,13 @@ func (s *storm) blow(ctx context.Context, away, here []*stormDevice) (err error)
 		return err
 	}
 	if now := s.server.cpu(); now > 0 {
-		s.result.CPU = now - used
+		s.result.CPU, s.result.Clients = now-used, s.mass.cpu()
 	}
-	stop()
-	wg.Wait()
-	for _, d := range away {
-		s.result.Delivered += len(d.got)
-		s.result.Twice += d.twice
+	got, err := s.mass.end(ctx)
+	if err != nil {
+		return err
 	}
+	s.result.Delivered, s.result.Twice = got.Delivered, got.Twice
 	s.print()
 	if want := len(away) * s.Pending; s.result.Delivered != want {
 		return fmt.Errorf("bench: %d messages were delivered, want %d", s.result.Delivered, want)
@@ -256,6 +262,7 @@ func (s *storm) print() {
 	s.printf("%-34s %v\n", "from the first connection to all", r.Wall.Round(ms))
 	if r.CPU > 0 {
 		s.printf("%-34s %v, %v a device\n", "processor time of the server", r.CPU.Round(ms), (r.CPU / time.Duration(s.Devices)).Round(time.Microsecond))
+		s.printf("%-34s %v, which gave way to the server\n", "processor time of the devices", r.Clients.Round(ms))
 	} else {
 		s.printf("%-34s not told by this system\n", "processor time of the server")
 	}

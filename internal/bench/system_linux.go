@@ -43,3 +43,13 @@ func unprivileged(cmd *exec.Cmd, folder string) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	return errors.Join(os.Chmod(folder, 0o700), os.Chown(folder, nobody, nobody)) //nolint:gosec // a folder needs the right to be entered
 }
+
+// ownGroup starts a process as the first of a group, for giveWay.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// lowest is the priority of who gives way; see nice(1).
+const lowest = 19
+
+// giveWay has all threads of a process that is a group give way to every other
+// process. Of a process alone the kernel changes one thread.
+func giveWay(pid int) { _ = unix.Setpriority(unix.PRIO_PGRP, pid, lowest) } // else it only competes

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -15,3 +16,9 @@ func openFiles() int { return 0 }
 
 // unprivileged is for systems where load commands run.
 func unprivileged(*exec.Cmd, string) error { return nil }
+
+// ownGroup and giveWay are for systems that change the priority of all threads
+// of a process.
+func ownGroup() *syscall.SysProcAttr { return nil }
+
+func giveWay(int) {}

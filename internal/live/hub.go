@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ type Hub struct {
 	wheel  *wheel
 	queued atomic.Int64 // bytes that wait on all connections
 	single SingleReceipts
+	// catchUps is held by the sessions that read and send a page of the backlog.
+	catchUps chan struct{}
 
 	process uint64       // a random number of this hub, for what must not outlive it
 	dropped atomic.Int64 // publications for which a queue had no room
@@ -61,6 +64,8 @@ func NewHub(o Options) *Hub {
 		pool:   newPool(),
 		wheel:  newWheel(),
 		single: single,
+
+		catchUps: make(chan struct{}, max(1, min(o.Workers, runtime.GOMAXPROCS(0)-1))),
 
 		process: rand.Uint64(),
 	}

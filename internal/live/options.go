@@ -36,7 +36,8 @@ type Options struct {
 	// MaxConnections is how many connections are open at once; default: no
 	// limit but the system's.
 	MaxConnections int
-	// Workers is how many sessions read the backlog at once; default 4.
+	// Workers is how many sessions open, or read the backlog, at once; default
+	// 4. Of those no more read it than there are processors, less one.
 	Workers int
 	// PublishRate is how often a session may publish in a second, and twice
 	// that at once; default 10.

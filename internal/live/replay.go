@@ -69,8 +69,7 @@ func (s *Session) open(ctx context.Context) state {
 	s.welcome(d.ID, fresh)
 	s.subscribeFirst(&hello)
 	t.settling.Unlock()
-	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, 0, pageSize)
-	s.sendPage(list, upto, more, err)
+	s.page(ctx, d, 0)
 	return s.takeEarly()
 }
 
@@ -167,7 +166,16 @@ func (s *Session) replay(ctx context.Context) (again bool) {
 	}
 	d, high := s.device(), s.high
 	s.mu.Unlock()
-	list, upto, more, err := s.codec.hub.opts.Backlog.Waiting(ctx, d, high, pageSize)
+	return s.page(ctx, d, high)
+}
+
+// page reads and sends the page of the backlog behind a position. Of that only
+// so many sessions are at once that a processor is left for what goes out live.
+func (s *Session) page(ctx context.Context, d Device, after herald.Pos) (again bool) {
+	h := s.codec.hub
+	h.catchUps <- struct{}{}
+	defer func() { <-h.catchUps }()
+	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, after, pageSize)
 	return s.sendPage(list, upto, more, err)
 }
 

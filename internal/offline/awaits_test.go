@@ -26,6 +26,17 @@ type asked struct {
 
 func (a *asked) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error) {
 	list, err := a.DB.Entries(ctx, app, ord, after, limit)
+	a.read()
+	return list, err
+}
+
+func (a *asked) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
+	list, err := a.DB.EntryMessages(ctx, app, ord, after, limit)
+	a.read()
+	return list, err
+}
+
+func (a *asked) read() {
 	a.mu.Lock()
 	a.entries++
 	during := a.during
@@ -34,7 +45,6 @@ func (a *asked) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordin
 	if during != nil {
 		during()
 	}
-	return list, err
 }
 
 func (a *asked) EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error) {

@@ -34,6 +34,7 @@ type Backlog struct {
 	registry *registry.Registry
 	now      func() time.Time
 	settled  settled
+	memory   memory
 }
 
 // New makes a backlog.
@@ -176,10 +177,11 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, li
 		return nil, err
 	}
 	all := make([]ref, 0, len(entries)+len(groups)+len(notices))
-	for _, list := range [][]record.Entry{entries, groups} {
-		for _, e := range list {
-			all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
-		}
+	for _, e := range entries {
+		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg, msg: e.Message})
+	}
+	for _, e := range groups {
+		all = append(all, ref{pos: e.Pos, kind: record.ReleaseMessage, id: e.Msg})
 	}
 	for _, m := range notices {
 		all = append(all, ref{pos: m.EndPos, kind: record.ReleaseWithdraw, id: m.ID, msg: m})
@@ -193,7 +195,7 @@ func (b *Backlog) refs(ctx context.Context, d Device, after, head herald.Pos, li
 // enough of them to see that there are too many. What it has received stays an
 // entry until its message ends, so that the oldest that waits may be far back;
 // what is known to be settled is not read again.
-func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error) {
+func (b *Backlog) entries(ctx context.Context, d Device) ([]record.EntryMessage, error) {
 	known := b.ledger.Awaits(ctx, d.App, d.Ord, func(ctx context.Context, first, last herald.Ordinal) (*sets.Set, error) {
 		return b.store.EntryDevices(ctx, d.App, first, last)
 	})
@@ -202,7 +204,7 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error)
 	}
 	after := b.settled.of(d)
 	for limit := 2 * herald.MaxPending; ; limit *= 4 {
-		all, err := b.store.Entries(ctx, d.App, d.Ord, after, limit)
+		all, err := b.entriesOf(ctx, d, after, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -210,7 +212,8 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error)
 		if read > 0 {
 			newest = all[0].Pos // what does not wait is taken out of the list
 		}
-		waiting := b.ledger.WaitingEntries(d.App, all)
+		waiting := b.ledger.WaitingMessages(d.App, all)
+		b.memory.note(b.ledger.Catalog().Has(waiting), len(waiting))
 		if read < limit {
 			b.settled.note(d, newest, read, waiting)
 			if len(waiting) == 0 {
@@ -224,9 +227,23 @@ func (b *Backlog) entries(ctx context.Context, d Device) ([]record.Entry, error)
 	}
 }
 
+// entriesOf reads entries, and the messages with them unless most of those are
+// in memory.
+func (b *Backlog) entriesOf(ctx context.Context, d Device, after herald.Pos, limit int) ([]record.EntryMessage, error) {
+	if !b.memory.hasMost() {
+		return b.store.EntryMessages(ctx, d.App, d.Ord, after, limit)
+	}
+	list, err := b.store.Entries(ctx, d.App, d.Ord, after, limit)
+	all := make([]record.EntryMessage, len(list))
+	for i, e := range list {
+		all[i].Entry = e
+	}
+	return all, err
+}
+
 // overflow ends the oldest of more than herald.MaxPending direct messages:
 // what is newest is worth most to who comes back after a long time.
-func (b *Backlog) overflow(d Device, oldest []record.Entry) {
+func (b *Backlog) overflow(d Device, oldest []record.EntryMessage) {
 	events := make([]record.Event, len(oldest))
 	for i, e := range oldest {
 		events[i] = record.Event{Msg: e.Msg, State: herald.StateOverflow, Set: sets.New(d.Ord), Time: b.now(), Via: "server"}

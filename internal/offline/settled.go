@@ -39,7 +39,7 @@ func (s *settled) of(d Device) herald.Pos {
 
 // note keeps what a whole search after a position has found: so many entries,
 // newest first, of which the given ones wait.
-func (s *settled) note(d Device, newest herald.Pos, read int, waiting []record.Entry) {
+func (s *settled) note(d Device, newest herald.Pos, read int, waiting []record.EntryMessage) {
 	if read-len(waiting) < settledWorth {
 		return
 	}

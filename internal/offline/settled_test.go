@@ -23,6 +23,12 @@ func (r *reading) Entries(ctx context.Context, app herald.AppKey, ord herald.Ord
 	return list, err
 }
 
+func (r *reading) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
+	list, err := r.Store.EntryMessages(ctx, app, ord, after, limit)
+	r.entries += len(list)
+	return list, err
+}
+
 // What a device has received is not read at each of its connections, and what
 // waits is found wherever it is.
 func TestSettledEntriesAreReadOnce(t *testing.T) {

@@ -14,6 +14,9 @@ type Store interface {
 	// Entries lists the direct messages released to a device after a position
 	// whose message has not ended, newest first, at most limit.
 	Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error)
+	// EntryMessages is Entries, of which the first come with their messages, if
+	// those are to this device alone.
+	EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error)
 	// EntryDevices gives the devices from one to another, both included, that
 	// have entries; their messages may have ended.
 	EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error)
@@ -24,6 +27,4 @@ type Store interface {
 	// Rebindings lists the last changes of aliases, newest first, at most so
 	// many, as far as a message by alias may wait that was evaluated before them.
 	Rebindings(ctx context.Context, app herald.AppKey, limit int) ([]record.Rebinding, error)
-	// Message finds a message with its body; not_found if there is none.
-	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
 }

@@ -76,7 +76,7 @@ func (b *book) waitAmong(ctx context.Context, slab sets.Slab, part *sets.Set, li
 	since := cache.since(b)
 	b.mu.RLock()
 	for _, g := range list {
-		switch c, waits := cache.find(cellKey{b, g.id, slab}); {
+		switch c, waits, _ := cache.find(cellKey{b, g.id, slab}); {
 		case c != nil:
 			add(g, c.waits())
 		case waits != nil:
@@ -93,11 +93,21 @@ func (b *book) waitAmong(ctx context.Context, slab sets.Slab, part *sets.Set, li
 	for _, g := range missing {
 		if c := cells[g.id]; c != nil { // else it is damaged
 			waits := c.waits()
+			b.lessDelta(g, slab, waits)
 			add(g, waits)
 			cache.putWaits(cellKey{b, g.id, slab}, g, waits, since)
 		}
 	}
 	return nil
+}
+
+// lessDelta takes out of who waits in a cell, by the record, who does not any
+// more.
+func (b *book) lessDelta(g *group, slab sets.Slab, waits *sets.Set) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	_, d := b.ledger.cache.here(cellKey{b, g.id, slab})
+	d.without(waits)
 }
 
 // WaitingOf leaves of entries those that are neither received nor ended.

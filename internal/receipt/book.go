@@ -36,7 +36,9 @@ type book struct {
 	flushing bool
 	hurry    chan struct{} // capacity 1: do not gather any longer
 
+	spare   []piece // room of a run; only who writes uses it
 	awaited awaited // has a lock of its own
+	lately  lately  // likewise
 
 	folding  sync.Mutex // held by a fold
 	applying sync.Mutex // held while a batch is applied: a fold takes whole ones; taken before mu
@@ -134,7 +136,7 @@ func (b *book) flush() {
 		single := b.single.take()
 		b.queue, b.waiters = spare, nil
 		if len(events) == 0 && len(waiters) == 0 {
-			b.flushing, b.queue = false, nil
+			b.flushing, b.queue, b.spare = false, nil, nil
 			b.queueMu.Unlock()
 			return
 		}
@@ -155,22 +157,20 @@ func (b *book) flush() {
 // merge joins events of the same kind, so that ten thousand acknowledgements of
 // one message become one event with a set. The first time stands for all.
 func merge(events []record.Event) []record.Event {
-	type kind struct {
-		msg         herald.MessageID
-		state       herald.DeliveryState
-		via, detail string
-	}
 	if len(events) < 2 {
 		return events
 	}
-	at := make(map[kind]int, len(events))
+	at := make(chains, len(events))
+	before := make([]int32, 0, len(events))
 	out := events[:0]
 	var own []bool // whose set is this function's to change
 	for _, e := range events {
-		k := kind{e.Msg, e.State, e.Via, e.Detail}
-		i, ok := at[k]
-		if !ok {
-			at[k] = len(out)
+		i := at.find(e.Msg, before, func(i int) bool {
+			o := &out[i]
+			return o.State == e.State && o.Via == e.Via && o.Detail == e.Detail
+		})
+		if i < 0 {
+			before = at.add(e.Msg, before)
 			out, own = append(out, e), append(own, false)
 			continue
 		}
@@ -180,4 +180,27 @@ func merge(events []record.Event) []record.Event {
 		out[i].Set.Or(e.Set)
 	}
 	return out
+}
+
+// chains finds what a list has of a message: the place of the last, plus one.
+// Before each the list has the one before it of the same message, likewise. There
+// are few of each, and a number is looked up in a fraction of the time that a key
+// with several texts takes.
+type chains map[herald.MessageID]int32
+
+// find gives the place of the last of a message that fits; -1 if none does.
+func (c chains) find(id herald.MessageID, before []int32, fits func(int) bool) int {
+	for i := c[id]; i > 0; i = before[i-1] {
+		if fits(int(i - 1)) {
+			return int(i - 1)
+		}
+	}
+	return -1
+}
+
+// add notes that the next in the list is of a message.
+func (c chains) add(id herald.MessageID, before []int32) []int32 {
+	before = append(before, c[id])
+	c[id] = int32(len(before))
+	return before
 }

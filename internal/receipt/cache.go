@@ -62,6 +62,7 @@ type entry struct {
 	group      *group
 	cell       *cell
 	waits      *sets.Set // if cell is nil
+	delta      *delta    // likewise, for some devices; what waits takes it in
 	size       int64
 	pins       int
 	prev, next *entry // by use, while it is not pinned
@@ -95,18 +96,29 @@ func (c *cache) peek(k cellKey) *cell {
 	return nil
 }
 
-// find gives a cell, or else who waits in it; both nil if it is not here.
-func (c *cache) find(k cellKey) (*cell, *sets.Set) {
+// find gives a cell, or else who waits in it and what is known of some devices;
+// all nil if it is not here.
+func (c *cache) find(k cellKey) (*cell, *sets.Set, *delta) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[k]
 	if e == nil {
 		c.stats.Misses++
-		return nil, nil
+		return nil, nil, nil
 	}
 	c.stats.Hits++
 	c.touch(e)
-	return e.cell, e.waits
+	return e.cell, e.waits, e.delta
+}
+
+// here tells whether a cell is here, or else what is known of some devices.
+func (c *cache) here(k cellKey) (loaded bool, d *delta) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[k]; e != nil {
+		return e.cell != nil, e.delta
+	}
+	return false, nil
 }
 
 // pin gives a cell that stays until it is let go; nil if it is not here.
@@ -121,6 +133,51 @@ func (c *cache) pin(k cellKey) *entry {
 	c.stats.Hits++
 	c.hold(e)
 	return e
+}
+
+// pinDelta is pin for a cell of which some devices are known.
+func (c *cache) pinDelta(k cellKey) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[k]
+	if e == nil || e.delta == nil {
+		return nil
+	}
+	c.stats.Hits++
+	c.hold(e)
+	return e
+}
+
+// putDelta takes where a device of a cell stands by the record since the given
+// fold, and gives the entry, pinned; nil if the cell is here, or the record has
+// moved on. The book's mu is held.
+func (c *cache) putDelta(k cellKey, g *group, o herald.Ordinal, is mask, since uint64) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[k]
+	if e != nil && e.cell != nil || c.folds[k.b] != since {
+		return nil
+	}
+	if e == nil {
+		e = c.enter(k, g, nil)
+	}
+	c.hold(e)
+	if e.delta == nil {
+		e.delta = &delta{}
+	}
+	e.delta.know(o, is)
+	c.resized(e, e.coldSize())
+	c.evict()
+	return e
+}
+
+// coldSize is what an entry without a cell takes.
+func (e *entry) coldSize() int64 {
+	n := e.delta.size()
+	if e.waits != nil {
+		n += cellOverhead/2 + e.waits.Size()
+	}
+	return n
 }
 
 // pinAgain pins what is pinned already.
@@ -156,7 +213,8 @@ func (c *cache) since(b *book) uint64 {
 
 // put takes a cell that was read of the record since the given fold, and gives
 // what is in the cache then, pinned if that is asked for; nil if the record has
-// moved on.
+// moved on. A cell that is to be pinned takes in what is known of some devices,
+// and the book's mu is held; else it is not taken then.
 func (c *cache) put(k cellKey, g *group, is *cell, since uint64, pin bool) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,11 +222,15 @@ func (c *cache) put(k cellKey, g *group, is *cell, since uint64, pin bool) *entr
 	switch {
 	case e != nil && e.cell != nil:
 		c.touch(e)
-	case c.folds[k.b] != since:
+	case c.folds[k.b] != since || e != nil && e.delta != nil && !pin:
 		return nil
 	default:
 		e = c.enter(k, g, e)
-		e.cell, e.waits = is, nil
+		if e.delta != nil {
+			e.delta.into(is)
+			is.dirty = e.delta.dirty()
+		}
+		e.cell, e.waits, e.delta = is, nil, nil
 		c.resized(e, is.size())
 	}
 	if pin {
@@ -197,11 +259,18 @@ func (c *cache) putWaits(k cellKey, g *group, waits *sets.Set, since uint64) {
 func (c *cache) admits(often int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.used+roomy <= c.budget {
+	if c.free() {
 		return true
 	}
 	c.refused++
 	return c.refused%often == 0
+}
+
+// hasRoom reports whether the cache is not full.
+func (c *cache) hasRoom() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.free()
 }
 
 // grown notes the size of a pinned cell after it was changed.
@@ -238,15 +307,17 @@ func (c *cache) now() CacheStats {
 
 // What follows is called with c.mu held.
 
+func (c *cache) free() bool { return c.used+roomy <= c.budget }
+
 func (c *cache) enter(k cellKey, g *group, e *entry) *entry {
 	if e == nil {
 		e = &entry{key: k}
 		c.entries[k] = e
+		c.link(e)
 	} else {
-		c.unlink(e)
+		c.touch(e)
 	}
 	e.group = g
-	c.link(e)
 	return e
 }
 

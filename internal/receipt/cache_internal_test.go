@@ -59,7 +59,7 @@ func TestCache(t *testing.T) {
 	if c.peek(key(0)) == nil || c.peek(key(1)) != nil {
 		t.Fatal("the one that is not pinned should have gone")
 	}
-	if is, waits := c.find(key(1)); is != nil || waits != nil && waits.Len() != 8000 {
+	if is, waits, _ := c.find(key(1)); is != nil || waits != nil && waits.Len() != 8000 {
 		t.Errorf("who waits: %v", waits)
 	}
 	if s := c.now(); s.Bytes > 2*size || s.Evictions == 0 {
@@ -71,13 +71,13 @@ func TestCache(t *testing.T) {
 		t.Error("took what was read before the fold")
 	}
 	c.putWaits(key(4), g, sets.New(1), since)
-	if is, waits := c.find(key(4)); is != nil || waits != nil {
+	if is, waits, _ := c.find(key(4)); is != nil || waits != nil {
 		t.Error("took who waited before the fold")
 	}
 	for range admit { // a full cache takes one of so many
 		c.putWaits(key(4), g, sets.New(1), c.since(b))
 	}
-	if _, waits := c.find(key(4)); waits == nil {
+	if _, waits, _ := c.find(key(4)); waits == nil {
 		t.Error("does not know who waits")
 	}
 	if got := c.put(key(4), g, one(), c.since(b), true); got.cell == nil || got.waits != nil {

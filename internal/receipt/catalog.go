@@ -25,10 +25,10 @@ type Catalog struct {
 
 	mu    sync.Mutex // guards what follows
 	byKey map[catalogKey]*list.Element
-	order *list.List // of *record.Message, last used first
-	left  int        // bytes left for messages
-	facts map[catalogKey]*facts
-	queue []catalogKey // of facts, oldest first, from head on
+	order *list.List                  // of *record.Message, last used first
+	left  int                         // bytes left for messages
+	facts map[herald.MessageID]*facts // IDs are unique over all apps
+	queue []herald.MessageID          // of facts, oldest first, from head on
 	head  int
 	room  int // bytes left for facts
 }
@@ -42,7 +42,7 @@ type catalogKey struct {
 func NewCatalog(source MessageSource) *Catalog {
 	return &Catalog{
 		source: source, byKey: map[catalogKey]*list.Element{}, order: list.New(), left: catalogRoom,
-		facts: map[catalogKey]*facts{}, room: factsRoom,
+		facts: map[herald.MessageID]*facts{}, room: factsRoom,
 	}
 }
 
@@ -104,7 +104,7 @@ func (c *Catalog) Put(m *record.Message) {
 	m = slim(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.note(k, m)
+	c.note(m)
 	if e := c.byKey[k]; e != nil {
 		// Who read the record before the message ended must not undo that.
 		if m.Ended.IsZero() && !e.Value.(*record.Message).Ended.IsZero() {
@@ -130,8 +130,21 @@ func (c *Catalog) noted(m *record.Message) bool {
 	if len(m.Direct) != 1 || c.left >= messageSize(m) {
 		return false
 	}
-	c.note(catalogKey{m.App, m.ID}, m)
+	c.note(m)
 	return true
+}
+
+// Has counts which of the messages of some entries are kept.
+func (c *Catalog) Has(list []record.EntryMessage) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range list {
+		id := list[i].Msg
+		if f := c.facts[id]; f != nil && c.byKey[catalogKey{f.app, id}] != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // remove drops a message; c.mu is held.
@@ -158,7 +171,7 @@ func (c *Catalog) Forget(app herald.AppKey, id herald.MessageID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := catalogKey{app, id}
-	delete(c.facts, k)
+	delete(c.facts, id)
 	if e := c.byKey[k]; e != nil {
 		c.remove(e)
 	}

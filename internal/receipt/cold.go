@@ -15,8 +15,9 @@ import (
 
 // waitsCold leaves of messages of several cells, and of messages of one, those
 // that wait for a device.
-func (b *book) waitsCold(ctx context.Context, slab sets.Slab, o herald.Ordinal, several, one []*group) (out []*group, err error) {
-	waits, err := b.heldReadable(ctx, slab, o, several)
+func (b *book) waitsCold(ctx context.Context, slab sets.Slab, o herald.Ordinal, since uint64, several, one []*group) (out []*group, err error) {
+	several, _, found := b.lately.known(o, since, several)
+	waits, err := b.heldReadable(ctx, slab, o, since, several)
 	if err != nil {
 		return nil, err
 	}
@@ -25,30 +26,34 @@ func (b *book) waitsCold(ctx context.Context, slab sets.Slab, o herald.Ordinal, 
 		return nil, err
 	}
 	for _, g := range slices.Concat(several, one) {
-		if !waits[g.id] && !whole[g.id] {
-			continue
+		if waits[g.id] || whole[g.id] {
+			found = append(found, g)
 		}
-		// What was reported while the record was read has its cell here now.
-		c := b.ledger.cache.peek(cellKey{b, g.id, g.slabOf(o)})
-		if c != nil {
-			b.mu.RLock()
-			still := waits1(c, o)
-			b.mu.RUnlock()
-			if !still {
-				continue
-			}
+	}
+	for _, g := range found {
+		// What was reported while the record was read is here now.
+		k, still := cellKey{b, g.id, g.slabOf(o)}, true
+		b.mu.RLock()
+		if c := b.ledger.cache.peek(k); c != nil {
+			still = waits1(c, o)
+		} else if _, d := b.ledger.cache.here(k); d != nil {
+			is, _ := d.of(o)
+			still = !is.done()
 		}
-		out = append(out, g)
+		b.mu.RUnlock()
+		if still {
+			out = append(out, g)
+		}
 	}
 	return out, nil
 }
 
 // heldReadable is held, and leaves out what is damaged.
-func (b *book) heldReadable(ctx context.Context, slab sets.Slab, o herald.Ordinal, list []*group) (map[herald.MessageID]bool, error) {
+func (b *book) heldReadable(ctx context.Context, slab sets.Slab, o herald.Ordinal, since uint64, list []*group) (map[herald.MessageID]bool, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	waits, err := b.held(ctx, slab, o, list)
+	waits, err := b.held(ctx, slab, o, since, list)
 	if err == nil || !errors.Is(err, record.ErrDamaged) {
 		return waits, err
 	}
@@ -58,7 +63,7 @@ func (b *book) heldReadable(ctx context.Context, slab sets.Slab, o herald.Ordina
 	}
 	out := map[herald.MessageID]bool{}
 	for _, g := range list {
-		one, err := b.heldReadable(ctx, slab, o, []*group{g})
+		one, err := b.heldReadable(ctx, slab, o, since, []*group{g})
 		if err != nil {
 			return nil, err
 		}
@@ -68,8 +73,8 @@ func (b *book) heldReadable(ctx context.Context, slab sets.Slab, o herald.Ordina
 }
 
 // held reads what some messages of several cells have of one device.
-func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, list []*group) (map[herald.MessageID]bool, error) {
-	targeted, done := make(map[herald.MessageID]bool, len(list)), map[herald.MessageID]bool{}
+func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, since uint64, list []*group) (map[herald.MessageID]bool, error) {
+	targeted, done, unsure := make(map[herald.MessageID]bool, len(list)), map[herald.MessageID]bool{}, map[herald.MessageID]bool{}
 	ids := make([]herald.MessageID, len(list))
 	for i, g := range list {
 		ids[i] = g.id
@@ -77,10 +82,13 @@ func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, list 
 			targeted[g.id] = g.image.Contains(o)
 		}
 	}
-	err := b.ledger.store.Held(ctx, b.app, slab, ids, o, func(id herald.MessageID, s herald.DeliveryState, has bool) {
-		if s == record.TargetState {
+	err := b.ledger.store.Held(ctx, b.app, slab, ids, o, record.WhoWaits, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+		switch {
+		case s == record.TargetState:
 			targeted[id] = has
-		} else if has {
+		case s == record.DamagedState:
+			unsure[id] = true
+		case has:
 			done[id] = true
 		}
 	})
@@ -95,6 +103,9 @@ func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, list 
 			}
 		}
 		targeted[g.id] = targeted[g.id] && !done[g.id]
+		if !unsure[g.id] {
+			b.lately.note(o, since, g, targeted[g.id])
+		}
 	}
 	return targeted, nil
 }
@@ -115,7 +126,7 @@ func (b *book) heldWhole(ctx context.Context, o herald.Ordinal, list []*group) (
 		slabs = append(slabs, own)
 	}
 	for _, slab := range slabs {
-		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, func(id herald.MessageID, s herald.DeliveryState, has bool) {
+		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, record.WhoWaits, func(id herald.MessageID, s herald.DeliveryState, has bool) {
 			if has && s != record.TargetState {
 				waits[id] = false
 			}

@@ -61,6 +61,10 @@ func (b *book) fold(ctx context.Context, always bool) error {
 
 	err := b.segments(ctx, &f, batches)
 	if err == nil {
+		// Bits may be there before their fold: the log has them too until then.
+		err = b.ledger.store.AddToChunks(ctx, b.app, f.Added)
+	}
+	if err == nil {
 		faults.Point("before_fold")
 		err = b.ledger.store.FoldReceipts(ctx, f)
 		faults.Point("folded")
@@ -105,6 +109,10 @@ func (b *book) takeCells(f *record.Fold) map[*entry]mask {
 	taken := make(map[*entry]mask, len(b.dirty))
 	for k, e := range b.dirty {
 		c := e.cell
+		if c == nil {
+			taken[e] = e.delta.take(k, f)
+			continue
+		}
 		for i, state := range known {
 			if c.dirty&(1<<i) != 0 {
 				f.Chunks = append(f.Chunks, record.Chunk{Msg: k.msg, State: state, Index: uint64(k.slab), Bits: c.bits[i].Clone()})
@@ -121,12 +129,15 @@ func (b *book) takeCells(f *record.Fold) map[*entry]mask {
 func (b *book) giveBack(cells map[*entry]mask, folded bool) {
 	list := make([]*entry, 0, len(cells))
 	for e, states := range cells {
-		if !folded && e.cell.dirty == 0 {
+		if !folded && e.dirty() == 0 {
 			b.dirty[e.key] = e // it keeps its pin
 		} else {
 			list = append(list, e)
 		}
-		if !folded {
+		switch {
+		case e.cell == nil:
+			e.delta.ended(folded)
+		case !folded:
 			e.cell.dirty |= states
 		}
 	}
@@ -135,6 +146,14 @@ func (b *book) giveBack(cells map[*entry]mask, folded bool) {
 	} else {
 		b.ledger.cache.unpin(list...)
 	}
+}
+
+// dirty gives the states of a cell that have changed since the last fold.
+func (e *entry) dirty() mask {
+	if e.cell == nil {
+		return e.delta.dirty()
+	}
+	return e.cell.dirty
 }
 
 // place is where the history of a delivery is kept: with its message and slab,

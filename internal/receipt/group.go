@@ -248,21 +248,33 @@ func (b *book) cellOf(ctx context.Context, g *group, slab sets.Slab) (*cell, err
 		return g.volatileCell(), nil
 	}
 	k, cache := cellKey{b, g.id, slab}, b.ledger.cache
-	if c := cache.get(k); c != nil {
-		return c, nil
-	}
-	since := cache.since(b)
-	c, err := b.load(ctx, g, slab)
-	if err != nil {
-		return nil, err
-	}
-	if e := cache.put(k, g, c, since, false); e != nil {
-		// It may have gone again at once, and left only who waits.
-		if now := cache.get(k); now != nil {
-			return now, nil
+	for {
+		if c := cache.get(k); c != nil {
+			return c, nil
+		}
+		since := cache.since(b)
+		c, err := b.load(ctx, g, slab)
+		if err != nil {
+			return nil, err
+		}
+		b.mu.RLock()
+		_, d := cache.here(k)
+		current := cache.since(b) == since
+		if d != nil && current {
+			d.into(c) // its own: the cell is not taken into the cache for a question
+		}
+		b.mu.RUnlock()
+		if d != nil && current {
+			return c, nil
+		}
+		if e := cache.put(k, g, c, since, false); e != nil {
+			// It may have gone again at once, and left only who waits.
+			if now := cache.get(k); now != nil {
+				return now, nil
+			}
+			return c, nil
 		}
 	}
-	return c, nil
 }
 
 // pin gives a cell that stays in memory, to be changed.
@@ -277,10 +289,38 @@ func (b *book) pin(ctx context.Context, g *group, slab sets.Slab) (*entry, error
 		if err != nil {
 			return nil, err
 		}
-		if e := cache.put(k, g, c, since, true); e != nil {
+		b.mu.Lock() // it may have to take in a delta
+		e := cache.put(k, g, c, since, true)
+		b.mu.Unlock()
+		if e != nil {
 			return e, nil
 		}
 	}
+}
+
+// pinFor is pin for an event of some devices: what is known of them without
+// their cell is enough.
+func (b *book) pinFor(ctx context.Context, g *group, slab sets.Slab, part *sets.Set) (*entry, error) {
+	if part.Len() <= fewOrds {
+		if e := b.ledger.cache.pinDelta(cellKey{b, g.id, slab}); e != nil {
+			if b.knows(e, part) {
+				return e, nil
+			}
+			b.ledger.cache.unpin(e)
+		}
+	}
+	return b.pin(ctx, g, slab)
+}
+
+func (b *book) knows(e *entry, part *sets.Set) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for o := range part.All() {
+		if _, ok := e.delta.find(o); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // load reads a cell of the record.

@@ -75,6 +75,8 @@ type faulty struct {
 	mu      sync.Mutex // guards what follows
 	failing bool
 	unread  bool // messages and cells cannot be read either
+	unfold  bool // the log cannot be folded
+	unadded bool // nor bits be written ahead of that
 	calls   int
 	appends int // batches that were written
 	tried   chan struct{}
@@ -86,6 +88,32 @@ func (f *faulty) set(failing, unread bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failing, f.unread = failing, unread
+}
+
+func (f *faulty) failFolds(failing, added bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unfold, f.unadded = failing, added
+}
+
+func (f *faulty) FoldReceipts(ctx context.Context, fold record.Fold) error {
+	f.mu.Lock()
+	failing := f.unfold
+	f.mu.Unlock()
+	if failing {
+		return errDisk
+	}
+	return f.DB.FoldReceipts(ctx, fold)
+}
+
+func (f *faulty) AddToChunks(ctx context.Context, app herald.AppKey, chunks []record.Chunk) error {
+	f.mu.Lock()
+	failing := f.unadded
+	f.mu.Unlock()
+	if failing {
+		return errDisk
+	}
+	return f.DB.AddToChunks(ctx, app, chunks)
 }
 
 func (f *faulty) AppendReceipts(ctx context.Context, app herald.AppKey, events []record.Event) (uint64, error) {
@@ -121,11 +149,11 @@ func (f *faulty) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, i
 	return f.DB.Cells(ctx, app, slab, ids, waiting, each)
 }
 
-func (f *faulty) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, each func(herald.MessageID, herald.DeliveryState, bool)) error {
+func (f *faulty) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, of record.CellPart, each func(herald.MessageID, herald.DeliveryState, bool)) error {
 	if f.away() {
 		return errDisk
 	}
-	return f.DB.Held(ctx, app, slab, ids, o, each)
+	return f.DB.Held(ctx, app, slab, ids, o, of, each)
 }
 
 func (f *faulty) StateChunks(ctx context.Context, app herald.AppKey, id herald.MessageID, each func(record.Chunk) error) error {

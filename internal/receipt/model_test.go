@@ -198,6 +198,10 @@ func TestModel(t *testing.T) {
 		"evicted all the time": {small: -1, inline: 1, bytes: 1},
 		"evicted at times":     {small: -1, inline: 1, bytes: 12_000},
 		"small and evicted":    {bytes: 6_000},
+		// The cache is full, and what was reported need not be folded at once.
+		"deltas":               {small: -1, inline: 1, bytes: 40_000},
+		"deltas, images held":  {small: -1, inline: 1 << 20, bytes: 40_000},
+		"deltas of small ones": {bytes: 40_000},
 	} {
 		t.Run(name, func(t *testing.T) { checkModel(t, memory) })
 	}

@@ -126,11 +126,22 @@ func (l *Ledger) State(ctx context.Context, m *record.Message, o herald.Ordinal)
 	if err != nil {
 		return "", err
 	}
+	dead := l.deadAt(m.App, m.EvalPos)
+	b.mu.RLock()
+	_, d := l.cache.here(cellKey{b, g.id, g.slabOf(o)})
+	is, ok := d.of(o)
+	b.mu.RUnlock()
+	switch {
+	case ok && (is&bitTarget == 0 || dead.Contains(o)):
+		return "", nil
+	case ok:
+		return is.state(), nil
+	}
 	c, err := b.cellOf(ctx, g, g.slabOf(o))
 	if err != nil {
 		return "", err
 	}
-	if !c.target.Contains(o) || l.deadAt(m.App, m.EvalPos).Contains(o) {
+	if !c.target.Contains(o) || dead.Contains(o) {
 		return "", nil
 	}
 	b.mu.RLock()

@@ -142,10 +142,8 @@ func (l *Ledger) Load(ctx context.Context, app herald.AppKey) error {
 		return err
 	}
 	for _, batch := range log {
-		for _, e := range batch.Events {
-			if err := b.replay(ctx, e); err != nil {
-				return err
-			}
+		if err := b.replayBatch(ctx, batch.Events); err != nil {
+			return err
 		}
 		b.mu.Lock()
 		b.tail = append(b.tail, batch)

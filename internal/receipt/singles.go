@@ -57,8 +57,9 @@ const fewSingles = 16
 // singles are events in a book's queue whose sets are not made yet.
 type singles struct {
 	list    []single
-	places  map[singleKey]int // in list; nil while that is short
-	last    int               // place of the event that was found last
+	places  chains  // in list; nil while that is short
+	before  []int32 // of places
+	last    int     // place of the event that was found last
 	devices int
 }
 
@@ -85,15 +86,14 @@ func (s *singles) find(k singleKey) (i int, ok bool) {
 		return s.last, true
 	}
 	if s.places != nil {
-		i, ok = s.places[k]
+		i = s.places.find(k.msg, s.before, func(i int) bool { return s.list[i].key == k })
 	} else {
 		i = slices.IndexFunc(s.list, func(e single) bool { return e.key == k })
-		ok = i >= 0
 	}
-	if ok {
+	if i >= 0 {
 		s.last = i
 	}
-	return i, ok
+	return i, i >= 0
 }
 
 func (s *singles) begin(k singleKey, at int, o herald.Ordinal) {
@@ -101,11 +101,11 @@ func (s *singles) begin(k singleKey, at int, o herald.Ordinal) {
 	s.list = append(s.list, single{key: k, at: at, first: o})
 	switch {
 	case s.places != nil:
-		s.places[k] = s.last
+		s.before = s.places.add(k.msg, s.before)
 	case len(s.list) > fewSingles:
-		s.places = make(map[singleKey]int, 2*len(s.list))
+		s.places = make(chains, 2*len(s.list))
 		for i := range s.list {
-			s.places[s.list[i].key] = i
+			s.before = s.places.add(s.list[i].key.msg, s.before)
 		}
 	}
 }

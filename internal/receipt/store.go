@@ -21,6 +21,9 @@ type Store interface {
 	// a batch, in one commit. If the log is folded up to there already it
 	// answers conflict and changes nothing.
 	FoldReceipts(ctx context.Context, f record.Fold) error
+	// AddToChunks joins bits to the chunks that group messages have, some in each
+	// commit. One that is damaged stays as it is.
+	AddToChunks(ctx context.Context, app herald.AppKey, chunks []record.Chunk) error
 	CellStore
 	// Segments lists a piece of history, ascending: of a group message within
 	// a slab, or (message 0) of direct deliveries; see record.Segment.
@@ -39,9 +42,10 @@ type CellStore interface {
 	// leaves out states that are damaged: who may have a message or not is sent
 	// it once more. A damaged target is an error.
 	Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error
-	// Held walks the same chunks as Cells with waiting, and says of each whether
-	// it has one device, without making sets of them.
-	Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error
+	// Held walks chunks as Cells does, and says of each whether it has one device,
+	// without making sets of them. With record.WhoWaits it is Cells with waiting,
+	// but for record.DamagedState, which stands for a state that is left out.
+	Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, of record.CellPart, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error
 	// FirstDelivery is the lowest delivery number that a direct message has,
 	// or the next that one will have: states of lower ones concern nobody.
 	FirstDelivery(ctx context.Context, app herald.AppKey) (uint64, error)

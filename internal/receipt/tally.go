@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -160,6 +161,7 @@ func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
 	}
 	since := b.ledger.cache.since(b)
 	missing := map[sets.Slab]bool{}
+	var mixed []sets.Slab // neither here nor as the record has them
 	b.mu.RLock()
 	kept := b.byID[g.id] == g // else nobody would forget what has changed
 	for _, slab := range slabs {
@@ -167,7 +169,11 @@ func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
 		if !ok {
 			c := b.ledger.cache.peek(cellKey{b, g.id, slab})
 			if c == nil {
-				missing[slab] = true
+				if _, d := b.ledger.cache.here(cellKey{b, g.id, slab}); d != nil {
+					mixed = append(mixed, slab)
+				} else {
+					missing[slab] = true
+				}
 				continue
 			}
 			if t = tallyOf(c); kept {
@@ -178,15 +184,19 @@ func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
 	}
 	b.mu.RUnlock()
 	if len(missing) <= readOneByOne {
-		for slab := range missing {
-			c, err := b.cellOf(ctx, g, slab)
-			if err != nil {
-				return sum, err
-			}
-			b.mu.RLock()
-			sum.add(tallyOf(c))
-			b.mu.RUnlock()
+		mixed = slices.AppendSeq(mixed, maps.Keys(missing))
+		clear(missing)
+	}
+	for _, slab := range mixed {
+		c, err := b.cellOf(ctx, g, slab)
+		if err != nil {
+			return sum, err
 		}
+		b.mu.RLock()
+		sum.add(tallyOf(c))
+		b.mu.RUnlock()
+	}
+	if len(missing) == 0 {
 		return sum, nil
 	}
 	read, err := b.readTallies(ctx, g, missing)
@@ -199,7 +209,8 @@ func (b *book) tally(ctx context.Context, g *group) (sum tally, err error) {
 		t := read[slab] // zero where nothing is reported
 		sum.add(t)
 		k := cellKey{b, g.id, slab}
-		if kept && b.byID[g.id] == g && b.ledger.cache.peek(k) == nil && b.ledger.cache.since(b) == since {
+		loaded, d := b.ledger.cache.here(k)
+		if kept && b.byID[g.id] == g && !loaded && d == nil && b.ledger.cache.since(b) == since {
 			b.ledger.tallied.keep(g, slab, t) // else it may have changed since it was read
 		}
 	}

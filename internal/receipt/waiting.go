@@ -23,6 +23,17 @@ func (l *Ledger) WaitingEntries(app herald.AppKey, entries []record.Entry) []rec
 	return slices.DeleteFunc(entries, func(e record.Entry) bool { return b.direct.mask(e.N).done() })
 }
 
+// WaitingMessages is WaitingEntries for entries with their messages, of which
+// it keeps what the receipts of the device will ask for.
+func (l *Ledger) WaitingMessages(app herald.AppKey, entries []record.EntryMessage) []record.EntryMessage {
+	b := l.book(app)
+	b.mu.RLock()
+	entries = slices.DeleteFunc(entries, func(e record.EntryMessage) bool { return b.direct.mask(e.N).done() })
+	b.mu.RUnlock()
+	l.messages.known(entries)
+	return entries
+}
+
 // WaitingGroups lists, in log order, the group messages released after one
 // position and up to another that wait for a device, at most limit: by the
 // position of their release and their ID. Of all cells only those of the
@@ -81,10 +92,13 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 	since := cache.since(b)
 	b.mu.RLock()
 	for i, g := range list {
-		c, waits := cache.find(cellKey{b, g.id, g.slabOf(o)})
+		c, waits, d := cache.find(cellKey{b, g.id, g.slabOf(o)})
+		is, told := d.of(o)
 		switch {
 		case c != nil:
 			yes[i] = c.target.Contains(o) && waits1(c, o)
+		case told:
+			yes[i] = is&bitTarget != 0 && !is.done()
 		case waits != nil:
 			yes[i] = waits.Contains(o)
 		default:
@@ -131,10 +145,11 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 			continue // damaged
 		}
 		waits := c.waits()
+		b.lessDelta(g, slab, waits)
 		yes[at[g]] = waits.Contains(o)
 		cache.putWaits(cellKey{b, g.id, slab}, g, waits, since)
 	}
-	waits, err := b.waitsCold(ctx, slab, o, cold, coldWhole)
+	waits, err := b.waitsCold(ctx, slab, o, since, cold, coldWhole)
 	if err != nil {
 		return nil, err
 	}

@@ -40,9 +40,18 @@ type run struct {
 func (b *book) write(events []record.Event) error {
 	ctx := b.ledger.ctx
 	var errs []error
-	r := run{pieces: make([]piece, 0, len(events))}
+	r := run{pieces: b.spare[:0]}
+	if cap(r.pieces) == 0 {
+		r.pieces = make([]piece, 0, len(events))
+	}
 	var gone *sets.Set // as of now; most batches need it once, or not at all
+	var pinned []*entry
+	defer func() { b.ledger.cache.unpin(pinned...) }()
 	for n, e := range events {
+		if n%maxRun == 0 {
+			b.ledger.cache.unpin(pinned...)
+			pinned = b.prefetch(ctx, events[n:min(n+maxRun, len(events))])
+		}
 		if b.applyVolatile(e) {
 			continue
 		}
@@ -86,7 +95,7 @@ func (b *book) news(ctx context.Context, r *run, n int, e record.Event, gone *se
 	}
 	var damaged error
 	for slab, part := range g.parts(e.Set) {
-		at, err := b.pin(ctx, g, slab)
+		at, err := b.pinFor(ctx, g, slab, part)
 		if errors.Is(err, record.ErrDamaged) {
 			damaged = errors.Join(damaged, err)
 			continue // the other cells take it
@@ -124,6 +133,9 @@ func (b *book) message(g *group) *record.Message {
 // news leaves of an event in one cell what changes something: as the same
 // state, or as unconfirmed. book.mu is held.
 func (p piece) news() (out []piece) {
+	if p.at.cell == nil {
+		return p.newsOfFew()
+	}
 	c, e := p.at.cell, &p.e
 	e.Set = sets.Intersect(e.Set, c.target)
 	e.Set.AndNot(c.has(e.State))
@@ -188,7 +200,11 @@ func (b *book) commit(ctx context.Context, r *run) error {
 			}
 		}
 		b.ledger.cache.unpin(pinned...)
-		*r = run{}
+		clear(r.pieces)
+		*r = run{pieces: r.pieces[:0]}
+		if b.spare = nil; cap(r.pieces) <= maxSpare {
+			b.spare = r.pieces
+		}
 	}()
 	stored := r.events()
 	var n uint64
@@ -238,7 +254,19 @@ func (b *book) applyRun(r *run, batch record.Batch) {
 	}
 }
 
-// replay takes an event of an earlier run's log into the states.
+// replayBatch takes events of an earlier run's log into the states.
+func (b *book) replayBatch(ctx context.Context, events []record.Event) error {
+	pinned := b.prefetch(ctx, events)
+	defer func() { b.ledger.cache.unpin(pinned...) }()
+	for _, e := range events {
+		if err := b.replay(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replay takes one of them.
 func (b *book) replay(ctx context.Context, e record.Event) error {
 	f, err := b.ledger.messages.about(ctx, b.app, e.Msg)
 	if err == nil && !f.group {
@@ -254,7 +282,7 @@ func (b *book) replay(ctx context.Context, e record.Event) error {
 	if err == nil {
 		for slab, part := range g.parts(e.Set) {
 			var at *entry
-			if at, err = b.pin(ctx, g, slab); err != nil {
+			if at, err = b.pinFor(ctx, g, slab, part); err != nil {
 				break
 			}
 			e.Set = part
@@ -283,7 +311,10 @@ func unreadable(err error) bool {
 func (b *book) applyTo(g *group, at *entry, e record.Event) {
 	c := g.cell
 	if at != nil {
-		c = at.cell
+		if c = at.cell; c == nil {
+			b.applyToFew(g, at, e)
+			return
+		}
 	}
 	changed := mask(0)
 	set := e.Set.Clone()

@@ -117,6 +117,14 @@ type Entry struct {
 	Msg herald.MessageID
 }
 
+// EntryMessage is an entry with its message, if that was read with it: one to
+// this device alone, as far as sending it asks for. Of the audience it has only
+// the device, and neither ordering key nor time of acceptance.
+type EntryMessage struct {
+	Entry
+	Message *Message // else nil
+}
+
 // AliasEntry is an entry of a message that was sent by alias, with its device.
 type AliasEntry struct {
 	Ord herald.Ordinal

@@ -32,6 +32,16 @@ type Chunk struct {
 	Lost uint64
 }
 
+// CellPart says what is read of the chunks that group messages have in a slab.
+type CellPart uint8
+
+// The parts of a cell.
+const (
+	AllStates  CellPart = iota // and the target
+	WhoWaits                   // what decides who waits: the target, received and the ends
+	WhoWasSent                 // sent, and the notice of a withdrawal
+)
+
 // Segment is a piece of history: events of one group message within one slab,
 // or of direct deliveries with neighbouring numbers, in the order in which they
 // were folded.
@@ -49,6 +59,9 @@ type Fold struct {
 	Upto     uint64 // the last batch that it covers
 	Chunks   []Chunk
 	Segments []Segment
+	// Added are bits that are joined to the chunks that there are, ahead of the
+	// transaction.
+	Added []Chunk
 }
 
 // Batch is one row of the receipt log.
@@ -60,6 +73,10 @@ type Batch struct {
 // TargetState is the pseudo-state under which chunks of a dense target are
 // kept.
 const TargetState herald.DeliveryState = "target"
+
+// DamagedState is the pseudo-state by which a store that is asked who waits says
+// of a message that one of its states cannot be read.
+const DamagedState herald.DeliveryState = "damaged"
 
 // ToldState is the pseudo-state of a device that has acknowledged the notice
 // that a message was withdrawn. It is no state of the delivery.

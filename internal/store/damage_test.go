@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -103,4 +104,55 @@ func TestDirectChunkSetAside(t *testing.T) {
 	flip() // a second one does not drive out the first
 	read()
 	want("twice", "received 0 [] lost 3", "sent 0 [0 1 2] lost 0")
+}
+
+// Nothing is joined to a damaged chunk of a group message, which stays as it is
+// for who asks for it; the others of the call are written.
+func TestDamagedChunkIsNotAddedTo(t *testing.T) {
+	ctx, db := t.Context(), newDB(t)
+	var logged bytes.Buffer
+	db.cfg.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	chunk := func(id herald.MessageID, o herald.Ordinal) record.Chunk {
+		return record.Chunk{Msg: id, State: herald.StateSent, Bits: sets.New(o)}
+	}
+	must(t, db.AddToChunks(ctx, app, []record.Chunk{chunk(1, 1), chunk(2, 1)}))
+	must(t, db.write(ctx, func(tx *tx) error {
+		_, err := tx.exec("UPDATE msg_chunk SET crc = crc + 1 WHERE msg = 1")
+		return err
+	}))
+	must(t, db.AddToChunks(ctx, app, []record.Chunk{chunk(1, 2), chunk(2, 2)}))
+	if err := db.StateChunks(ctx, app, 1, func(record.Chunk) error { return nil }); !errors.Is(err, record.ErrDamaged) {
+		t.Errorf("the damaged chunk is read with %v", err)
+	}
+	must(t, db.StateChunks(ctx, app, 2, func(c record.Chunk) error {
+		if !sets.Equal(c.Bits, sets.New(1, 2)) {
+			t.Errorf("the other chunk is %d", c.Bits.Ordinals())
+		}
+		return nil
+	}))
+	if !strings.Contains(logged.String(), "backup") {
+		t.Errorf("the log has %q", &logged)
+	}
+}
+
+// An entry whose message is damaged comes without it: who reads the message is
+// told.
+func TestEntryOfDamagedMessage(t *testing.T) {
+	ctx, db := t.Context(), newDB(t)
+	for id := range herald.MessageID(3) {
+		_, err := db.Accept(ctx, message(id+1, 1))
+		must(t, err)
+	}
+	must(t, db.write(ctx, func(tx *tx) error {
+		if _, err := tx.exec("UPDATE msg SET crc = crc + 1 WHERE id = 1"); err != nil {
+			return err
+		}
+		_, err := tx.exec("UPDATE msg SET target_crc = target_crc + 1 WHERE id = 2")
+		return err
+	}))
+	list, err := db.EntryMessages(ctx, app, 1, 0, 10)
+	must(t, err)
+	if len(list) != 3 || list[0].Message == nil || list[1].Message != nil || list[2].Message != nil {
+		t.Errorf("%+v", list)
+	}
 }

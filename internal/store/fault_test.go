@@ -131,7 +131,7 @@ func wantTarget(t *testing.T, db *DB, id herald.MessageID, want *sets.Set) {
 			return nil
 		}))
 		for _, o := range []herald.Ordinal{herald.Ordinal(slab) << 16, herald.Ordinal(slab)<<16 + 1, herald.Ordinal(slab)<<16 + 4711} {
-			must(t, db.Held(t.Context(), app, slab, []herald.MessageID{id}, o, func(_ herald.MessageID, s herald.DeliveryState, has bool) {
+			must(t, db.Held(t.Context(), app, slab, []herald.MessageID{id}, o, record.WhoWaits, func(_ herald.MessageID, s herald.DeliveryState, has bool) {
 				if s == record.TargetState && has != want.Contains(o) {
 					t.Errorf("the target of message %d has device %d: %t", id, o, has)
 				}
@@ -196,7 +196,7 @@ func TestDamagedRows(t *testing.T) {
 			return db.Cells(ctx, app, 1, []herald.MessageID{2}, true, func(record.Chunk) error { return nil })
 		}},
 		{"msg_chunk", "bits", func(db *DB) error {
-			return db.Held(ctx, app, 1, []herald.MessageID{2}, 70_000, func(herald.MessageID, herald.DeliveryState, bool) {})
+			return db.Held(ctx, app, 1, []herald.MessageID{2}, 70_000, record.WhoWaits, func(herald.MessageID, herald.DeliveryState, bool) {})
 		}},
 		{"msg_chunk", "bits", func(db *DB) error {
 			return db.StateChunks(ctx, app, 2, func(record.Chunk) error { return nil })

@@ -12,7 +12,6 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
-	"github.com/herald-push/herald/internal/sets"
 )
 
 // msgColumns are what scanMessage reads; targetColumns what comes with a
@@ -324,57 +323,4 @@ func (db *DB) Withdrawn(ctx context.Context, app herald.AppKey, since time.Time)
 	}
 	return db.readableMessages(ctx, `notice n JOIN msg m ON m.app = n.app AND m.id = n.msg
 		WHERE n.app = ? AND m.ends > ? ORDER BY n.pos`, a, millis(since))
-}
-
-// LIMIT is given a sum because SQLite compiles a statement again for each value
-// of a bare parameter there.
-
-// Entries lists the direct messages released to a device after a position whose
-// message has not ended, newest first.
-//
-// The message decides, through the join: it ends in one row, at once for all
-// its devices. Their entries are deleted behind it (see EndMessage), so that
-// the join skips few.
-func (db *DB) Entries(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.Entry, error) {
-	a, err := db.apps.id(app)
-	if err != nil {
-		return nil, err
-	}
-	if ctx, err = short(ctx); err != nil {
-		return nil, err
-	}
-	var out []record.Entry
-	err = scan(ctx, &db.readers, `SELECT e.pos, e.n, e.msg FROM entry e JOIN msg m ON m.app = e.app AND m.id = e.msg
-		WHERE e.app = ? AND e.ord = ? AND e.pos > ? AND m.ended = 0 ORDER BY e.pos DESC, e.n DESC LIMIT ? + 0`, []any{a, int64(ord), int64(after), limit},
-		func(r *sql.Rows) error {
-			var e record.Entry
-			err := r.Scan(&e.Pos, &e.N, &e.Msg)
-			out = append(out, e)
-			return wrap(err)
-		})
-	return out, err
-}
-
-// EntryDevices gives the devices of a range that have entries. It steps from one
-// to the next, over what else there is of each.
-func (db *DB) EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error) {
-	a, err := db.apps.id(app)
-	if err != nil {
-		return nil, err
-	}
-	if ctx, err = short(ctx); err != nil {
-		return nil, err
-	}
-	out := sets.New()
-	err = scan(ctx, &db.readers, `WITH RECURSIVE d(ord) AS (
-		SELECT min(ord) FROM entry WHERE app = ? AND ord BETWEEN ? AND ?
-		UNION ALL SELECT (SELECT min(ord) FROM entry WHERE app = ? AND ord > d.ord AND ord <= ?) FROM d WHERE d.ord IS NOT NULL)
-		SELECT ord FROM d WHERE ord IS NOT NULL`, []any{a, int64(first), int64(last), a, int64(last)},
-		func(r *sql.Rows) error {
-			var o herald.Ordinal
-			err := r.Scan(&o)
-			out.Add(o)
-			return wrap(err)
-		})
-	return out, err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -126,6 +127,58 @@ func (t *tx) putStateChunk(app int64, c record.Chunk, bits []byte) error {
 	return err
 }
 
+// addedAtOnce is how many chunks are added to in one operation.
+const addedAtOnce = 256
+
+// AddToChunks joins bits to the chunks that group messages have, some in each
+// operation, so that nobody waits for all of them.
+func (db *DB) AddToChunks(ctx context.Context, app herald.AppKey, chunks []record.Chunk) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	chunks = slices.SortedFunc(slices.Values(chunks), func(x, y record.Chunk) int { // as they lie
+		return cmp.Or(cmp.Compare(x.Msg, y.Msg), cmp.Compare(x.Index, y.Index), cmp.Compare(x.State, y.State))
+	})
+	for part := range slices.Chunk(chunks, addedAtOnce) {
+		err := db.write(ctx, func(t *tx) error {
+			for _, c := range part {
+				if err := t.addToChunk(db, a, app, c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) addToChunk(db *DB, a int64, app herald.AppKey, c record.Chunk) error {
+	var b []byte
+	var crc int64
+	ok, err := t.rowAside("SELECT bits, crc FROM msg_chunk WHERE app = ? AND msg = ? AND slab = ? AND state = ?",
+		[]any{a, int64(c.Msg), int64(c.Index), string(c.State)}, &b, &crc)
+	if err != nil {
+		return err
+	}
+	if ok {
+		was, err := parseSet(b, crc, func() string { return chunkRow(app, c) })
+		if err != nil {
+			return db.spareDamaged(err)
+		}
+		was.Or(c.Bits)
+		c.Bits = was
+	}
+	bits, err := record.AppendSet(nil, c.Bits)
+	if err != nil {
+		return fmt.Errorf("store: writing a chunk: %w", err)
+	}
+	return t.putStateChunk(a, c, bits)
+}
+
 // StateChunks walks the chunks of one message, by slab, or (0) of all direct
 // messages of the app. The target's own chunks are not among them. each must
 // not call the database.
@@ -162,11 +215,13 @@ func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids 
 	return nil
 }
 
-// The query for cells; whoWaits leaves out what does not decide that.
+// The query for cells; whoWaits leaves out what does not decide that, whoWasSent
+// all that is not of that.
 const (
-	ofCells  = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
-	whoWaits = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')" + byCell
-	byCell   = " ORDER BY msg, state"
+	ofCells    = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
+	whoWaits   = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')" + byCell
+	whoWasSent = ") AND state IN ('sent', 'told')" + byCell
+	byCell     = " ORDER BY msg, state"
 )
 
 // spareState makes nothing of a damaged state, but not of a damaged target.
@@ -177,15 +232,16 @@ func (db *DB) spareState(s herald.DeliveryState, err error) error {
 	return db.spareDamaged(err)
 }
 
-// Held walks the chunks of Cells with waiting, and says of each whether it has
+// Held walks the chunks of Cells, and says of each whether it has
 // one device. each must not call the database.
-func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
+func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, of record.CellPart, each func(id herald.MessageID, s herald.DeliveryState, has bool)) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
+	end := map[record.CellPart]string{record.AllStates: ")" + byCell, record.WhoWaits: whoWaits, record.WhoWasSent: whoWasSent}[of]
 	for part := range slices.Chunk(ids, inSlice) {
-		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+whoWaits, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
+		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
 			var c record.Chunk
 			var b sql.RawBytes
 			var crc int64
@@ -193,15 +249,22 @@ func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids [
 				return wrap(err)
 			}
 			row := func() string { return chunkRow(app, c) }
-			if err := verify(b, crc, row); err != nil {
-				return db.spareState(c.State, err)
+			err := verify(b, crc, row)
+			var has bool
+			if err == nil {
+				if has, err = record.SetHas(b, o); err != nil {
+					err = damaged(row(), err)
+				}
 			}
-			has, err := record.SetHas(b, o)
-			if err != nil {
-				return db.spareState(c.State, damaged(row(), err))
+			if err == nil {
+				each(c.Msg, c.State, has)
+				return nil
 			}
-			each(c.Msg, c.State, has)
-			return nil
+			if of == record.WhoWaits && c.State != record.TargetState {
+				each(c.Msg, record.DamagedState, false)
+				return db.spareDamaged(err)
+			}
+			return err
 		})
 		if err != nil {
 			return err

@@ -84,6 +84,7 @@ func testCells(t *testing.T, f *fixture) {
 	} {
 		same(t, c.name, sorted(f.cells(c.slab, c.waiting, c.ids...)...), sorted(c.want...))
 	}
+	testAddToChunks(t, f, sent, of, chunk(b, herald.StateSent, 1, 1<<16+3))
 	// The chunks of a message come slab by slab.
 	var at uint64
 	f.must(f.StateChunks(f.ctx, appA, a.ID, func(c record.Chunk) error {
@@ -100,4 +101,39 @@ func testCells(t *testing.T, f *fixture) {
 	_, err := f.TargetSlabs(f.ctx, none, a.ID)
 	refused(t, err, herald.CodeNotFound)
 	refused(t, f.Cells(f.ctx, none, 0, nil, false, nil), herald.CodeNotFound)
+}
+
+// testAddToChunks joins bits to two chunks that there are, and to one that there
+// is not.
+func testAddToChunks(t *testing.T, f *fixture, one, two, fresh record.Chunk) {
+	t.Helper()
+	more := func(c record.Chunk) record.Chunk {
+		c.Bits = sets.New(herald.Ordinal(c.Index<<16)+9, herald.Ordinal(c.Index<<16)+10)
+		return c
+	}
+	for range 2 { // again changes nothing
+		f.must(f.AddToChunks(f.ctx, appA, []record.Chunk{more(two), fresh, more(one)}))
+	}
+	f.restart()
+	for _, c := range []record.Chunk{one, two, fresh} {
+		want := c.Bits.Clone()
+		if c.Msg != fresh.Msg {
+			want.Or(more(c).Bits)
+		}
+		found := false
+		f.must(f.StateChunks(f.ctx, appA, c.Msg, func(got record.Chunk) error {
+			if got.State == c.State && got.Index == c.Index {
+				found = true
+				if !sets.Equal(got.Bits, want) {
+					t.Errorf("chunk %s of message %d: %d, want %d", c.State, c.Msg, got.Bits.Ordinals(), want.Ordinals())
+				}
+			}
+			return nil
+		}))
+		if !found {
+			t.Errorf("chunk %s of message %d is not there", c.State, c.Msg)
+		}
+	}
+	f.must(f.AddToChunks(f.ctx, appA, nil))
+	refused(t, f.AddToChunks(f.ctx, none, nil), herald.CodeNotFound)
 }

@@ -99,6 +99,7 @@ func testAcceptDirect(t *testing.T, f *fixture) {
 	refused(t, err, herald.CodeNotFound)
 	_, err = f.EntryDevices(f.ctx, none, 0, 1)
 	refused(t, err, herald.CodeNotFound)
+	testEntryMessages(t, f, b.ID)
 }
 
 func testAcceptGroup(t *testing.T, f *fixture) {
