@@ -21,6 +21,7 @@ import (
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/server"
+	"github.com/herald-push/herald/internal/version"
 )
 
 // Node is a running server, as the commands dev and serve see it.
@@ -55,7 +56,7 @@ type World struct {
 
 // System is the real world.
 func System() World {
-	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Self: self(), OS: runtime.GOOS, Now: time.Now, LAN: lanAddress, Ready: ready}
+	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Self: version.Program(), OS: runtime.GOOS, Now: time.Now, LAN: lanAddress, Ready: ready}
 	w.Open = func(ctx context.Context, cfg config.Config, log *slog.Logger) (Node, error) {
 		s, err := server.Open(ctx, cfg, log)
 		if err != nil {
@@ -67,16 +68,6 @@ func System() World {
 	info, err := os.Stdout.Stat()
 	w.Color = err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return w
-}
-
-// self is how to run this program again: go run builds into a folder that is
-// gone afterwards.
-func self() string {
-	path, err := os.Executable()
-	if err == nil && strings.Contains(path, string(os.PathSeparator)+"go-build") {
-		return "go run ./cmd/herald"
-	}
-	return "herald"
 }
 
 // lanAddress asks the routing table which address is used towards the outside.
