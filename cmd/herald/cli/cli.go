@@ -50,6 +50,8 @@ type World struct {
 	// Open and Administer are those of internal/server.
 	Open       func(ctx context.Context, cfg config.Config, log *slog.Logger) (Node, error)
 	Administer func(ctx context.Context, cfg config.Config) (api.Admin, func() error, error)
+	// Health asks the server that runs on a data folder whether it is ready.
+	Health func(ctx context.Context, folder string) error
 	// Ready returns when the server at a URL answers.
 	Ready func(ctx context.Context, url string) error
 }
@@ -64,7 +66,7 @@ func System() World {
 		}
 		return s, nil
 	}
-	w.Administer = server.Administer
+	w.Administer, w.Health = server.Administer, server.Health
 	info, err := os.Stdout.Stat()
 	w.Color = err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return w
@@ -179,7 +181,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.devCommand(), c.serveCommand(), c.pushCommand(), c.listenCommand(), c.messageCommand(), c.withdrawCommand(),
 		c.reportCommand(), c.deliveriesCommand(), c.timelineCommand(),
 		c.publishCommand(), c.topicsCommand(), c.segmentCommand(), c.fileCommand(), c.tagCommand(), c.aliasCommand(),
-		c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.versionCommand())
+		c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.healthCommand(), c.versionCommand())
 	return root
 }
 
