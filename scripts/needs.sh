@@ -30,6 +30,7 @@ missing() {
 	have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
 	have haproxy || [ -x /usr/sbin/haproxy ] || echo haproxy
 	have_cc || echo gcc libc6-dev
+	have systemd-analyze || echo systemd
 }
 
 install_debian() {
