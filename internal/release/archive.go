@@ -56,16 +56,16 @@ func (r *release) archived(t target, binary string, completions []file) ([]file,
 }
 
 // archive packs files below a folder herald, as people of the platform expect.
-func archive(t target, files []file, at time.Time) (packed []byte, suffix string, err error) {
+func (r *release) archive(t target, files []file) (packed []byte, suffix string, err error) {
 	below := slices.Clone(files)
 	for i := range below {
 		below[i].path = "herald/" + below[i].path
 	}
 	if t.os == "windows" {
-		packed, err = zipped(below, at)
+		packed, err = zipped(below, r.source.time)
 		return packed, ".zip", err
 	}
-	packed, err = tarball(below, at)
+	packed, err = r.tarball(below)
 	return packed, ".tar.gz", err
 }
 
@@ -87,15 +87,15 @@ func sorted(files []file) []file {
 }
 
 // tarball packs files as those of root, all of one time.
-func tarball(files []file, at time.Time) ([]byte, error) {
+func (r *release) tarball(files []file) ([]byte, error) {
 	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	z, err := gzip.NewWriterLevel(&out, r.level)
 	if err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
 	w := tar.NewWriter(z)
 	for _, f := range sorted(files) {
-		h := &tar.Header{Name: "./" + f.path, Mode: int64(f.mode.Perm()), ModTime: at, Uname: "root", Gname: "root", Format: tar.FormatGNU, Typeflag: tar.TypeReg, Size: int64(len(f.content))}
+		h := &tar.Header{Name: "./" + f.path, Mode: int64(f.mode.Perm()), ModTime: r.source.time, Uname: "root", Gname: "root", Format: tar.FormatGNU, Typeflag: tar.TypeReg, Size: int64(len(f.content))}
 		if f.mode.IsDir() {
 			h.Typeflag = tar.TypeDir
 		}

@@ -18,7 +18,7 @@ func (r *release) debian(t target, binary string, completions []file) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	data, err := tarball(files, r.source.time)
+	data, err := r.tarball(files)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (r *release) debian(t target, binary string, completions []file) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	about, err := tarball(control, r.source.time)
+	about, err := r.tarball(control)
 	if err != nil {
 		return nil, err
 	}

@@ -67,11 +67,12 @@ func TestDebianPackage(t *testing.T) {
 	dpkg := need(t, "dpkg-deb")
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "herald")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/herald")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", binary, "./cmd/herald")
 	build.Dir, build.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	// Nothing is compressed: with the race detector that takes a minute.
 	r := release{root: repository, source: source{version: "v1.2.3-4-gabcdef0", time: moment}}
 	deb, err := r.debian(target{"linux", runtime.GOARCH}, binary, []file{{"usr/share/bash-completion/completions/herald", 0o644, []byte("complete\n")}})
 	if err != nil {

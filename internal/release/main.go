@@ -11,6 +11,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"flag"
@@ -47,6 +48,7 @@ type release struct {
 	out     string // folder of what is made
 	source  source
 	targets []target
+	level   int // of compression, as gzip has it; 0 stores
 	log     io.Writer
 }
 
@@ -81,7 +83,7 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 	if *version != "" {
 		src.version = *version
 	}
-	r := release{root: ".", out: *out, source: src, targets: targets, log: log}
+	r := release{root: ".", out: *out, source: src, targets: targets, level: gzip.BestCompression, log: log}
 	return r.make(ctx)
 }
 
@@ -193,7 +195,7 @@ func (r *release) pack(t target, binary string, completions []file) error {
 	if err != nil {
 		return err
 	}
-	packed, suffix, err := archive(t, files, r.source.time)
+	packed, suffix, err := r.archive(t, files)
 	if err != nil {
 		return err
 	}

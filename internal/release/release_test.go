@@ -65,7 +65,7 @@ func main() { _, _ = os.Stdout.WriteString(version.Version() + " " + version.Com
 // made builds a release of such a source and gives its files.
 func made(t *testing.T, s source) map[string][]byte {
 	t.Helper()
-	r := release{root: tree(t), out: filepath.Join(t.TempDir(), "dist"), source: s, targets: []target{{runtime.GOOS, runtime.GOARCH}}, log: io.Discard}
+	r := release{root: tree(t), out: filepath.Join(t.TempDir(), "dist"), source: s, targets: []target{{runtime.GOOS, runtime.GOARCH}}, level: gzip.BestSpeed, log: io.Discard}
 	if err := r.make(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -164,16 +164,17 @@ func untar(t *testing.T, packed []byte) map[string]file {
 }
 
 func TestZip(t *testing.T) {
-	packed, suffix, err := archive(target{"windows", "arm64"}, []file{{"herald.exe", 0o755, []byte("MZ")}, {"docs/a", 0o644, []byte("a")}}, moment)
+	r := release{source: source{time: moment}}
+	packed, suffix, err := r.archive(target{"windows", "arm64"}, []file{{"herald.exe", 0o755, []byte("MZ")}, {"docs/a", 0o644, []byte("a")}})
 	if err != nil || suffix != ".zip" {
 		t.Fatal(suffix, err)
 	}
-	r, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
+	z, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, f := range r.File {
+	for _, f := range z.File {
 		got = append(got, f.Name+" "+f.Mode().String())
 		if !f.Modified.Equal(moment) {
 			t.Errorf("%s is of %v", f.Name, f.Modified)
