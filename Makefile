@@ -14,7 +14,7 @@ PACKAGES  ?= ./...
 SOAKTIME  ?= $(or $(SOAK_MINUTES),10)m
 BENCH     ?= .
 
-.PHONY: build dev fmt lint test check cross needs fuzz soak bench clean
+.PHONY: build dev fmt lint test check cross needs fuzz soak bench release image clean
 
 build: ## ./herald, without cgo
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o herald ./cmd/herald
@@ -56,5 +56,11 @@ soak: ## kills and power cuts under load for SOAK_MINUTES, every invariant check
 bench: ## every benchmark that BENCH matches
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+release: ## dist/: archives, Debian packages, bills of materials and sums for every platform, the same bytes everywhere
+	go run ./internal/release
+
+image: ## a container image, herald:VERSION, by docker or podman
+	@scripts/image.sh $(VERSION)
+
 clean: ## what make itself built
-	rm -rf .bin herald
+	rm -rf .bin herald dist

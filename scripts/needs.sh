@@ -32,6 +32,7 @@ missing() {
 	have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
 	have mariadbd || [ -x /usr/sbin/mariadbd ] || echo mariadb-server-core mariadb-client-core
 	have_cc || echo gcc libc6-dev
+	have systemd-analyze || echo systemd
 }
 
 install_debian() {

@@ -7,29 +7,11 @@ import (
 	"github.com/herald-push/herald"
 )
 
-// EachMessage lists what List does, without pages, and with counts. A message
-// that is purged meanwhile is left out.
+// EachMessage lists what List does, without pages.
 func (s *Messages) EachMessage(ctx context.Context, p Principal, state herald.MessageState, cursor string) (iter.Seq2[[]MessageView, error], error) {
 	return pages(func(cursor string) ([]MessageView, string, error) {
 		page, err := s.List(ctx, p, state, cursor, exported)
-		if err != nil {
-			return nil, "", err
-		}
-		list := page.Messages[:0]
-		for _, v := range page.Messages {
-			m, err := s.find(ctx, p.App, v.ID)
-			if herald.CodeOf(err) == herald.CodeNotFound {
-				continue
-			}
-			if err == nil {
-				v, err = s.view(ctx, m)
-			}
-			if err != nil {
-				return nil, "", err
-			}
-			list = append(list, v)
-		}
-		return list, page.NextCursor, nil
+		return page.Messages, page.NextCursor, err
 	}, cursor)
 }
 

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -103,13 +102,17 @@ func plainView(m *record.Message) (MessageView, error) {
 	return v, nil
 }
 
-// states that a message may be listed by.
-var listedStates = []herald.MessageState{
-	herald.MessageScheduled, herald.MessageSending, herald.MessageWithdrawn, herald.MessageExpired, herald.MessageReplaced,
+// states that a message may be listed by, and by which it is stored then: that
+// nothing of it is open any more is counted, not stored.
+var listedStates = map[herald.MessageState]herald.MessageState{
+	"": "", herald.MessageScheduled: herald.MessageScheduled, herald.MessageSending: herald.MessageSending, herald.MessageDone: herald.MessageSending,
+	herald.MessageWithdrawn: herald.MessageWithdrawn, herald.MessageExpired: herald.MessageExpired, herald.MessageReplaced: herald.MessageReplaced,
 }
 
-// List shows messages, newest first; state "" means any. "done" cannot be asked
-// for, because it is counted, not stored.
+// List shows messages, newest first, with their counts, on which their state
+// depends; state "" means any. A page may be shorter than asked for, and even
+// empty, before the last one: what is in another state when it is counted is
+// left out, and so is a message that is purged meanwhile.
 func (s *Messages) List(ctx context.Context, p Principal, state herald.MessageState, cursor string, limit int) (MessagePage, error) {
 	if err := p.may(ScopeRead); err != nil {
 		return MessagePage{}, err
@@ -118,10 +121,11 @@ func (s *Messages) List(ctx context.Context, p Principal, state herald.MessageSt
 	if err != nil {
 		return MessagePage{}, err
 	}
-	if state != "" && !slices.Contains(listedStates, state) {
-		return MessagePage{}, herald.Invalid("state", "Use scheduled, sending, withdrawn, expired or replaced.", "%.20q is not a state to list by", string(state))
+	stored, known := listedStates[state]
+	if !known {
+		return MessagePage{}, herald.Invalid("state", "Use scheduled, sending, done, withdrawn, expired or replaced.", "%.20q is not a state to list by", string(state))
 	}
-	f := record.MessageFilter{State: state, Limit: limit + 1}
+	f := record.MessageFilter{State: stored, Limit: limit + 1}
 	if cursor != "" {
 		if f.Before, err = herald.ParseMessageID(cursor); err != nil {
 			return MessagePage{}, herald.Invalid("cursor", "Use the next_cursor of the page before.", "is not a cursor")
@@ -137,13 +141,33 @@ func (s *Messages) List(ctx context.Context, p Principal, state herald.MessageSt
 		page.NextCursor = list[limit-1].ID.String()
 	}
 	for _, m := range list {
-		v, err := plainView(m)
+		v, err := s.listed(ctx, m)
+		if herald.CodeOf(err) == herald.CodeNotFound {
+			continue
+		}
 		if err != nil {
 			return MessagePage{}, err
 		}
-		page.Messages = append(page.Messages, v)
+		if state == "" || v.State == state {
+			page.Messages = append(page.Messages, v)
+		}
 	}
 	return page, nil
+}
+
+// listed shows a message of a list, which has no targets; counting needs them. A
+// message that is damaged, which asking for it alone would say, must not hide the
+// others: it is shown as it is stored, without counts.
+func (s *Messages) listed(ctx context.Context, row *record.Message) (MessageView, error) {
+	m, err := s.find(ctx, row.App, row.ID)
+	var v MessageView
+	if err == nil {
+		v, err = s.view(ctx, m)
+	}
+	if err == nil || ctx.Err() != nil || herald.CodeOf(err) == herald.CodeNotFound {
+		return v, err
+	}
+	return plainView(row)
 }
 
 // Withdraw ends a message: after it returns nobody is sent it any more, and

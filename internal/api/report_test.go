@@ -319,7 +319,7 @@ func TestExports(t *testing.T) {
 	if !slices.Equal(d, []herald.RegistrationID{all[1].Device, all[3].Device}) {
 		t.Errorf("devices %v", d)
 	}
-	if _, err := w.s.Messages.EachMessage(t.Context(), w.masterA, "done", ""); code(err) != herald.CodeInvalidRequest {
+	if _, err := w.s.Messages.EachMessage(t.Context(), w.masterA, "finished", ""); code(err) != herald.CodeInvalidRequest {
 		t.Errorf("a state that cannot be listed: %v", err)
 	}
 }

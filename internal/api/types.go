@@ -48,7 +48,8 @@ type MessageView struct {
 	Unknown      int64                `json:"unknown"`
 	// Segments is absent in lists and while the message is scheduled.
 	Segments map[string]herald.Audience `json:"segments,omitempty" doc:"What the segments in the audience stood for when it was evaluated."`
-	// Counts is absent in lists and while the message is scheduled.
+	// Counts is absent while the message is scheduled, and in a list if what is
+	// needed for it is damaged.
 	Counts *herald.Counts `json:"counts,omitempty"`
 }
 

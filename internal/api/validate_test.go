@@ -139,7 +139,7 @@ func TestDeviceValidation(t *testing.T) {
 		_, err = w.s.Messages.List(t.Context(), w.masterA, "", "", limit)
 		wantInvalid(t, err, "limit")
 	}
-	_, err = w.s.Messages.List(t.Context(), w.masterA, herald.MessageDone, "", 0)
+	_, err = w.s.Messages.List(t.Context(), w.masterA, "finished", "", 0)
 	wantInvalid(t, err, "state")
 	_, err = w.s.Messages.List(t.Context(), w.masterA, "", "x", 0)
 	wantInvalid(t, err, "cursor")

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"html"
 	"io/fs"
 	"net/http"
 	"path"
@@ -44,9 +45,10 @@ type file struct {
 	tag     string
 }
 
-// Handler serves the page under [Path].
-func Handler() http.Handler {
-	files := load()
+// Handler serves the page under [Path]. The page shows commands to paste, and
+// run is what they begin with: how the user of this machine runs Herald.
+func Handler(run string) http.Handler {
+	files := load(run)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head := w.Header()
 		head.Set("Content-Security-Policy", policy)
@@ -78,9 +80,10 @@ func Handler() http.Handler {
 	})
 }
 
-// load reads the embedded files. It panics on what only a wrong build can
-// cause: a file that is not embedded, or is of no known type.
-func load() map[string]file {
+// load reads the embedded files, and writes into the page what its commands
+// begin with. It panics on what only a wrong build can cause: a file that is not
+// embedded, or is of no known type.
+func load(run string) map[string]file {
 	entries, err := fs.ReadDir(static, "static")
 	if err != nil {
 		panic("demo: " + err.Error())
@@ -94,6 +97,9 @@ func load() map[string]file {
 		kind := types[path.Ext(e.Name())]
 		if kind == "" {
 			panic("demo: no content type for " + e.Name())
+		}
+		if e.Name() == "index.html" {
+			content = bytes.ReplaceAll(content, []byte("{{run}}"), []byte(html.EscapeString(run)))
 		}
 		sum := sha256.Sum256(content)
 		files[e.Name()] = file{content, kind, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}

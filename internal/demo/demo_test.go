@@ -30,7 +30,7 @@ func TestHandler(t *testing.T) {
 		{"another place", "GET", "/v1/messages", 404, "", "", "no such file"},
 		{"another method", "POST", "/demo/", 405, "Allow", "GET, HEAD", "only be read"},
 	}
-	handler := Handler()
+	handler := Handler("herald")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
@@ -58,8 +58,23 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// Who runs Herald by go run, or with a folder of its own, has no use for a
+// command that says something else.
+func TestCommandsOfThePage(t *testing.T) {
+	page := string(load(`go run ./cmd/herald --data '<a & b>'`)["index.html"].content)
+	const run = `go run ./cmd/herald --data &#39;&lt;a &amp; b&gt;&#39;`
+	for _, want := range []string{">" + run + ` push "Hello"<`, ">" + run + " dev<"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Contains(page, "{{") {
+		t.Error("the page has a gap that nothing fills")
+	}
+}
+
 func TestUnchangedFileIsNotSentAgain(t *testing.T) {
-	handler := Handler()
+	handler := Handler("herald")
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, httptest.NewRequest("GET", "/demo/main.js", nil))
 	tag := w.Header().Get("ETag")
@@ -86,7 +101,7 @@ func TestSources(t *testing.T) {
 		".css":  regexp.MustCompile(`@import|url\(`),
 	}
 	imports := regexp.MustCompile(`from "\./([^"]+)"`)
-	files := load()
+	files := load("herald")
 	for name, f := range files {
 		kind := name[strings.LastIndex(name, "."):]
 		if re := forbidden[kind]; re != nil {
@@ -106,7 +121,7 @@ func TestSources(t *testing.T) {
 }
 
 func TestLanguagesSayTheSame(t *testing.T) {
-	files := load()
+	files := load("herald")
 	en, zh := words(files["words.en.js"]), words(files["words.zh.js"])
 	if len(en) < 80 {
 		t.Fatalf("only %d English texts were found", len(en))

@@ -278,6 +278,7 @@ func TestReadiness(t *testing.T) {
 	n.srv.health.mu.Lock()
 	n.srv.health.at, n.srv.health.probe = time.Time{}, func(context.Context) error { return errors.New("the disk is full") }
 	n.srv.health.mu.Unlock()
+	expectHealth(t, n, "not ready: the disk is full")
 	for _, base := range []string{n.srv.URL(), "http://" + n.srv.ops.Addr().String()} {
 		if status, body := get(t, n, base+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "the disk is full") {
 			t.Errorf("%s while writes fail: %d %s", base, status, body)
@@ -292,7 +293,9 @@ func TestReadiness(t *testing.T) {
 	if status, _ := get(t, n, n.srv.URL()+"/readyz"); status != http.StatusOK {
 		t.Errorf("when writes work again: %d", status)
 	}
+	expectHealth(t, n, "")
 	n.srv.draining.Store(true)
+	expectHealth(t, n, "draining")
 	if status, body := get(t, n, n.srv.URL()+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "draining") {
 		t.Errorf("while draining: %d %s", status, body)
 	}
@@ -305,6 +308,46 @@ func TestReadiness(t *testing.T) {
 	if status := n.call("GET", "/v1/messages", "", nil, nil); status != 200 {
 		t.Errorf("a read while draining: %d", status)
 	}
+}
+
+// expectHealth asks as herald health and the watchdog do; want is why the server
+// is not ready.
+func expectHealth(t *testing.T, n *node, want string) {
+	t.Helper()
+	if err := n.srv.Answers(t.Context()); err != nil {
+		t.Errorf("it is not alive: %v", err)
+	}
+	err := Health(t.Context(), n.cfg.Data)
+	var e *herald.Error
+	if want == "" && err != nil || want != "" && (!errors.As(err, &e) || e.Code != herald.CodeStorageUnavailable || !strings.Contains(err.Error(), want)) {
+		t.Errorf("its health is %v, want %q", err, want)
+	}
+}
+
+func TestHealthWithoutAServer(t *testing.T) {
+	data := t.TempDir()
+	expect := func(want string) {
+		t.Helper()
+		err := Health(t.Context(), data)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	expect("no server runs on the data folder")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	f := &folder{path: data}
+	if err := f.writeRun(runInfo{Ops: "http://" + l.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	expect("does not answer") // it was killed, and has left the file
+	if err := os.WriteFile(filepath.Join(data, runFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect("reading run.json")
 }
 
 // One probe a second, shared, and not spoilt by a caller who goes away.

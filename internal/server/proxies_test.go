@@ -7,9 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,136 +16,21 @@ import (
 
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/edge/proxytest"
 )
-
-// nginxConf is that of docs/guide/behind-a-proxy.md, with everything on that
-// holds bytes back.
-const nginxConf = `daemon off;
-master_process off;
-pid DIR/nginx.pid;
-error_log DIR/error.log warn;
-events { worker_connections 128; }
-http {
-	access_log off;
-	client_body_temp_path DIR/body;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/fastcgi;
-	uwsgi_temp_path DIR/uwsgi;
-	scgi_temp_path DIR/scgi;
-	gzip on;
-	gzip_proxied any;
-	gzip_min_length 0;
-	gzip_types *;
-	map $http_upgrade $connection_upgrade {
-		default upgrade;
-		''      '';
-	}
-	server {
-		listen FRONT;
-		location / {
-			proxy_pass http://BACK;
-			proxy_http_version 1.1;
-			proxy_buffering on;
-			proxy_set_header Host $http_host;
-			proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-			proxy_set_header Upgrade $http_upgrade;
-			proxy_set_header Connection $connection_upgrade;
-			proxy_read_timeout 90s;
-		}
-	}
-}
-`
-
-const haproxyConf = `defaults
-	mode tcp
-	timeout connect 5s
-	timeout client 90s
-	timeout server 90s
-frontend raw
-	bind FRONT
-	default_backend herald
-backend herald
-	server one BACK send-proxy-v2
-`
-
-// startProxy runs a program that is installed, with its configuration, and
-// gives the address at which it listens.
-func startProxy(t *testing.T, program, conf, back string, args func(file, dir string) []string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/" + program)
-	}
-	if err != nil {
-		t.Skipf("unavailable: %s is not installed (scripts/needs.sh installs it)", program)
-	}
-	// Another process may take the port in the moment in which it is free.
-	for range 5 {
-		if front := tryProxy(t, path, program, conf, back, args); front != "" {
-			return front
-		}
-	}
-	t.Fatalf("%s does not listen", program)
-	return ""
-}
-
-// tryProxy gives "" if the program has ended before it listened.
-func tryProxy(t *testing.T, path, program, conf, back string, args func(file, dir string) []string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	front := l.Addr().String()
-	_ = l.Close()
-	dir := t.TempDir()
-	file := filepath.Join(dir, program+".conf")
-	text := strings.NewReplacer("DIR", dir, "FRONT", front, "BACK", back).Replace(conf)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, args(file, dir)...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	for range 1500 {
-		select {
-		case <-ended:
-			t.Logf("%s ended: %s", program, out.String())
-			return ""
-		case <-time.After(20 * time.Millisecond):
-		}
-		if c, err := net.Dial("tcp", front); err == nil {
-			_ = c.Close()
-			return front
-		}
-	}
-	t.Fatalf("%s does not listen", program)
-	return ""
-}
 
 func TestBehindNginx(t *testing.T) {
 	n := startEdge(t, func(c *config.Config) {
 		c.Server.TrustedProxies, c.Limits.AddressConnections = []string{"loopback"}, 1
 	})
-	front := startProxy(t, "nginx", nginxConf, n.srv.http.Addr().String(), func(file, dir string) []string {
-		return []string{"-p", dir, "-c", file, "-e", filepath.Join(dir, "error.log")}
-	})
+	front := proxytest.Nginx(t, n.srv.http.Addr().String())
 	d := n.register(api.RegisterRequest{})
-	client := &http.Client{Transport: &http.Transport{}} // it asks for gzip, as browsers do
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: front.TLS()}} // it asks for gzip, as browsers do
 	defer client.CloseIdleConnections()
-	url := "http://" + front + "/v1/live/"
+	url := "https://" + front.Addr + "/v1/live/"
 	sse, _ := events(t, client, url+"sse?access_token="+d.Token)
 	stream, _ := events(t, client, url+"stream?access_token="+d.Token)
-	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"ws?access_token="+d.Token, nil)
+	ws, _, err := websocket.Dial(t.Context(), url+"ws?access_token="+d.Token, &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +49,7 @@ func TestBehindNginx(t *testing.T) {
 
 	// What nginx says of its client counts; what the client says of others not.
 	silent := func(from string) int {
-		c, resp, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"ws", &websocket.DialOptions{HTTPHeader: http.Header{"X-Forwarded-For": {from}}})
+		c, resp, err := websocket.Dial(t.Context(), url+"ws", &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"X-Forwarded-For": {from}}})
 		if err == nil {
 			t.Cleanup(func() { _ = c.CloseNow() })
 		}
@@ -184,13 +67,11 @@ func TestBehindHAProxy(t *testing.T) {
 	n := startEdge(t, func(c *config.Config) {
 		c.Server.TrustedProxies, c.Server.ProxyProtocol, c.Limits.AddressConnections = []string{"127.0.0.1"}, true, 1
 	})
-	args := func(file, _ string) []string { return []string{"-db", "-f", file} }
-	front := startProxy(t, "haproxy", haproxyConf, n.srv.ports[0].listener.Addr().String(), args)
+	web, raw := proxytest.HAProxy(t, n.srv.http.Addr().String(), n.srv.ports[0].listener.Addr().String())
 	d := n.register(api.RegisterRequest{})
 	dial := func(from string) net.Conn {
 		t.Helper()
-		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-		c, err := dialer.Dial("tcp", front)
+		c, err := raw.Dial(&net.TCPAddr{IP: net.ParseIP(from)})
 		if err != nil {
 			t.Skipf("unavailable: a second loopback address: %v", err)
 		}
@@ -215,8 +96,9 @@ func TestBehindHAProxy(t *testing.T) {
 		t.Error("another client of HAProxy is refused")
 	}
 
-	web := startProxy(t, "haproxy", haproxyConf, n.srv.http.Addr().String(), args)
-	resp, err := n.client.Get("http://" + web + "/livez")
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: web.TLS()}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("https://" + web.Addr + "/livez")
 	if err != nil {
 		t.Fatal(err)
 	}

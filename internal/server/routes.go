@@ -13,6 +13,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
 	v1 "github.com/herald-push/herald/internal/api/v1"
+	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/demo"
 	"github.com/herald-push/herald/internal/jssdk"
 	"github.com/herald-push/herald/internal/live"
@@ -37,7 +38,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(jssdk.Path, jssdk.Handler())
 	home := "/docs"
 	if s.cfg.Server.Demo {
-		mux.Handle(demo.Path, demo.Handler())
+		mux.Handle(demo.Path, demo.Handler(s.command()))
 		home = demo.Path
 	}
 	mux.Handle("GET /{$}", http.RedirectHandler(home, http.StatusFound))
@@ -54,6 +55,14 @@ func straight(paths []string, calls, others http.Handler) http.Handler {
 		}
 		others.ServeHTTP(w, r)
 	})
+}
+
+// command is how the user who started this server runs Herald with its data.
+func (s *Server) command() string {
+	if s.cfg.Data == config.Default().Data {
+		return version.Program()
+	}
+	return version.Program() + " --data " + version.Quote(s.cfg.Data)
 }
 
 func (s *Server) healthRoutes(mux *http.ServeMux) {

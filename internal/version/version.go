@@ -8,7 +8,8 @@ import (
 
 // stamp is set by the linker: make build passes
 // -X github.com/herald-push/herald/internal/version.stamp=$(git describe ...).
-var stamp string
+// commit is set in a release, whose bytes do not depend on a folder of git.
+var stamp, commit string
 
 // Version is the version of this build: what make build stamped, or the module
 // version for a binary made by go install, or the commit for one made by go
@@ -44,4 +45,25 @@ func choose(stamp string, info *debug.BuildInfo) string {
 		return "devel"
 	}
 	return "devel-" + strings.ToLower(commit[:min(12, len(commit))]) + dirty
+}
+
+// Commit is the commit of this build, or "" if it is not known.
+func Commit() string {
+	if commit != "" {
+		return commit
+	}
+	info, _ := debug.ReadBuildInfo()
+	return revision(info)
+}
+
+// revision is what the go command has noted of git.
+func revision(info *debug.BuildInfo) string {
+	if info != nil {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return ""
 }

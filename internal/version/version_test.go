@@ -40,3 +40,15 @@ func TestVersionIsNeverEmpty(t *testing.T) {
 		t.Error("Version() is empty; a bug report could not name the build")
 	}
 }
+
+func TestRevision(t *testing.T) {
+	info := &debug.BuildInfo{Settings: []debug.BuildSetting{{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "0123456789abcdef0123"}}}
+	for want, info := range map[string]*debug.BuildInfo{"0123456789abcdef0123": info, "": {}} {
+		if got := revision(info); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := revision(nil); got != "" {
+		t.Errorf("without build information: %q", got)
+	}
+}

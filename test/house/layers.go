@@ -11,7 +11,7 @@ import (
 var stages = []string{"api", "audience", "dispatch", "inbox", "live", "offline", "provider", "receipt", "registry"}
 
 // Leaves know the vocabulary and each other, and nothing of the stages.
-var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge"}
+var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge", "systemd"}
 
 // kind is the place of a package in the house.
 type kind int
@@ -28,7 +28,7 @@ const (
 	store           // internal/store/...
 	server          // internal/server and below
 	bencher         // internal/bench: what "herald bench" runs
-	tool            // internal/testrun
+	tool            // internal/testrun, internal/release
 	trial           // test/..., bench/...
 )
 
@@ -67,7 +67,7 @@ func placeInside(path, rel string) place {
 		return place{server, top, rel}
 	case top == "bench":
 		return place{bencher, top, rel}
-	case top == "testrun":
+	case top == "testrun", top == "release":
 		return place{tool, top, rel}
 	case slices.Contains(leaves, top):
 		return place{leaf, top, rel}
@@ -134,7 +134,7 @@ func forbidden(from place, imported string) string {
 	case vocabulary:
 		return "the vocabulary knows nobody, because everybody knows it"
 	case tool:
-		return "the test runner runs before anything of the tree is known to build"
+		return "the test runner and the release run before anything of the tree is known to build"
 	case sdk:
 		if to.kind == sdk {
 			return ""
@@ -166,7 +166,7 @@ func forbiddenToAll(from, to place) string {
 	case to.kind == unknown:
 		return "that package has no place in the house (docs/ARCHITECTURE.md)"
 	case to.kind == trial && from.kind != trial, to.kind == tool:
-		return "what is written for tests is not part of the product"
+		return "what is written for tests and releases is not part of the product"
 	case to.kind == suite && from.kind != suite && from.kind != trial:
 		return "a conformance suite is imported by tests only: it would bring the testing package into the binary"
 	case to.kind == bencher && from.kind != bencher && from.kind != command && from.kind != trial:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func TestDemoPage(t *testing.T) {
 	if text := p.text(t, "#pill-text"); text != "Connected over WebSocket" {
 		t.Errorf("the page says %q", text)
 	}
-	if text := p.text(t, "#empty"); !strings.Contains(text, `herald push "Hello"`) {
+	if text := p.text(t, "#empty"); !strings.Contains(text, binary+" --data "+filepath.Join(s.dir, "herald-data")+` push "Hello"`) {
 		t.Errorf("the empty page does not say how to push: %q", text)
 	}
 
@@ -255,7 +256,7 @@ func TestDemoPageSpeaksTheBrowsersLanguage(t *testing.T) {
 func TestDemoPageWithoutAGoodLink(t *testing.T) {
 	s := startServer(t)
 	for _, tt := range []struct{ name, fragment, phase, says string }{
-		{"no token", "", "nolink", "herald dev"},
+		{"no token", "", "nolink", binary + " --data " + filepath.Join(s.dir, "herald-data") + " dev"},
 		{"a wrong token", "#wrong", "refused", "Start herald dev again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

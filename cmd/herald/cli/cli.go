@@ -21,6 +21,7 @@ import (
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/server"
+	"github.com/herald-push/herald/internal/version"
 )
 
 // Node is a running server, as the commands dev and serve see it.
@@ -49,13 +50,15 @@ type World struct {
 	// Open and Administer are those of internal/server.
 	Open       func(ctx context.Context, cfg config.Config, log *slog.Logger) (Node, error)
 	Administer func(ctx context.Context, cfg config.Config) (api.Admin, func() error, error)
+	// Health asks the server that runs on a data folder whether it is ready.
+	Health func(ctx context.Context, folder string) error
 	// Ready returns when the server at a URL answers.
 	Ready func(ctx context.Context, url string) error
 }
 
 // System is the real world.
 func System() World {
-	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Self: self(), OS: runtime.GOOS, Now: time.Now, LAN: lanAddress, Ready: ready}
+	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(), Self: version.Program(), OS: runtime.GOOS, Now: time.Now, LAN: lanAddress, Ready: ready}
 	w.Open = func(ctx context.Context, cfg config.Config, log *slog.Logger) (Node, error) {
 		s, err := server.Open(ctx, cfg, log)
 		if err != nil {
@@ -63,20 +66,10 @@ func System() World {
 		}
 		return s, nil
 	}
-	w.Administer = server.Administer
+	w.Administer, w.Health = server.Administer, server.Health
 	info, err := os.Stdout.Stat()
 	w.Color = err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return w
-}
-
-// self is how to run this program again: go run builds into a folder that is
-// gone afterwards.
-func self() string {
-	path, err := os.Executable()
-	if err == nil && strings.Contains(path, string(os.PathSeparator)+"go-build") {
-		return "go run ./cmd/herald"
-	}
-	return "herald"
 }
 
 // lanAddress asks the routing table which address is used towards the outside.
@@ -188,7 +181,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.devCommand(), c.serveCommand(), c.pushCommand(), c.listenCommand(), c.messageCommand(), c.withdrawCommand(),
 		c.reportCommand(), c.deliveriesCommand(), c.timelineCommand(),
 		c.publishCommand(), c.topicsCommand(), c.segmentCommand(), c.fileCommand(), c.tagCommand(), c.aliasCommand(),
-		c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.versionCommand())
+		c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.healthCommand(), c.versionCommand())
 	return root
 }
 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -189,7 +188,7 @@ func (c *command) banner(b banner) {
 	}
 	self := c.Self
 	if b.folder != "" {
-		self += " --data " + quote(b.folder)
+		self += " --data " + version.Quote(b.folder)
 	}
 	fmt.Fprintf(&out, "%s\n\n  %s listen\n  %s push \"Hello\"\n\n", c.bold("Or in a second terminal"), self, self)
 	fmt.Fprintf(&out, "listening on %s\n", b.url)
@@ -202,21 +201,6 @@ func curl(url, key, secret string) string {
 	return fmt.Sprintf(`  curl -u "%s:%s" %s/v1/messages \
     -H "Content-Type: application/json" \
     -d '{"audience": "all", "notification": {"title": "Hello", "body": "from curl"}}'`, key, secret, url)
-}
-
-// quote writes a path for a shell.
-func quote(path string) string {
-	if strings.ContainsFunc(path, func(r rune) bool { return !strings.ContainsRune("/._-", r) && !alphanumeric(r) }) {
-		if runtime.GOOS == "windows" {
-			return `"` + path + `"`
-		}
-		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-	}
-	return path
-}
-
-func alphanumeric(r rune) bool {
-	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 }
 
 // localURL is the address by which this machine reaches a server that may

@@ -207,17 +207,6 @@ func TestLocalURL(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("unavailable: the quotes are those of a Unix shell")
-	}
-	for in, want := range map[string]string{"a/b-c_1.d": "a/b-c_1.d", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'"} {
-		if got := quote(in); got != want {
-			t.Errorf("%s: got %s", in, got)
-		}
-	}
-}
-
 func TestServe(t *testing.T) {
 	w := newWorld(t)
 	n := &fakeNode{url: "http://127.0.0.1:7700", runErr: errors.New("it broke")}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/systemd"
 )
 
 // serverFlags are the flags of commands that read the server's configuration.
@@ -107,9 +109,19 @@ func (c *command) serveCommand() *cobra.Command {
 
 // run runs a server until ctx ends, and calls serving when it answers. With a
 // public URL it does not ask: that leads through a proxy, which may not be up.
+// A service manager, if there is one, is told what happens.
 func (c *command) run(ctx context.Context, node Node, cfg config.Config, serving func()) error {
+	notifier, err := systemd.Open(c.Environ, os.Getpid())
+	if err != nil {
+		return errors.Join(err, node.Close())
+	}
+	defer func() { _ = notifier.Close() }() // nothing waits in it
+	told := &manager{Notifier: notifier, node: node, note: c.notef}
+	defer told.work.Wait()
 	rctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
+	running, over := context.WithCancel(context.WithoutCancel(ctx))
+	defer over()
 	go func() { ended <- node.Run(rctx) }()
 	answered := make(chan error, 1)
 	var asking sync.WaitGroup
@@ -132,7 +144,14 @@ func (c *command) run(ctx context.Context, node Node, cfg config.Config, serving
 		}
 		if err == nil {
 			serving()
+			told.ready(running)
 		}
 	}
-	return <-ended
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		told.stopping(cfg)
+		return <-ended
+	}
 }

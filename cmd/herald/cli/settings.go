@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -85,6 +86,34 @@ func (c *command) doctorCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	f.add(cmd, true)
+	return cmd
+}
+
+func (c *command) healthCommand() *cobra.Command {
+	var file string
+	var within time.Duration
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the server of a data folder whether it is ready",
+		Long: "Ask the server that runs on the data folder, on this machine, whether it is ready: a durable write went well and it\n" +
+			"does not drain. It exits with 0 if so and with 4 if not, as the health check of a container wants it.",
+		Args: cobra.NoArgs,
+		RunE: does(func(ctx context.Context, _ []string) error {
+			cfg, err := c.load(serverFlags{file: file}, nil)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(ctx, within)
+			defer cancel()
+			if err := c.Health(ctx, cfg.Data); err != nil {
+				return err
+			}
+			c.printf("ready\n")
+			return nil
+		}),
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file of the server, which names its data folder")
+	cmd.Flags().DurationVar(&within, "timeout", 6*time.Second, "how long to wait for the answer")
 	return cmd
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -22,17 +21,7 @@ type build struct {
 }
 
 func thisBuild() build {
-	b := build{Version: version.Version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, SQLite: sqlite3.SQLITE_VERSION}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			b.Commit = s.Value
-		}
-	}
-	return b
+	return build{Version: version.Version(), Commit: version.Commit(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, SQLite: sqlite3.SQLITE_VERSION}
 }
 
 func (c *command) versionCommand() *cobra.Command {

@@ -50,7 +50,7 @@ func (a *API) addMessages() {
 	a.addBatch()
 	register(a, operation{
 		id: "listMessages", method: "GET", path: "/v1/messages", tag: "Messages", summary: "List messages",
-		description: "Shows messages, newest first, without counts. Answers a page of JSON, or streams all of it, with counts, as CSV or NDJSON. Needs the scope `messages:read`.",
+		description: "Shows messages, newest first, with their states and counts. With `state` a page may be shorter than `limit`, or empty, before the last one. Answers a page of JSON, or streams all of it as CSV or NDJSON. Needs the scope `messages:read`.",
 		list:        api.MessagePage{},
 		answer:      `{"messages":[],"next_cursor":"MjQ1ODcwMTI2MjY4NDE2MDAx"}`,
 	}, a.listMessages)

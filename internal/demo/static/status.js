@@ -37,7 +37,6 @@ export function renderState() {
   byId("notice-reason").textContent = [t(`cause.${cause}`), problem?.message].filter(Boolean).join(" ")
   byId("notice-remedy").textContent = remedy(phase, cause, problem)
   byId("notice-command").hidden = phase !== "nolink"
-  byId("notice-command").querySelector("code").textContent = "herald dev"
   byId("connect").hidden = phase === "nolink"
   countdown()
 }

@@ -57,8 +57,10 @@ func (s socketNet) dial() (net.Conn, error) { return dialTCP(s.Addr()) }
 const patience = 2 * time.Minute
 
 // dialTCP dials; what never comes fails the test.
-func dialTCP(a net.Addr) (net.Conn, error) {
-	c, err := net.Dial("tcp", a.String())
+func dialTCP(a net.Addr) (net.Conn, error) { return limited(net.Dial("tcp", a.String())) }
+
+// limited gives a connection its time.
+func limited(c net.Conn, err error) (net.Conn, error) {
 	if err == nil {
 		err = c.SetDeadline(time.Now().Add(patience))
 	}
@@ -75,7 +77,10 @@ const (
 // listener is the network as a server gets it, which for sockets is the
 // listener that the kernel knows.
 func listener(n network) net.Listener {
-	if s, ok := n.(socketNet); ok {
+	switch s := n.(type) {
+	case socketNet:
+		return s.Listener
+	case behindNet:
 		return s.Listener
 	}
 	return n

@@ -31,18 +31,25 @@ func (e *env) refused(d Dial, status, code int) {
 	if err == nil && e.harness.Polls {
 		_, err = c.Next()
 	}
-	r := (*Refused)(nil)
 	switch {
-	case errors.As(err, &r):
-		e.checkRefusal(r, status)
 	case err != nil:
-		e.Fatal(err)
+		e.refusal(err, status)
 	case code == 0 || e.harness.Polls:
 		e.Fatalf("not refused, want status %d", status)
 	default:
 		c.expectClosed(code)
 	}
 	synctest.Wait()
+}
+
+// refusal expects an error to be a refusal.
+func (e *env) refusal(err error, status int) {
+	e.Helper()
+	r := (*Refused)(nil)
+	if !errors.As(err, &r) {
+		e.Fatal(err)
+	}
+	e.checkRefusal(r, status)
 }
 
 func badToken(e *env) {

@@ -20,8 +20,12 @@ import (
 	"github.com/herald-push/herald/internal/live/poll"
 )
 
-func TestLive(t *testing.T) {
-	livetest.Run(t, livetest.Harness{
+func TestLive(t *testing.T) { livetest.Run(t, harness()) }
+
+func TestBehindNginx(t *testing.T) { livetest.RunBehindNginx(t, harness()) }
+
+func harness() livetest.Harness {
+	return livetest.Harness{
 		New:   func() live.Transport { return poll.New(poll.Config{}) },
 		Dial:  dial,
 		Polls: true,
@@ -30,7 +34,7 @@ func TestLive(t *testing.T) {
 			{Name: "a frame", Bytes: []byte(`{"type":"ping"}` + "\r\n\r\n")},
 			{Name: "an endless head", Bytes: bytes.Repeat([]byte("x"), 64<<10)},
 		},
-	})
+	}
 }
 
 // wait is how long the client has its requests held: an empty answer is its

@@ -25,15 +25,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestLive(t *testing.T) {
-	livetest.Run(t, livetest.Harness{
+func TestLive(t *testing.T) { livetest.Run(t, harness()) }
+
+func TestBehindNginx(t *testing.T) { livetest.RunBehindNginx(t, harness()) }
+
+func harness() livetest.Harness {
+	return livetest.Harness{
 		New:  func() live.Transport { return sse.New(sse.Config{}) },
 		Dial: dial,
 		Garbage: []livetest.Garbage{
 			{Name: "bytes after the request", Bytes: []byte("\x00")},
 			{Name: "a second request", Bytes: []byte("GET / HTTP/1.1\r\n\r\n")},
 		},
-	})
+	}
 }
 
 // client reads events as the HTML Living Standard section 9.2.6 says.

@@ -17,8 +17,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestLive(t *testing.T) {
-	livetest.Run(t, livetest.Harness{
+func TestLive(t *testing.T) { livetest.Run(t, harness()) }
+
+func TestBehindNginx(t *testing.T) { livetest.RunBehindNginx(t, harness()) }
+
+func harness() livetest.Harness {
+	return livetest.Harness{
 		New:  func() live.Transport { return stream.New(stream.Config{}) },
 		Dial: dial,
 		Garbage: []livetest.Garbage{
@@ -26,7 +30,7 @@ func TestLive(t *testing.T) {
 			{Name: "a second request", Bytes: []byte("GET / HTTP/1.1\r\n\r\n")},
 			{Name: "a frame", Bytes: []byte(`{"type":"ping"}` + "\n")},
 		},
-	})
+	}
 }
 
 // client reads lines.

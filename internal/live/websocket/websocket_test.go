@@ -33,6 +33,11 @@ func TestLive(t *testing.T) {
 	livetest.Run(t, h)
 }
 
+func TestBehindNginx(t *testing.T) {
+	t.Parallel() // as above
+	livetest.RunBehindNginx(t, harness(t, true))
+}
+
 // TestFrames plays the table of RFC 6455 and RFC 7692.
 func TestFrames(t *testing.T) { livetest.RunFrames(t, harness(t, false)) }
 
