@@ -16,6 +16,7 @@ import (
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/webhook"
 )
 
 // This file is the only place that names a transport, a provider or a store.
@@ -28,6 +29,7 @@ type recordStore interface {
 	receipt.MessageSource
 	offline.Store
 	api.MessageReader
+	webhook.Store
 	prober
 }
 
