@@ -176,18 +176,19 @@ func TestGivesUp(t *testing.T) {
 	w.register(1)
 	w.answers(func(call) (egress.Answer, error) { return egress.Answer{}, errors.New("egress: connection refused") })
 	w.report(1, herald.StateSent, 0)
-	tries := 0
-	for !w.get(hook.ID).Disabled {
-		if tries += len(w.turn()); tries > 200 {
-			t.Fatal("it never gives up")
-		}
-		if at := w.get(hook.ID).RetryAt; at.After(w.clock()) {
-			w.sleep(at.Sub(w.clock()))
+	w.turn()
+	for range 3 { // the last one is just before three days have passed
+		w.sleep(GivesUp/3 - 2*interval)
+		w.turn()
+		if w.get(hook.ID).Disabled {
+			t.Fatal("it gives up early")
 		}
 	}
+	w.sleep(longestTry)
+	w.turn()
 	got := w.get(hook.ID)
-	if gone := w.clock().Sub(got.Failing); gone < GivesUp || !strings.Contains(got.Reason, "connection refused") || tries < 70 {
-		t.Errorf("disabled after %v and %d tries: %s", gone, tries, got.Reason)
+	if gone := w.clock().Sub(got.Failing); !got.Disabled || gone < GivesUp || !strings.Contains(got.Reason, "connection refused") || got.Failures != 5 {
+		t.Errorf("after %v it is %+v", gone, got)
 	}
 	w.report(2, herald.StateSent, 0)
 	w.sleep(24 * time.Hour)
