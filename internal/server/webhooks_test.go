@@ -1,11 +1,17 @@
 package server
 
 import (
+	"bytes"
+	"encoding/base64"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -123,6 +129,7 @@ func TestWebhooks(t *testing.T) {
 	second := n.register(api.RegisterRequest{})
 	n.until("the receiver refuses", func() bool { return len(r.requests()) > before })
 	n.end()
+	n.noSecret(hook.Secret)
 	r.say(http.StatusOK)
 	n.start()
 	var off, on api.WebhookView // what is enabled anew is tried at once
@@ -142,4 +149,27 @@ func TestWebhooks(t *testing.T) {
 		n.call("GET", "/v1/webhooks/"+hook.ID+"/deliveries?limit=1", "", nil, &page)
 		return len(page.Deliveries) == 1 && page.NextCursor != "" && page.Deliveries[0].State == "delivered"
 	})
+}
+
+// noSecret looks for a secret in every file of the data folder.
+func (n *node) noSecret(secret string) {
+	n.t.Helper()
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil || len(key) == 0 {
+		n.t.Fatalf("the secret is %q", secret)
+	}
+	files := 0
+	if err := filepath.WalkDir(n.cfg.Data, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, key) || bytes.Contains(b, []byte(secret[len("whsec_"):])) {
+			n.t.Errorf("%s holds the secret of a webhook", path)
+		}
+		return err
+	}); err != nil || files == 0 {
+		n.t.Errorf("%d files, %v", files, err)
+	}
 }

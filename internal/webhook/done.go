@@ -30,13 +30,9 @@ func (s *Sender) findDone(ctx context.Context, app herald.AppKey) error {
 		return err
 	}
 	var closed []herald.MessageID
-	for _, id := range msgs {
-		yes, err := s.c.Done(ctx, app, id)
-		if err != nil {
+	if len(msgs) > 0 {
+		if closed, err = s.c.Done(ctx, app, msgs); err != nil {
 			return err
-		}
-		if yes {
-			closed = append(closed, id)
 		}
 	}
 	if at == done {

@@ -88,10 +88,15 @@ func (w *world) open() {
 	w.db, err = sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(w.dir, "herald.db"), Now: w.clock})
 	w.must(err)
 	w.s, err = New(Config{Store: w.db, Egress: w, ServerKey: []byte("0123456789abcdef0123456789abcdef"), Owner: w.owner, Now: w.clock,
-		Done: func(_ context.Context, _ herald.AppKey, id herald.MessageID) (bool, error) {
+		Done: func(_ context.Context, _ herald.AppKey, ids []herald.MessageID) (out []herald.MessageID, err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return w.done[id], nil
+			for _, id := range ids {
+				if w.done[id] {
+					out = append(out, id)
+				}
+			}
+			return out, nil
 		}})
 	w.must(err)
 }

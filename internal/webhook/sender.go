@@ -16,9 +16,10 @@ type Config struct {
 	Egress Poster
 	// ServerKey is what the key for sealing secrets is derived from.
 	ServerKey []byte
-	// Done reports whether nothing more can be delivered of a message that has
-	// not ended. Needed for message.done.
-	Done func(ctx context.Context, app herald.AppKey, id herald.MessageID) (bool, error)
+	// Done gives those of some messages of which nothing more can be delivered,
+	// and that have not ended; all receipts that are in the log when it is called
+	// have to count. Needed for message.done.
+	Done func(ctx context.Context, app herald.AppKey, ids []herald.MessageID) ([]herald.MessageID, error)
 	// Owner names this node. It takes again what it had before a crash.
 	Owner string
 	// LogBytes bounds the log of an app. Default 256 MiB.
@@ -60,6 +61,7 @@ type Sender struct {
 	seal seal
 
 	slots chan struct{} // a place for each webhook that is sent to
+	turn  int           // looks so far; used by Run only
 
 	mu      sync.Mutex // guards what follows
 	running map[key]bool
@@ -92,7 +94,7 @@ func New(c Config) (*Sender, error) {
 		c.Observe = func(bool, int, time.Duration) {}
 	}
 	if c.Done == nil {
-		c.Done = func(context.Context, herald.AppKey, herald.MessageID) (bool, error) { return false, nil }
+		c.Done = func(context.Context, herald.AppKey, []herald.MessageID) ([]herald.MessageID, error) { return nil, nil }
 	}
 	if c.LogBytes == 0 {
 		c.LogBytes = defaultLog
@@ -146,8 +148,9 @@ func (s *Sender) look(ctx context.Context, wg *sync.WaitGroup) error {
 	now := s.c.Now()
 	s.count(list)
 	closing := map[herald.AppKey]bool{}
+	s.turn++
 	for i := range list {
-		w := &list[i]
+		w := &list[(i+s.turn)%len(list)] // who came last comes first some time
 		if w.Disabled {
 			continue
 		}

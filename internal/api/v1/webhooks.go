@@ -9,7 +9,7 @@ import (
 
 const (
 	webhookFields    = `"id":"wh_4kq2tz7dgy3bn6mrwx5j1c8ahe","url":"https://shop.example/hooks/herald","events":["receipt.*","device.removed"],"state":"good","secrets":1,"last_delivered_at":"2026-11-21T09:30:00Z","waiting":0,"dropped":0,"created_at":"2026-11-01T08:00:00Z","updated_at":"2026-11-01T08:00:00Z"`
-	webhookSecret    = `,"secret":"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"`
+	webhookSecret    = `,"secret":"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"` //nolint:gosec // an example, of nobody
 	deliveryExample  = `{"id":"evt_t5r3m9x2c7k4d8w6n1q0v5b2zj","state":"delivered","events":37,"replay":false,"created_at":"2026-11-21T09:30:00Z","attempts":1,"tried_at":"2026-11-21T09:30:00Z","status":200,"duration_ms":48}`
 	webhookReadNote  = " Needs the scope `webhooks:read`."
 	webhookWriteNote = " Needs the scope `webhooks:write`."
