@@ -72,7 +72,9 @@ func (m *memory) PurgeWebhooks(context.Context, time.Time, int64, int) error {
 	return nil
 }
 
-func (m *memory) WebhookDone(context.Context, herald.AppKey) (uint64, uint64, error) { return 0, 0, nil }
+func (m *memory) WebhookDone(context.Context, herald.AppKey) (uint64, uint64, error) {
+	return 0, 0, nil
+}
 
 // TestStop has a server that stops while an endpoint hangs: it waits a little,
 // and what was not answered is nobody's failure.

@@ -21,19 +21,35 @@ const (
 // nobody stands for the device of a row that is not about one.
 const nobody = -1
 
-// webhooked reports whether an app has webhooks, so that what happens is
-// written down for them.
-func (t *tx) webhooked(app int64) (last int64, yes bool, err error) {
-	var hooks int64
-	_, err = t.rowAside("SELECT last, hooks FROM webhook_head WHERE app = ?", []any{app}, &last, &hooks)
-	return last, hooks > 0, err
+// hookHead is the row webhook_head of one app while a commit holds it. It is read
+// once for a group: most operations of most apps ask and have nothing to tell.
+type hookHead struct{ last, hooks int64 }
+
+// webhooked gives the head of the webhook log of an app; nil if it has no
+// webhooks, so that what happens need not be written down.
+func (t *tx) webhooked(app int64) (*hookHead, error) {
+	h := t.hooks[app]
+	if h == nil {
+		h = &hookHead{}
+		if _, err := t.rowAside("SELECT last, hooks FROM webhook_head WHERE app = ?", []any{app}, &h.last, &h.hooks); err != nil {
+			return nil, err
+		}
+		if t.hooks == nil {
+			t.hooks = map[int64]*hookHead{}
+		}
+		t.hooks[app] = h
+	}
+	if h.hooks == 0 {
+		return nil, nil
+	}
+	return h, nil
 }
 
 // tellWebhooks writes down what the webhooks of an app are told, in the commit
 // in which it happens. data is called if there are any.
 func (t *tx) tellWebhooks(app int64, kind string, ord, events int64, data func() ([]byte, error)) error {
-	last, yes, err := t.webhooked(app)
-	if err != nil || !yes || events == 0 {
+	hooks, err := t.webhooked(app)
+	if err != nil || hooks == nil || events == 0 {
 		return err
 	}
 	b, err := data()
@@ -44,16 +60,20 @@ func (t *tx) tellWebhooks(app int64, kind string, ord, events int64, data func()
 	if err != nil {
 		return err
 	}
-	if _, err := t.execAside("UPDATE webhook_head SET last = ?, bytes = bytes + ? WHERE app = ?", last+1, len(b), app); err != nil {
+	hooks.last++
+	if _, err := t.execAside("UPDATE webhook_head SET last = ?, bytes = bytes + ? WHERE app = ?", hooks.last, len(b), app); err != nil {
 		return err
 	}
 	_, err = t.execAside("INSERT INTO webhook_log (app, n, epoch, at, kind, ord, events, data, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		app, last+1, int64(h.Epoch), millis(t.db.cfg.Now()), kind, ord, events, blob(b), checksum(b))
+		app, hooks.last, int64(h.Epoch), millis(t.db.cfg.Now()), kind, ord, events, blob(b), checksum(b))
 	return err
 }
 
 // tellReceipts tells webhooks of a batch of receipts, encoded as it is logged.
 func (t *tx) tellReceipts(app int64, events []record.Event, encoded []byte) error {
+	if hooks, err := t.webhooked(app); err != nil || hooks == nil {
+		return err
+	}
 	n := int64(0)
 	for _, e := range events {
 		n += e.Set.Len()
@@ -220,8 +240,8 @@ func (db *DB) TellDone(ctx context.Context, app herald.AppKey, upto uint64, msgs
 // was erased. That it was removed stays until they were told, which is what the
 // app asked for, and then until the log is purged.
 func (t *tx) eraseWebhookLog(app int64, o herald.Ordinal) error {
-	_, yes, err := t.webhooked(app)
-	if err != nil || !yes {
+	hooks, err := t.webhooked(app)
+	if err != nil || hooks == nil {
 		return err
 	}
 	var last, size int64

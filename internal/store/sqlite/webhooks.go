@@ -76,6 +76,7 @@ func (db *DB) CreateWebhook(ctx context.Context, w record.Webhook, most int) err
 		if hooks >= int64(most) {
 			return herald.Errorf(herald.CodeLimitReached, "Delete a webhook that is not used any more, or let one receive more kinds of events.", "an app has at most %d webhooks", most)
 		}
+		delete(t.hooks, a)
 		w := w
 		w.Sent = record.WebhookPos{N: uint64(last)}
 		b, err := json.Marshal(w)
@@ -181,6 +182,7 @@ func (db *DB) DeleteWebhook(ctx context.Context, app herald.AppKey, id string) e
 				return err
 			}
 		}
+		delete(t.hooks, a)
 		_, err = t.execAside("UPDATE webhook_head SET hooks = hooks - 1 WHERE app = ?", a)
 		return err
 	})
