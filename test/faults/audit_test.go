@@ -339,7 +339,7 @@ func (w *world) conclude(e *evidence, before load) {
 	e.before = before
 	e.after = w.n.settle(before, w.settleFor)
 	e.exit = w.n.stop()
-	e.storage = inspect(w.n.data, true)
+	e.storage = w.n.inspect()
 	if keep := os.Getenv("FAULTS_KEEP"); keep != "" && len(e.open) > 0 {
 		at := filepath.Join(keep, fmt.Sprintf("data-%d", w.seed))
 		if err := os.CopyFS(at, os.DirFS(w.n.data)); err != nil {

@@ -31,6 +31,8 @@ type node struct {
 	exited chan struct{}
 	out    output
 	wrap   []string // a command before the binary
+	// inspect looks into the record when the server has stopped.
+	inspect func() []string
 
 	mu         sync.Mutex // guards the addresses, which change with each start
 	http, ops  string
@@ -58,6 +60,7 @@ func (o *output) from(n int) string {
 func newNode(t *testing.T, binary string, env ...string) *node {
 	t.Helper()
 	n := &node{t: t, binary: binary, data: filepath.Join(t.TempDir(), "data"), env: env}
+	n.inspect = func() []string { return inspect(n.data, true) }
 	t.Cleanup(n.kill)
 	return n
 }

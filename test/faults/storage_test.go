@@ -76,6 +76,16 @@ func inspect(data string, stopped bool) (wrong []string) {
 	}
 	defer db.Close()
 	ctx := context.Background()
+	var check string
+	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
+		wrong = append(wrong, fmt.Sprintf("integrity_check: %s %v", check, err))
+	}
+	return append(wrong, inspectTables(ctx, db, stopped, "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'")...)
+}
+
+// inspectTables is what inspect does on every kind of database; columns is the
+// query that lists them.
+func inspectTables(ctx context.Context, db *sql.DB, stopped bool, columns string) (wrong []string) {
 	count := func(query string) int {
 		var n int
 		if err := db.QueryRowContext(ctx, query).Scan(&n); err != nil {
@@ -83,11 +93,7 @@ func inspect(data string, stopped bool) (wrong []string) {
 		}
 		return n
 	}
-	var check string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&check); err != nil || check != "ok" {
-		wrong = append(wrong, fmt.Sprintf("integrity_check: %s %v", check, err))
-	}
-	there, err := tables(ctx, db)
+	there, err := tables(ctx, db, columns)
 	if err != nil {
 		return append(wrong, err.Error())
 	}
@@ -120,8 +126,8 @@ func inspect(data string, stopped bool) (wrong []string) {
 }
 
 // tables gives the names of the tables and of their columns.
-func tables(ctx context.Context, db *sql.DB) (map[string][]string, error) {
-	rows, err := db.QueryContext(ctx, "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'")
+func tables(ctx context.Context, db *sql.DB, columns string) (map[string][]string, error) {
+	rows, err := db.QueryContext(ctx, columns)
 	if err != nil {
 		return nil, err
 	}
