@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,52 +14,61 @@ import (
 // matrix says who may call what: y yes, f forbidden, u unauthorized, n
 // not_found. The columns are the callers in the order of callers.
 const matrix = `
-method            | anonymous master send read dread dwrite receipts otherkey self other page
-send              | u         y      y    f    f     f      f        f        f    f     f
-send to itself    | u         y      y    f    f     f      f        f        f    f     y
-show              | u         y      f    y    f     f      f        n        f    f     f
-list messages     | u         y      f    y    f     f      f        y        f    f     f
-withdraw          | u         y      y    f    f     f      f        f        f    f     f
-trace of self     | u         y      f    y    f     f      f        n        y    f     f
-trace of page     | u         y      f    y    f     f      f        n        f    f     y
-report            | u         y      f    y    f     f      f        n        f    f     f
-deliveries        | u         y      f    f    f     f      f        f        f    f     f
-deliveries, both  | u         y      y    y    y     y      y        n        f    f     f
-timeline of self  | u         y      f    f    f     f      f        f        y    f     f
-timeline of page  | u         y      f    f    f     f      f        f        f    f     y
-export messages   | u         y      f    y    f     f      f        y        f    f     f
-export devices    | u         y      f    f    y     f      f        f        f    f     f
-estimate          | u         y      y    f    f     f      f        f        f    f     f
-register          | y         y      f    f    f     y      f        f        f    f     y
-device of self    | u         y      f    f    y     f      f        f        y    f     f
-device of page    | u         y      f    f    y     f      f        f        f    f     y
-list devices      | u         y      f    f    y     f      f        f        f    f     f
-update self       | u         y      f    f    f     y      f        f        y    f     f
-update page       | u         y      f    f    f     y      f        f        f    f     f
-tag self          | u         y      f    f    f     y      f        f        f    f     f
-alias self        | u         y      f    f    f     y      f        f        f    f     f
-unbind self       | u         y      f    f    f     y      f        f        y    f     f
-remove a third    | u         y      f    f    f     y      f        f        f    f     f
-erase a third     | u         y      f    f    f     y      f        f        f    f     f
-tag               | u         y      f    f    y     f      f        f        f    f     f
-tags              | u         y      f    f    y     f      f        f        f    f     f
-change tag        | u         y      f    f    f     y      f        f        f    f     f
-delete tag        | u         y      f    f    f     y      f        f        f    f     f
-alias             | u         y      f    f    y     f      f        f        f    f     f
-change alias      | u         y      f    f    f     y      f        f        f    f     f
-delete alias      | u         y      f    f    f     y      f        f        f    f     f
-receipt of self   | u         y      f    f    f     f      y        f        y    f     f
-app               | u         y      f    f    f     f      f        f        f    f     f
-update app        | u         y      f    f    f     f      f        f        f    f     f
-keys              | u         y      f    f    f     f      f        f        f    f     f
-create key        | u         y      f    f    f     f      f        f        f    f     f
-publish           | u         y      y    f    f     f      f        f        y    y     f
-publish elsewhere | u         y      y    f    f     f      f        f        f    f     f
-list topics       | u         y      f    f    y     f      f        f        f    f     f
-count topics      | u         y      f    f    y     f      f        f        f    f     f
-topic rules       | u         y      f    f    f     f      f        f        f    f     f
-message by topic  | u         y      y    f    f     f      f        f        f    f     f
-delete key        | u         y      f    f    f     f      f        f        f    f     f
+method            | anonymous master send read dread dwrite receipts hread hwrite otherkey self other page
+send              | u         y      y    f    f     f      f        f     f      f        f    f     f
+send to itself    | u         y      y    f    f     f      f        f     f      f        f    f     y
+show              | u         y      f    y    f     f      f        f     f      n        f    f     f
+list messages     | u         y      f    y    f     f      f        f     f      y        f    f     f
+withdraw          | u         y      y    f    f     f      f        f     f      f        f    f     f
+trace of self     | u         y      f    y    f     f      f        f     f      n        y    f     f
+trace of page     | u         y      f    y    f     f      f        f     f      n        f    f     y
+report            | u         y      f    y    f     f      f        f     f      n        f    f     f
+deliveries        | u         y      f    f    f     f      f        f     f      f        f    f     f
+deliveries, both  | u         y      y    y    y     y      y        y     y      n        f    f     f
+timeline of self  | u         y      f    f    f     f      f        f     f      f        y    f     f
+timeline of page  | u         y      f    f    f     f      f        f     f      f        f    f     y
+export messages   | u         y      f    y    f     f      f        f     f      y        f    f     f
+export devices    | u         y      f    f    y     f      f        f     f      f        f    f     f
+estimate          | u         y      y    f    f     f      f        f     f      f        f    f     f
+register          | y         y      f    f    f     y      f        f     f      f        f    f     y
+device of self    | u         y      f    f    y     f      f        f     f      f        y    f     f
+device of page    | u         y      f    f    y     f      f        f     f      f        f    f     y
+list devices      | u         y      f    f    y     f      f        f     f      f        f    f     f
+update self       | u         y      f    f    f     y      f        f     f      f        y    f     f
+update page       | u         y      f    f    f     y      f        f     f      f        f    f     f
+tag self          | u         y      f    f    f     y      f        f     f      f        f    f     f
+alias self        | u         y      f    f    f     y      f        f     f      f        f    f     f
+unbind self       | u         y      f    f    f     y      f        f     f      f        y    f     f
+remove a third    | u         y      f    f    f     y      f        f     f      f        f    f     f
+erase a third     | u         y      f    f    f     y      f        f     f      f        f    f     f
+tag               | u         y      f    f    y     f      f        f     f      f        f    f     f
+tags              | u         y      f    f    y     f      f        f     f      f        f    f     f
+change tag        | u         y      f    f    f     y      f        f     f      f        f    f     f
+delete tag        | u         y      f    f    f     y      f        f     f      f        f    f     f
+alias             | u         y      f    f    y     f      f        f     f      f        f    f     f
+change alias      | u         y      f    f    f     y      f        f     f      f        f    f     f
+delete alias      | u         y      f    f    f     y      f        f     f      f        f    f     f
+receipt of self   | u         y      f    f    f     f      y        f     f      f        y    f     f
+app               | u         y      f    f    f     f      f        f     f      f        f    f     f
+update app        | u         y      f    f    f     f      f        f     f      f        f    f     f
+keys              | u         y      f    f    f     f      f        f     f      f        f    f     f
+create key        | u         y      f    f    f     f      f        f     f      f        f    f     f
+publish           | u         y      y    f    f     f      f        f     f      f        y    y     f
+publish elsewhere | u         y      y    f    f     f      f        f     f      f        f    f     f
+list topics       | u         y      f    f    y     f      f        f     f      f        f    f     f
+count topics      | u         y      f    f    y     f      f        f     f      f        f    f     f
+topic rules       | u         y      f    f    f     f      f        f     f      f        f    f     f
+message by topic  | u         y      y    f    f     f      f        f     f      f        f    f     f
+delete key        | u         y      f    f    f     f      f        f     f      f        f    f     f
+list webhooks     | u         y      f    f    f     f      f        y     f      f        f    f     f
+webhook           | u         y      f    f    f     f      f        y     f      f        f    f     f
+deliveries of one | u         y      f    f    f     f      f        y     f      f        f    f     f
+create webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
+update webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
+rotate webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
+test webhook      | u         y      f    f    f     f      f        f     y      f        f    f     f
+replay webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
+delete webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
 `
 
 func callers(t *testing.T, w *world, self, other, page api.Principal) []api.Principal {
@@ -255,6 +265,7 @@ func TestAuthorization(t *testing.T) {
 			return w.s.Apps.DeleteKey(ctx, p, k.ID)
 		},
 	}
+	maps.Copy(methods, w.webhookMethods())
 	codes := map[string]herald.Code{"y": "", "f": herald.CodeForbidden, "u": herald.CodeUnauthorized, "n": herald.CodeNotFound}
 	who := callers(t, w, self, other, page)
 	lines := strings.Split(strings.TrimSpace(matrix), "\n")

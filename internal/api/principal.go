@@ -16,13 +16,15 @@ const (
 	ScopeDevicesRead  Scope = "devices:read"
 	ScopeDevicesWrite Scope = "devices:write"
 	ScopeReceipts     Scope = "receipts:write"
+	ScopeHooksRead    Scope = "webhooks:read"
+	ScopeHooksWrite   Scope = "webhooks:write"
 	// ScopeManage covers the app itself and its keys. Only the master secret
 	// has it.
 	ScopeManage Scope = "manage"
 )
 
 // GrantableScopes are the scopes that a Bearer key may be given.
-var GrantableScopes = []Scope{ScopeSend, ScopeRead, ScopeDevicesRead, ScopeDevicesWrite, ScopeReceipts}
+var GrantableScopes = []Scope{ScopeSend, ScopeRead, ScopeDevicesRead, ScopeDevicesWrite, ScopeReceipts, ScopeHooksRead, ScopeHooksWrite}
 
 // Kind says what a caller proved to be.
 type Kind int

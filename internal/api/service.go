@@ -14,6 +14,7 @@ import (
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
+	"github.com/herald-push/herald/internal/webhook"
 )
 
 // Presence knows who is connected; live.Hub is one.
@@ -55,6 +56,7 @@ type Config struct {
 	// Subscriptions is beside Presence: the same hub.
 	Subscriptions Subscriptions
 	Messages      MessageReader
+	Webhooks      *webhook.Sender
 	Log           *slog.Logger
 	Now           func() time.Time
 }
@@ -69,6 +71,7 @@ type Service struct {
 	Topics   *Topics
 	Segments *Segments
 	Files    *Files
+	Webhooks *Webhooks
 }
 
 // New makes a service over the stages.
@@ -82,6 +85,7 @@ func New(c Config) *Service {
 	return &Service{
 		Messages: &Messages{c}, Devices: &Devices{c, make(chan struct{}, maxUploads)}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
 		Topics: &Topics{c}, Segments: &Segments{c}, Files: &Files{c, make(chan struct{}, maxUploads)},
+		Webhooks: &Webhooks{c},
 	}
 }
 

@@ -289,7 +289,7 @@ type TopicPage struct {
 // KeyRequest is the body of POST /v1/keys.
 type KeyRequest struct {
 	Name   string   `json:"name" minLength:"1" maxLength:"128"`
-	Scopes []string `json:"scopes" minItems:"1" doc:"What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write."`
+	Scopes []string `json:"scopes" minItems:"1" doc:"What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write, webhooks:read, webhooks:write."`
 }
 
 // KeyView is a Bearer key without its secret.

@@ -19,6 +19,7 @@ type Config struct {
 	Live   Live   `koanf:"live"`
 	Limits Limits `koanf:"limits"`
 	Memory Memory `koanf:"memory"`
+	Egress Egress `koanf:"egress"`
 	Log    Log    `koanf:"log"`
 }
 
@@ -142,6 +143,18 @@ type Memory struct {
 	Sets int64 `koanf:"sets"`
 }
 
+// Egress says which addresses given by users, such as those of webhooks, may be
+// called.
+type Egress struct {
+	// Allow are networks beyond the public internet that may be called:
+	// addresses, networks, loopback, private. Default empty: none.
+	Allow []string `koanf:"allow"`
+	// Ports are the ports that may be called; any opens all. Default 443.
+	Ports []string `koanf:"ports"`
+	// HTTP lets calls go without TLS. Default false.
+	HTTP bool `koanf:"http"`
+}
+
 // Log says what to log.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
@@ -159,6 +172,7 @@ func Default() Config {
 		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true, IOUring: true},
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
 		Memory: Memory{Sets: 512 << 20},
+		Egress: Egress{Ports: []string{"443"}},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

@@ -193,7 +193,7 @@ func TestMistakesInAFile(t *testing.T) {
 		{"text for a rate", "limits:\n  key_rate: fast", `limits.key_rate: "fast" is not a number, in file F | Write for example: 1000`},
 		{"list for a rate", "limits:\n  key_rate: [1]", "limits.key_rate: a list or section is not a number, in file F | Write for example: 1000"},
 		{"number for a list", "server:\n  trusted_proxies: 5", "server.trusted_proxies: 5 is not a list of texts, in file F | Write for example: [127.0.0.1, 10.0.0.0/8]"},
-		{"number in a list", "server:\n  trusted_proxies: [loopback, 5]", "server.trusted_proxies: 5 in the list is not text, in file F | Write for example: [127.0.0.1, 10.0.0.0/8]"},
+		{"number in a list", "server:\n  trusted_proxies: [loopback, 5.5]", "server.trusted_proxies: 5.5 in the list is not text, in file F | Write for example: [127.0.0.1, 10.0.0.0/8]"},
 		{"infinite rate", "limits:\n  key_rate: .inf", "limits.key_rate: +Inf is not a finite number, in file F | Write for example: 1000"},
 		{"no value", "node:", "node: has no value, in file F | Write for example: 0"},
 		{"two documents", "node: 1\n---\nnode: 2", "F has more than one YAML document | Put everything into one document, without a line ---."},
@@ -279,6 +279,8 @@ func TestValidate(t *testing.T) {
 		{"small queue", func(c *Config) { c.Live.SessionQueue = 1000 }, "live.session_queue"},
 		{"queue above memory", func(c *Config) { c.Live.QueueMemory = 1000 }, "live.queue_memory"},
 		{"proxies that are none", func(c *Config) { c.Server.TrustedProxies = []string{"proxy.example"} }, "server.trusted_proxies"},
+		{"every address may be called", func(c *Config) { c.Egress.Allow = []string{"0.0.0.0/0"} }, "egress.allow"},
+		{"a port that is none", func(c *Config) { c.Egress.Ports = []string{"https"} }, "egress.ports"},
 		{"everybody is a proxy", func(c *Config) { c.Server.TrustedProxies = []string{"0.0.0.0/0"} }, "server.trusted_proxies"},
 		{"PROXY protocol from nobody", func(c *Config) { c.Server.ProxyProtocol = true }, "server.proxy_protocol"},
 		{"HTTPS without a certificate", func(c *Config) { c.Server.HTTPS = ":443" }, "server.https"},
@@ -387,4 +389,12 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPortsAsNumbers holds that ports in a list need no quotes.
+func TestPortsAsNumbers(t *testing.T) {
+	c, err := Load(Sources{File: write(t, "egress:\n  ports: [443, \"8443\"]\n")})
+	if err != nil || !slices.Equal(c.Egress.Ports, []string{"443", "8443"}) {
+		t.Errorf("%q, %v", c.Egress.Ports, err)
+	}
 }

@@ -53,6 +53,9 @@ func toList(v any) (any, error) {
 		return out, nil
 	case []any:
 		for _, e := range x {
+			if n, ok := e.(int); ok { // a port, which nobody puts in quotes
+				e = strconv.Itoa(n)
+			}
 			s, ok := e.(string)
 			if !ok {
 				return nil, fmt.Errorf("%s in the list is not text", show(e))

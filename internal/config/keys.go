@@ -22,6 +22,7 @@ var sections = []struct{ name, doc string }{
 	{"live", "Bounds for connected clients."},
 	{"limits", "Bounds for what callers may ask."},
 	{"memory", "What is held in memory so that it need not be read from the record."},
+	{"egress", "Which addresses given by users, such as those of webhooks, may be called."},
 	{"log", "What to log."},
 }
 
@@ -70,6 +71,10 @@ var keys = []key{
 	{"limits.group_messages", "How many live messages to more than 1,000 devices an app may have.", "10000"},
 
 	{"memory.sets", "Bytes that targets and states of messages to more than 1,000 devices may take, at least 16777216. What does not fit is read from the record when it is needed.", "536870912"},
+
+	{"egress.allow", "Networks beyond the public internet that may be called, because app servers are there: a list of addresses, networks, loopback, private.", "[10.20.0.0/16]"},
+	{"egress.ports", "Ports that may be called, a list; any opens all of them.", "[443, 8443]"},
+	{"egress.http", "Let calls go over http, without TLS: true or false.", "false"},
 
 	{"log.level", "debug, info, warn or error.", "info"},
 	{"log.format", "json or text.", "json"},

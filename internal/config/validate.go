@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/egress"
 )
 
 // minSessionQueue holds the largest message in any transport's frame, so that
@@ -37,6 +38,9 @@ func (c Config) Validate() error {
 	c.Server.validate(bad)
 	c.validateEdge(bad)
 	c.Store.validate(bad)
+	if _, err := egress.New(egress.Config{Allow: c.Egress.Allow, Ports: c.Egress.Ports}); err != nil {
+		problems = append(problems, err)
+	}
 	c.Live.validate(bad)
 	c.Limits.validate(bad)
 	if c.Memory.Sets < minSets {

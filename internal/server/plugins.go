@@ -21,6 +21,7 @@ import (
 	"github.com/herald-push/herald/internal/store/mysql"
 	"github.com/herald-push/herald/internal/store/postgres"
 	sqlite "github.com/herald-push/herald/internal/store/sqlite/driver"
+	"github.com/herald-push/herald/internal/webhook"
 )
 
 // This file is the only place that names a transport, a provider or a store.
@@ -33,6 +34,7 @@ type recordStore interface {
 	receipt.MessageSource
 	offline.Store
 	api.MessageReader
+	webhook.Store
 	prober
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/edge"
 	"github.com/herald-push/herald/internal/edge/certs"
+	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/live/engine"
@@ -27,6 +28,7 @@ import (
 	"github.com/herald-push/herald/internal/store"
 	"github.com/herald-push/herald/internal/telemetry"
 	"github.com/herald-push/herald/internal/version"
+	"github.com/herald-push/herald/internal/webhook"
 )
 
 // Server is one running node.
@@ -45,6 +47,8 @@ type Server struct {
 	dispatcher atomic.Pointer[dispatch.Dispatcher] // nil until it is built
 	service    *api.Service
 	metrics    *telemetry.Metrics
+	egress     *egress.Client
+	webhooks   *webhook.Sender
 	failures   *v1.Failures // wrong credentials, by address
 	health     *health
 
@@ -148,8 +152,11 @@ func (s *Server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.dispatcher.Store(d)
+	if err := s.openWebhooks(); err != nil {
+		return err
+	}
 	s.service = api.New(api.Config{
-		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog,
+		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog, Webhooks: s.webhooks,
 		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Log: s.log, Now: faults.Now,
 	})
 	s.health = newHealth(s.store.Probe, s.metrics.Ready)
@@ -205,6 +212,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
 	wg.Go(func() { collect(hubCtx, s.dispatcher.Load().Accepted) })
+	wg.Go(func() { s.webhooks.Run(hubCtx) })
 	wg.Go(func() {
 		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
 			s.log.ErrorContext(hubCtx, "what waited by aliases that were lost before the start ends when their devices connect", "error", err)
@@ -304,6 +312,9 @@ func (s *Server) close(ctx context.Context) error {
 		}
 		if s.engine != nil {
 			s.engine.Close()
+		}
+		if s.egress != nil {
+			s.egress.Close()
 		}
 		if s.ledger != nil {
 			errs = append(errs, s.ledger.Close(ctx))

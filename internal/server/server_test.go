@@ -223,6 +223,11 @@ func TestOnePushEndToEnd(t *testing.T) {
 	if err := s.c.CloseNow(); err != nil {
 		t.Fatal(err)
 	}
+	n.until("the device is offline", func() bool { // else its dead session may still be sent to
+		var v api.DeviceView
+		n.call("GET", "/v1/devices/"+string(d.RegistrationID), "", nil, &v)
+		return !v.Online
+	})
 	b := n.send(`{"audience":{"registration_ids":["` + string(d.RegistrationID) + `"]},"data":{"n":1}}`)
 	n.counts(b.ID.String(), `sending 1 {"pending":1}`)
 

@@ -189,6 +189,11 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 		return err
 	}
 	slices.SortFunc(p.devices, func(x, y *bindDevice) int { return cmp.Compare(x.order(), y.order()) })
+	aliases := make(map[int64]herald.Alias, len(p.numbers))
+	for alias, number := range p.numbers {
+		aliases[number] = alias
+	}
+	var told []record.WebhookDevice
 	for _, d := range p.devices {
 		if d == nil || !d.changed {
 			continue
@@ -199,8 +204,9 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 		if _, err := t.exec("UPDATE device SET recipient = ?, bound_pos = ? WHERE app = ? AND ord = ?", recipient, int64(pos), app, d.ord); err != nil {
 			return err
 		}
+		told = append(told, boundNow(herald.Ordinal(d.ord), aliases[d.recipient]))
 	}
-	return nil
+	return t.tellDevices(app, told...)
 }
 
 // order puts those that nobody knows first.

@@ -354,6 +354,7 @@ type tx struct {
 	w      *writer
 	writes int // statements that may have changed something
 	heads  map[int64]*head
+	hooks  map[int64]*hookHead // of apps that were asked for
 	news   []news
 }
 

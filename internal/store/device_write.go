@@ -83,6 +83,9 @@ func (t *tx) newDevice(app int64, r record.Registration) (record.Device, error) 
 		language, time_zone, attributes, generation, created, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		app, int64(d.Ord), string(d.ID), d.Installation, d.recipient, int64(d.BoundPos), string(d.Platform), d.AppVersion,
 		d.Language, d.TimeZone, d.Attributes, int64(d.Generation), millis(d.Created), millis(d.Seen))
+	if err == nil {
+		err = t.tellDevices(app, record.WebhookDevice{Kind: "registered", Ord: d.Ord, Alias: d.Alias})
+	}
 	return trimTimes(d.Device), err
 }
 
@@ -170,6 +173,9 @@ func (t *tx) change(app int64, old, d stored, alias herald.Alias, add, remove []
 		time_zone = ?, attributes = ?, generation = ?, seen = ? WHERE app = ? AND ord = ?`,
 		d.recipient, int64(d.BoundPos), string(d.Platform), d.AppVersion, d.Language,
 		d.TimeZone, d.Attributes, int64(d.Generation), millis(d.Seen), app, int64(d.Ord))
+	if err == nil && rebound {
+		err = t.tellBound(app, d.Ord, d.Alias)
+	}
 	return trimTimes(d.Device), err
 }
 
@@ -249,6 +255,9 @@ func (db *DB) RemoveDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 			return err
 		}
 		db.bindings.device(a, int64(old.Ord))
+		if err := t.tellDevices(a, record.WebhookDevice{Kind: "removed", Ord: old.Ord, ID: old.ID, Alias: old.Alias}); err != nil {
+			return err
+		}
 		return t.securely(func() error {
 			_, err := t.exec("DELETE FROM device WHERE app = ? AND ord = ?", a, int64(old.Ord))
 			return err

@@ -107,6 +107,9 @@ func (t *tx) end(app int64, r *endedRow, state herald.MessageState, pos herald.P
 			return err
 		}
 	}
+	if err := t.tellEnds(app, record.WebhookEnd{Msg: r.id, State: state}); err != nil {
+		return err
+	}
 	return t.deleteEntries(app, r, 0, min(len(r.ords), entriesInSlice))
 }
 

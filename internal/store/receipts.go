@@ -31,8 +31,10 @@ func (db *DB) AppendReceipts(ctx context.Context, app herald.AppKey, events []re
 		if _, err := t.exec("UPDATE receipt_head SET last = ? WHERE app = ?", n, a); err != nil {
 			return err
 		}
-		_, err := t.exec("INSERT INTO receipt_log (app, n, batch, crc) VALUES (?, ?, ?, ?)", a, n, b, checksum(b))
-		return err
+		if _, err := t.exec("INSERT INTO receipt_log (app, n, batch, crc) VALUES (?, ?, ?, ?)", a, n, b, checksum(b)); err != nil {
+			return err
+		}
+		return t.tellReceipts(a, events, b)
 	})
 	if err != nil {
 		return 0, err

@@ -18,11 +18,14 @@ import (
 
 // Metrics is one node's metrics. It is safe for use by several goroutines.
 type Metrics struct {
-	registry   *prometheus.Registry
-	requests   *prometheus.CounterVec
-	took       *prometheus.HistogramVec
-	deliveries *prometheus.CounterVec
-	ready      prometheus.Gauge
+	registry      *prometheus.Registry
+	requests      *prometheus.CounterVec
+	took          *prometheus.HistogramVec
+	deliveries    *prometheus.CounterVec
+	ready         prometheus.Gauge
+	webhooks      *prometheus.CounterVec
+	webhookTook   prometheus.Histogram
+	webhookEvents prometheus.Counter
 
 	// What was counted once: to find it by its labels takes longer than to
 	// count it.
@@ -61,6 +64,7 @@ func New(version string, sessions func() map[string]int, dropped func() int64) *
 			Name: "herald_ready", Help: "1 if the last readiness probe made a durable write.",
 		}),
 	}
+	m.addWebhooks()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "herald_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version},
 	})

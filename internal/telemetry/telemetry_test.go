@@ -40,6 +40,11 @@ func used() *telemetry.Metrics {
 	m.Delivered(herald.StateExpired, 0)
 	m.Ready(true)
 	m.Sets(func() telemetry.Cache { return telemetry.Cache{Bytes: 4096, Hits: 3, Misses: 2, Evictions: 1} })
+	m.Webhook(true, 7, 30*time.Millisecond)
+	m.Webhook(false, 100, 20*time.Second)
+	m.Webhooks(func() telemetry.Webhooks {
+		return telemetry.Webhooks{Good: 1, Failing: 2, Disabled: 3, Behind: 4, Dropped: 5}
+	})
 	return m
 }
 
@@ -64,6 +69,15 @@ func TestText(t *testing.T) {
 		`herald_sets_cache_hits_total 3`,
 		`herald_sets_cache_misses_total 2`,
 		`herald_sets_cache_evictions_total 1`,
+		`herald_webhook_attempts_total{outcome="delivered"} 1`,
+		`herald_webhook_attempts_total{outcome="failed"} 1`,
+		`herald_webhook_events_total 7`,
+		`herald_webhook_duration_seconds_count 2`,
+		`herald_webhooks{state="good"} 1`,
+		`herald_webhooks{state="failing"} 2`,
+		`herald_webhooks{state="disabled"} 3`,
+		`herald_webhook_lag_rows 4`,
+		`herald_webhook_dropped_events 5`,
 		`herald_build_info{version="v1.2.3"} 1`,
 		`# TYPE herald_http_requests_total counter`,
 		`# TYPE herald_http_request_duration_seconds histogram`,
@@ -87,6 +101,8 @@ func TestNames(t *testing.T) {
 		"herald_build_info", "herald_deliveries_total", "herald_http_request_duration_seconds",
 		"herald_http_requests_total", "herald_publications_dropped_total", "herald_ready", "herald_sessions",
 		"herald_sets_cache_bytes", "herald_sets_cache_evictions_total", "herald_sets_cache_hits_total", "herald_sets_cache_misses_total",
+		"herald_webhook_attempts_total", "herald_webhook_dropped_events", "herald_webhook_duration_seconds", "herald_webhook_events_total",
+		"herald_webhook_lag_rows", "herald_webhooks",
 	}
 	var got []string
 	for _, m := range regexp.MustCompile(`(?m)^# HELP (herald_[a-z_]+) (.+)$`).FindAllStringSubmatch(scrape(t, used()), -1) {
@@ -103,7 +119,7 @@ func TestNames(t *testing.T) {
 
 // TestLabels: no label holds an ID or text of users; their names are few.
 func TestLabels(t *testing.T) {
-	allowed := []string{"operation", "class", "le", "state", "transport", "version"}
+	allowed := []string{"outcome", "operation", "class", "le", "state", "transport", "version"}
 	for line := range strings.Lines(scrape(t, used())) {
 		if !strings.HasPrefix(line, "herald_") {
 			continue

@@ -33,6 +33,7 @@ func TestHouse(t *testing.T) {
 		{"same headings", SameHeadings},
 		{"links", Links},
 		{"has tests", HasTests},
+		{"one egress", OneEgress},
 	}
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {

@@ -68,6 +68,14 @@ func TestRulesCanFail(t *testing.T) {
 		{"func init", NoInit, map[string]string{"a.go": goText("func init() {}")}, "a.go:4:1: func init"},
 		{"func init in a test", NoInit, map[string]string{"a_test.go": goText("func init() {}")}, "func init"},
 
+		{"an HTTP server", OneEgress, map[string]string{"internal/api/a.go": goText("import \"net/http\"\nvar s http.Server")}, ""},
+		{"a client", OneEgress, map[string]string{"internal/api/a.go": goText("import \"net/http\"\nvar c http.Client")}, "a.go:5:7 uses http.Client"},
+		{"a client by another name", OneEgress, map[string]string{"internal/api/a.go": goText("import web \"net/http\"\nvar c = web.Get")}, "http.Get"},
+		{"a client of something else", OneEgress, map[string]string{"internal/api/a.go": goText("import \"x/http\"\nvar c http.Client")}, ""},
+		{"a client in a test", OneEgress, map[string]string{"internal/api/a_test.go": goText("import \"net/http\"\nvar c http.Client")}, ""},
+		{"the egress client", OneEgress, map[string]string{"internal/egress/a.go": goText("import \"net/http\"\nvar c http.Client")}, ""},
+		{"a client of the SDK", OneEgress, map[string]string{"client/a.go": goText("import \"net/http\"\nvar c http.Client")}, ""},
+
 		{"a path of the project", NoMachinePaths, map[string]string{"a.md": "see docs/frame/work/a.md and ./shared"}, ""},
 		{"a path of a machine", NoMachinePaths, map[string]string{"a.md": "fine\nin /" + "work/main"}, "a.md:2: "},
 		{"the home of root", NoMachinePaths, map[string]string{"a.sh": "cd /" + "root/go"}, "a.sh:1: "},

@@ -61,6 +61,8 @@ func devConfig(lan bool) *config.Config {
 	cfg.Server.NextPort = true
 	cfg.Server.Demo = true
 	cfg.Log = config.Log{Level: "warn", Format: "text"}
+	// "herald webhook listen" is on the same machine.
+	cfg.Egress = config.Egress{Allow: []string{"loopback"}, Ports: []string{"any"}, HTTP: true}
 	if lan {
 		_, port, _ := net.SplitHostPort(cfg.Server.HTTP)
 		cfg.Server.HTTP = net.JoinHostPort("0.0.0.0", port)

@@ -114,6 +114,7 @@ func TestDevIsServeWithGeneratedConfiguration(t *testing.T) {
 	want.Data = w.folder
 	want.Server.NextPort, want.Server.Demo = true, true
 	want.Log = config.Log{Level: "warn", Format: "text"}
+	want.Egress = config.Egress{Allow: []string{"loopback"}, Ports: []string{"any"}, HTTP: true}
 	w.run(t, "dev")
 	if c := <-got; !cmp.Equal(c, want) {
 		t.Errorf("got %+v", c)

@@ -107,6 +107,7 @@ func New(cfg Config) *API {
 	a.addSegments()
 	a.addFiles()
 	a.addTopics()
+	a.addWebhooks()
 	a.addApp()
 	a.finishDocument()
 	var err error

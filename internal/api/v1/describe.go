@@ -56,7 +56,7 @@ var memberTexts = map[string]string{
 	"registration_id":        "Public name of the device.",
 	"remove":                 "Devices that lose it.",
 	"removed":                "Devices that had it and have it no more.",
-	"scopes":                 "What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write.",
+	"scopes":                 "What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write, webhooks:read, webhooks:write.",
 	"send_at":                "When it is, or was, to be sent.",
 	"sent":                   "Devices to which it was sent.",
 	"state":                  "What has become of the message.",

@@ -28,6 +28,7 @@ func newDocument(version string) *huma.OpenAPI {
 			{Name: "Aliases and tags", Description: "Names by which messages find devices."},
 			{Name: "Segments and files", Description: "Saved expressions and uploaded lists, as parts of an audience."},
 			{Name: "Topics", Description: "Publish to who is subscribed now, and see how many that are."},
+			{Name: "Webhooks", Description: "Have the server call yours with what happens, signed as Standard Webhooks 1.0."},
 			{Name: "App and keys", Description: "Settings and credentials of the app."},
 		},
 		Components: &huma.Components{

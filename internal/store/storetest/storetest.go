@@ -17,6 +17,7 @@ import (
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
+	"github.com/herald-push/herald/internal/webhook"
 )
 
 // Store is what a store offers to all stages together.
@@ -30,6 +31,7 @@ type Store interface {
 	// there is nothing.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 	Reports
+	webhook.Store
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -107,6 +109,13 @@ func Run(t *testing.T, open Open) {
 		{"receipts", testReceipts},
 		{"fold refuses", testFoldRefuses},
 		{"segments", testSegments},
+		{"webhooks", testWebhooks},
+		{"webhooks are leased", testWebhookLease},
+		{"webhook log", testWebhookLog},
+		{"webhook deliveries", testWebhookDeliveries},
+		{"webhooks of messages that are done", testWebhookDone},
+		{"webhooks are purged", testWebhookPurge},
+		{"webhooks and erasure", testWebhookErase},
 		{"reopen", testReopen},
 		{"context", testContext},
 		{"closed", testClosed},
