@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -44,8 +43,7 @@ func (db *DB) bindFound(ctx context.Context, a int64, list []record.Binding, fou
 		if err != nil {
 			return err
 		}
-		p := &bindPlan{list: list, next: h.nextRecipient, numbers: maps.Clone(names.numbers), out: record.Bound{Changed: sets.New(), Outcomes: make([]record.BindOutcome, len(list))}}
-		p.take(names)
+		p := newBindPlan(list, h.nextRecipient, names)
 		if err := p.tally(t, a); err != nil {
 			return err
 		}
@@ -57,6 +55,7 @@ func (db *DB) bindFound(ctx context.Context, a int64, list []record.Binding, fou
 			return nil
 		}
 		out.Pos = t.next(h)
+		db.bindings.names(a, names)
 		return p.write(t, a, h, out.Pos)
 	})
 	return out, err
@@ -88,9 +87,14 @@ type freshRecipient struct {
 	alias herald.Alias
 }
 
-// take makes the devices of the plan, of which each is there once.
-func (p *bindPlan) take(names *bindNames) {
-	p.devices = make([]*bindDevice, len(p.list))
+// newBindPlan makes a plan with the devices of a list, of which each is there
+// once.
+func newBindPlan(list []record.Binding, next uint64, names *bindNames) *bindPlan {
+	p := &bindPlan{
+		list: list, next: next, devices: make([]*bindDevice, len(list)), numbers: make(map[herald.Alias]int64, len(names.aliases)+1),
+		out: record.Bound{Changed: sets.New(), Outcomes: make([]record.BindOutcome, len(list))},
+	}
+	maps.Copy(p.numbers, names.numbers)
 	all := make([]bindDevice, len(names.devices))
 	for i, d := range names.devices {
 		all[i] = bindDevice{ord: d.ord, recipient: d.recipient}
@@ -100,12 +104,13 @@ func (p *bindPlan) take(names *bindNames) {
 			p.devices[i] = d
 		}
 	}
+	return p
 }
 
 // tally counts the devices of recipients that are there already and may get
 // more.
 func (p *bindPlan) tally(t *tx, app int64) error {
-	p.count = map[int64]int64{}
+	p.count = make(map[int64]int64, 2*len(p.list)) // make counts also what they leave
 	var numbers []int64
 	for i, b := range p.list {
 		to, known := p.numbers[b.Alias]
@@ -175,7 +180,6 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 	now := millis(t.db.cfg.Now())
 	made := rows{t: t, columns: 4, into: "recipient (app, ord, alias, created)"}
 	for _, f := range p.fresh {
-		t.db.bindings.alias(app, f.alias)
 		if err := made.add(app, f.ord, string(f.alias), now); err != nil {
 			return err
 		}
@@ -188,27 +192,7 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 	if err := t.logSets(app, h, pos, nil, ""); err != nil {
 		return err
 	}
-	slices.SortFunc(p.devices, func(x, y *bindDevice) int { return cmp.Compare(x.order(), y.order()) })
-	for _, d := range p.devices {
-		if d == nil || !d.changed {
-			continue
-		}
-		d.changed = false // one that is named twice stands here twice
-		t.db.bindings.device(app, d.ord)
-		recipient := sql.NullInt64{Int64: d.recipient, Valid: d.recipient != unbound}
-		if _, err := t.exec("UPDATE device SET recipient = ?, bound_pos = ? WHERE app = ? AND ord = ?", recipient, int64(pos), app, d.ord); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// order puts those that nobody knows first.
-func (d *bindDevice) order() int64 {
-	if d == nil {
-		return -1
-	}
-	return d.ord
+	return p.move(t, app, pos)
 }
 
 // AliasEntries lists the direct messages that were sent by alias before a log
