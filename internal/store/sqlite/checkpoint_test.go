@@ -46,6 +46,9 @@ func TestCheckpointer(t *testing.T) {
 	if !db.w.restart.Load() {
 		t.Fatal("a long log is not to begin anew")
 	}
+	if length, waiting := pages(); waiting >= restartedAt {
+		t.Errorf("%d of %d pages are left for the writer to move", waiting, length)
+	}
 	accept(func(length, _ int) bool { return length < restartedAfter })
 	wantCount(t, db, int(id), "SELECT COUNT(*) FROM msg")
 }
