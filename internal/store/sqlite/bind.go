@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -216,36 +215,5 @@ func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Se
 		out = append(out, e)
 		return wrap(err)
 	})
-	return out, err
-}
-
-// Rebindings lists the last changes of aliases, newest first, at most so many,
-// that came after the evaluation of a message by alias which has not ended.
-func (db *DB) Rebindings(ctx context.Context, app herald.AppKey, limit int) (out []record.Rebinding, err error) {
-	a, err := db.apps.id(app)
-	if err != nil {
-		return nil, err
-	}
-	enough := errors.New("enough")
-	err = scan(ctx, &db.readers, `SELECT bound_pos, ord FROM device INDEXED BY device_bound WHERE app = ?1 AND bound_pos > 0 AND bound_pos >
-		(SELECT MIN(eval_pos) FROM msg INDEXED BY msg_by_alias WHERE app = ?1 AND by_alias = 1 AND ended = 0) ORDER BY bound_pos DESC`, []any{a}, func(r *sql.Rows) error {
-		var pos herald.Pos
-		var ord herald.Ordinal
-		if err := r.Scan(&pos, &ord); err != nil {
-			return wrap(err)
-		}
-		if last := len(out) - 1; last >= 0 && out[last].Pos == pos {
-			out[last].Ords.Add(ord)
-			return nil
-		}
-		if len(out) == limit {
-			return enough
-		}
-		out = append(out, record.Rebinding{Pos: pos, Ords: sets.New(ord)})
-		return nil
-	})
-	if errors.Is(err, enough) {
-		err = nil
-	}
 	return out, err
 }

@@ -36,11 +36,15 @@ func (p *bindPlan) move(t *tx, app int64, pos herald.Pos) error {
 		}
 	}
 	slices.SortFunc(moved, func(x, y *bindDevice) int { return cmp.Compare(x.ord, y.ord) })
+	mark, err := p.boundMark(t, app, pos)
+	if err != nil {
+		return err
+	}
 	for len(moved) > 0 {
 		n := stretch(moved)
 		if n >= stretchLeast {
 			first, last := moved[0].ord, moved[n-1].ord
-			if _, err := t.exec(moveStretch, numberTable(moved[:n]), int64(pos), app, first, last); err != nil {
+			if _, err := t.exec(moveStretch, numberTable(moved[:n]), mark, app, first, last); err != nil {
 				return err
 			}
 			moved = moved[n:]
@@ -50,7 +54,7 @@ func (p *bindPlan) move(t *tx, app int64, pos herald.Pos) error {
 		if d := moved[0]; d.recipient != unbound {
 			recipient = d.recipient
 		}
-		if _, err := t.exec(moveOne, recipient, int64(pos), app, moved[0].ord); err != nil {
+		if _, err := t.exec(moveOne, recipient, mark, app, moved[0].ord); err != nil {
 			return err
 		}
 		moved = moved[1:]
