@@ -36,11 +36,29 @@ func (x AliasBinding) binding(i int) (record.Binding, error) {
 	if string(x.Alias) == "null" {
 		return b, nil
 	}
+	if name, ok := plainName(x.Alias); ok {
+		b.Alias = herald.Alias(name)
+		return b, nil
+	}
 	field := fmt.Sprintf("bindings[%d].alias", i)
 	if err := json.Unmarshal(x.Alias, &b.Alias); err != nil {
 		return b, herald.Invalid(field, "Give the alias as a string, or null to unbind the device.", "is not an alias")
 	}
 	return b, herald.ValidName(field, string(b.Alias))
+}
+
+// plainName reads a valid name in JSON that needs no decoding, as most do not.
+func plainName(text []byte) (name []byte, ok bool) {
+	if len(text) < 3 || len(text) > herald.MaxNameBytes+2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return nil, false
+	}
+	name = text[1 : len(text)-1]
+	for _, c := range name {
+		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return nil, false
+		}
+	}
+	return name, true
 }
 
 // AliasBindings are bindings of several devices.

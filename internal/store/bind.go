@@ -1,11 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,8 +42,7 @@ func (db *DB) bindFound(ctx context.Context, a int64, list []record.Binding, fou
 		if err != nil {
 			return err
 		}
-		p := &bindPlan{list: list, next: h.nextRecipient, numbers: maps.Clone(names.numbers), out: record.Bound{Changed: sets.New(), Outcomes: make([]record.BindOutcome, len(list))}}
-		p.take(names)
+		p := newBindPlan(list, h.nextRecipient, names)
 		if err := p.tally(t, a); err != nil {
 			return err
 		}
@@ -57,6 +54,7 @@ func (db *DB) bindFound(ctx context.Context, a int64, list []record.Binding, fou
 			return nil
 		}
 		out.Pos = t.next(h)
+		db.bindings.names(a, names)
 		return p.write(t, a, h, out.Pos)
 	})
 	return out, err
@@ -88,9 +86,14 @@ type freshRecipient struct {
 	alias herald.Alias
 }
 
-// take makes the devices of the plan, of which each is there once.
-func (p *bindPlan) take(names *bindNames) {
-	p.devices = make([]*bindDevice, len(p.list))
+// newBindPlan makes a plan with the devices of a list, of which each is there
+// once.
+func newBindPlan(list []record.Binding, next uint64, names *bindNames) *bindPlan {
+	p := &bindPlan{
+		list: list, next: next, devices: make([]*bindDevice, len(list)), numbers: make(map[herald.Alias]int64, len(names.aliases)+1),
+		out: record.Bound{Changed: sets.New(), Outcomes: make([]record.BindOutcome, len(list))},
+	}
+	maps.Copy(p.numbers, names.numbers)
 	all := make([]bindDevice, len(names.devices))
 	for i, d := range names.devices {
 		all[i] = bindDevice{ord: d.ord, recipient: d.recipient}
@@ -100,12 +103,13 @@ func (p *bindPlan) take(names *bindNames) {
 			p.devices[i] = d
 		}
 	}
+	return p
 }
 
 // tally counts the devices of recipients that are there already and may get
 // more.
 func (p *bindPlan) tally(t *tx, app int64) error {
-	p.count = map[int64]int64{}
+	p.count = make(map[int64]int64, 2*len(p.list)) // make counts also what they leave
 	var numbers []int64
 	for i, b := range p.list {
 		to, known := p.numbers[b.Alias]
@@ -175,7 +179,6 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 	now := millis(t.db.cfg.Now())
 	made := rows{t: t, columns: 4, into: "recipient (app, ord, alias, created)"}
 	for _, f := range p.fresh {
-		t.db.bindings.alias(app, f.alias)
 		if err := made.add(app, f.ord, string(f.alias), now); err != nil {
 			return err
 		}
@@ -188,33 +191,27 @@ func (p *bindPlan) write(t *tx, app int64, h *head, pos herald.Pos) error {
 	if err := t.logSets(app, h, pos, nil, ""); err != nil {
 		return err
 	}
-	slices.SortFunc(p.devices, func(x, y *bindDevice) int { return cmp.Compare(x.order(), y.order()) })
+	moved, err := p.move(t, app, pos)
+	if err != nil {
+		return err
+	}
+	return p.tell(t, app, moved)
+}
+
+// tell tells webhooks, if there are any, of the devices that have another alias.
+func (p *bindPlan) tell(t *tx, app int64, moved []*bindDevice) error {
+	if hooks, err := t.webhooked(app); err != nil || hooks == nil {
+		return err
+	}
 	aliases := make(map[int64]herald.Alias, len(p.numbers))
 	for alias, number := range p.numbers {
 		aliases[number] = alias
 	}
-	var told []record.WebhookDevice
-	for _, d := range p.devices {
-		if d == nil || !d.changed {
-			continue
-		}
-		d.changed = false // one that is named twice stands here twice
-		t.db.bindings.device(app, d.ord)
-		recipient := sql.NullInt64{Int64: d.recipient, Valid: d.recipient != unbound}
-		if _, err := t.exec("UPDATE device SET recipient = ?, bound_pos = ? WHERE app = ? AND ord = ?", recipient, int64(pos), app, d.ord); err != nil {
-			return err
-		}
-		told = append(told, boundNow(herald.Ordinal(d.ord), aliases[d.recipient]))
+	told := make([]record.WebhookDevice, len(moved))
+	for i, d := range moved {
+		told[i] = boundNow(herald.Ordinal(d.ord), aliases[d.recipient])
 	}
 	return t.tellDevices(app, told...)
-}
-
-// order puts those that nobody knows first.
-func (d *bindDevice) order() int64 {
-	if d == nil {
-		return -1
-	}
-	return d.ord
 }
 
 // AliasEntries lists the direct messages that were sent by alias before a log
@@ -238,36 +235,5 @@ func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Se
 		out = append(out, e)
 		return wrap(err)
 	})
-	return out, err
-}
-
-// Rebindings lists the last changes of aliases, newest first, at most so many,
-// that came after the evaluation of a message by alias which has not ended.
-func (db *DB) Rebindings(ctx context.Context, app herald.AppKey, limit int) (out []record.Rebinding, err error) {
-	a, err := db.apps.id(app)
-	if err != nil {
-		return nil, err
-	}
-	enough := errors.New("enough")
-	err = scan(ctx, &db.readers, `SELECT bound_pos, ord FROM device INDEXED BY device_bound WHERE app = ? AND bound_pos > 0 AND bound_pos >
-		(SELECT MIN(eval_pos) FROM msg INDEXED BY msg_by_alias WHERE app = ? AND by_alias = 1 AND ended = 0) ORDER BY bound_pos DESC`, []any{a, a}, func(r *sql.Rows) error {
-		var pos herald.Pos
-		var ord herald.Ordinal
-		if err := r.Scan(&pos, &ord); err != nil {
-			return wrap(err)
-		}
-		if last := len(out) - 1; last >= 0 && out[last].Pos == pos {
-			out[last].Ords.Add(ord)
-			return nil
-		}
-		if len(out) == limit {
-			return enough
-		}
-		out = append(out, record.Rebinding{Pos: pos, Ords: sets.New(ord)})
-		return nil
-	})
-	if errors.Is(err, enough) {
-		err = nil
-	}
 	return out, err
 }

@@ -218,3 +218,79 @@ func TestRebindings(t *testing.T) {
 	_, err = db.Rebindings(t.Context(), "none", 1)
 	wantCode(t, err, herald.CodeNotFound)
 }
+
+// Devices get their recipients by few statements: those between them, those
+// that have the alias already, and those that lose theirs are left out.
+func TestBindStretches(t *testing.T) {
+	const devices = 1400
+	for name, to := range map[string]func(i int) (alias string, named bool){
+		"all":                     func(i int) (string, bool) { return fmt.Sprint("new-", i), true },
+		"every second":            func(i int) (string, bool) { return fmt.Sprint("new-", i), i%2 == 0 },
+		"the widest gap":          func(i int) (string, bool) { return fmt.Sprint("new-", i), i%stretchGap == 0 },
+		"too wide gaps":           func(i int) (string, bool) { return fmt.Sprint("new-", i), i%(stretchGap+1) == 0 },
+		"few together":            func(i int) (string, bool) { return fmt.Sprint("new-", i), i%100 < stretchLeast },
+		"two to an alias":         func(i int) (string, bool) { return fmt.Sprint("new-", i/2), true },
+		"aliases of others":       func(i int) (string, bool) { return fmt.Sprint("old-", (i+1)%devices), true },
+		"some have it":            func(i int) (string, bool) { return fmt.Sprint([]string{"old-", "new-"}[i%3/2], i), true },
+		"some lose theirs":        func(i int) (string, bool) { return []string{"", fmt.Sprint("new-", i)}[min(i%5, 1)], true },
+		"all lose theirs":         func(int) (string, bool) { return "", true },
+		"numbers of ten digits":   func(i int) (string, bool) { return fmt.Sprint("big-", i), i < 200 },
+		"the last of the devices": func(i int) (string, bool) { return "last", i > devices-50 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := newDB(t)
+			var want []herald.Alias
+			var list []record.Binding
+			must(t, db.write(t.Context(), func(x *tx) error {
+				h, err := x.head(1)
+				if err != nil {
+					return err
+				}
+				for i := range devices {
+					d := record.Device{App: app, ID: deviceID(i), Alias: herald.Alias(fmt.Sprint("old-", i)), Created: time.UnixMilli(1), Seen: time.UnixMilli(1)}
+					if _, err := x.newDevice(1, record.Registration{Device: d, SetAlias: true}); err != nil {
+						return err
+					}
+				}
+				if name == "numbers of ten digits" {
+					h.nextRecipient = maxOrdinals - devices
+				}
+				return nil
+			}))
+			for i := range devices {
+				want = append(want, herald.Alias(fmt.Sprint("old-", i)))
+				if alias, named := to(i); named {
+					want[i] = herald.Alias(alias)
+					list = append(list, record.Binding{ID: deviceID(i), Alias: want[i]})
+				}
+			}
+			slices.Reverse(list)
+			if len(list) > 0 {
+				_, err := db.BindDevices(t.Context(), app, append(list, list[0]), false)
+				must(t, err)
+			}
+			got, err := db.Devices(t.Context(), app, record.DeviceFilter{}, 0, devices)
+			must(t, err)
+			for i, d := range got {
+				if d.Alias != want[i] {
+					t.Fatalf("device %d of %d has the alias %q, want %q", i, len(got), d.Alias, want[i])
+				}
+			}
+		})
+	}
+}
+
+// What two lists have in common is found whichever begins first.
+func TestCommonNames(t *testing.T) {
+	for _, c := range []struct {
+		list, other []string
+		want        []int
+	}{
+		{nil, []string{"a"}, nil}, {[]string{"a"}, nil, nil}, {[]string{"a", "b"}, []string{"c"}, nil}, {[]string{"c"}, []string{"a", "b"}, nil},
+		{[]string{"a", "c", "e"}, []string{"b", "c", "e", "f"}, []int{1, 2}}, {[]string{"c", "e"}, []string{"a", "b", "e"}, []int{1}},
+	} {
+		if got := common(c.list, c.other); !slices.Equal(got, c.want) {
+			t.Errorf("%q and %q: %v, want %v", c.list, c.other, got, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/herald-push/herald"
@@ -160,10 +161,11 @@ type bindings struct {
 }
 
 // bindChange is a device that has another alias or is gone, or an alias whose
-// recipient was made or is gone.
+// recipient was made or is gone, or all names of many bindings.
 type bindChange struct {
 	app, ord int64 // ord is -1 for an alias
 	alias    herald.Alias
+	names    *bindNames // or nil
 }
 
 // bindWatch is what has changed in an app since somebody began to look.
@@ -172,6 +174,7 @@ type bindWatch struct {
 	app     int64
 	devices map[int64]bool
 	aliases map[herald.Alias]bool
+	names   []*bindNames
 }
 
 // watch begins before the names are read. What the group that runs has changed
@@ -196,6 +199,8 @@ func (b *bindings) forget(w *bindWatch) {
 func (w *bindWatch) note(c bindChange) {
 	switch {
 	case c.app != w.app:
+	case c.names != nil:
+		w.names = append(w.names, c.names)
 	case c.ord < 0:
 		w.aliases[c.alias] = true
 	default:
@@ -210,6 +215,10 @@ func (b *bindings) device(app, ord int64) { b.changed(bindChange{app: app, ord: 
 func (b *bindings) alias(app int64, alias herald.Alias) {
 	b.changed(bindChange{app: app, ord: -1, alias: alias})
 }
+
+// names is for the writer to say that devices and aliases of a list have
+// changed, without saying which.
+func (b *bindings) names(app int64, n *bindNames) { b.changed(bindChange{app: app, names: n}) }
 
 func (b *bindings) changed(c bindChange) {
 	b.mu.Lock()
@@ -248,8 +257,34 @@ func (w *bindWatch) among(n *bindNames) *someNames {
 			}
 		}
 	}
+	for _, other := range w.names {
+		s.ids = append(s.ids, common(n.ids, other.ids)...)
+		for _, i := range common(n.aliases, other.aliases) {
+			s.aliases = append(s.aliases, n.aliases[i])
+		}
+	}
 	if s.ids == nil && s.aliases == nil {
 		return nil
 	}
 	return &s
+}
+
+// common gives the places in one list of what is in both. The lists ascend.
+func common[S ~string](list, other []S) (at []int) {
+	if len(list) == 0 || len(other) == 0 || list[len(list)-1] < other[0] {
+		return nil
+	}
+	i, _ := slices.BinarySearch(list, other[0])
+	for k := 0; i < len(list) && k < len(other); {
+		switch c := strings.Compare(string(list[i]), string(other[k])); {
+		case c < 0:
+			i++
+		case c > 0:
+			k++
+		default:
+			at = append(at, i)
+			i, k = i+1, k+1
+		}
+	}
+	return at
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/herald-push/herald/internal/record"
 )
 
-const deviceColumns = `d.ord, d.id, d.installation, d.recipient, COALESCE(r.alias, ''), d.bound_pos, d.platform,
+const deviceColumns = `d.ord, d.id, d.installation, d.recipient, COALESCE(r.alias, ''), ABS(d.bound_pos), d.platform,
 	d.app_version, d.language, d.time_zone, d.attributes, d.generation, d.created, d.seen`
 
 const deviceFrom = " FROM device d LEFT JOIN recipient r ON r.app = d.app AND r.ord = d.recipient WHERE d.app = ? AND "

@@ -37,7 +37,11 @@ func failingDisk(dir string) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
 		return err
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 600_000, Max: was.Max}); err != nil {
+	log, err := os.Stat(filepath.Join(dir, "herald.db-wal")) // as the migrations have left it
+	if err != nil {
+		return err
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(log.Size()) + 100_000, Max: was.Max}); err != nil {
 		return err
 	}
 	id := herald.MessageID(0)

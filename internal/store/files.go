@@ -241,21 +241,3 @@ func (db *DB) Resolve(ctx context.Context, app herald.AppKey, kind record.FileKi
 	out.AddMany(ords)
 	return out, have, err
 }
-
-// BoundAfter gives the devices whose alias changed after a log position.
-func (db *DB) BoundAfter(ctx context.Context, app herald.AppKey, after herald.Pos) (*sets.Set, error) {
-	a, err := db.apps.id(app)
-	if err != nil {
-		return nil, err
-	}
-	var ords []uint32
-	err = scan(ctx, &db.readers, "SELECT ord FROM device WHERE app = ? AND bound_pos > ? AND bound_pos > 0", []any{a, int64(after)}, func(r *sql.Rows) error {
-		var o uint32
-		err := r.Scan(&o)
-		ords = append(ords, o)
-		return wrap(err)
-	})
-	out := sets.New()
-	out.AddMany(ords)
-	return out, err
-}

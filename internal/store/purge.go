@@ -21,6 +21,10 @@ func (db *DB) Purge(ctx context.Context, now, endedBefore time.Time, limit int) 
 	if err := db.purgeCounts(ctx, now); err != nil {
 		return false, err
 	}
+	moreBound, err := db.purgeBound(ctx, now)
+	if err != nil {
+		return false, err
+	}
 	type old struct {
 		app int64
 		id  herald.MessageID
@@ -49,7 +53,7 @@ func (db *DB) Purge(ctx context.Context, now, endedBefore time.Time, limit int) 
 			return false, err
 		}
 	}
-	return more || moreKeys, nil
+	return more || moreKeys || moreBound, nil
 }
 
 // purgeKeys deletes idempotency rows that have expired.

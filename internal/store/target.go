@@ -22,7 +22,7 @@ const (
 
 const (
 	maxInline     = 16 << 10 // bytes of a group target that the row itself takes
-	chunksInSlice = 48       // chunks that one operation writes ahead of the row
+	chunksInSlice = 32       // chunks that one operation writes ahead of the row
 )
 
 // target is a target in the form in which it is written.
@@ -91,7 +91,7 @@ func (s *seal) bytes() []byte {
 func (db *DB) draft(ctx context.Context, app int64, id herald.MessageID, tg *target, guard func(*tx) error) error {
 	var s seal
 	var slabs []sets.Slab
-	var bits [][]byte
+	var bits [][]byte // SQLite copies them, so that each slice takes the same
 	first := true
 	flush := func() error {
 		// A slice means nothing before the row of the message is durable.
@@ -116,16 +116,20 @@ func (db *DB) draft(ctx context.Context, app int64, id herald.MessageID, tg *tar
 			}
 			return nil
 		})
-		first, slabs, bits = false, slabs[:0], bits[:0]
+		first, slabs = false, slabs[:0]
 		return err
 	}
 	for slab, part := range tg.group.Slabs() {
-		b, err := record.AppendSet(nil, part)
+		if len(bits) == len(slabs) {
+			bits = append(bits, nil)
+		}
+		b, err := record.AppendSet(bits[len(slabs)][:0], part)
 		if err != nil {
 			return fmt.Errorf("store: writing a target: %w", err)
 		}
 		s.add(b)
-		slabs, bits = append(slabs, slab), append(bits, b)
+		bits[len(slabs)] = b
+		slabs = append(slabs, slab)
 		if len(slabs) == chunksInSlice {
 			if err := flush(); err != nil {
 				return err

@@ -124,3 +124,49 @@ func testAliasEntries(t *testing.T, f *fixture) {
 	_, err = f.AliasEntries(f.ctx, none, sets.New(1), 7, f.clock())
 	refused(t, err, herald.CodeNotFound)
 }
+
+// testManyBindings binds more devices at once than are noted one by one, some of
+// them beside each other and some not, and then one of them again.
+func testManyBindings(t *testing.T, f *fixture) {
+	const devices = 200
+	var list []record.Binding
+	var ids []herald.RegistrationID
+	want := sets.New()
+	for i := range devices {
+		d := f.register(appA, i+1)
+		ids = append(ids, d.ID)
+		if i%7 != 3 && i/20%3 != 1 {
+			list = append(list, record.Binding{ID: d.ID, Alias: herald.Alias(fmt.Sprint("user ", i))})
+			want.Add(d.Ord)
+		}
+	}
+	first, err := f.BindDevices(f.ctx, appA, list, false)
+	f.must(err)
+	again, err := f.BindDevices(f.ctx, appA, []record.Binding{{ID: list[0].ID, Alias: "another"}, {ID: list[1].ID}}, false)
+	f.must(err)
+	f.restart()
+	for _, c := range []struct {
+		after herald.Pos
+		want  *sets.Set
+	}{{first.Pos - 1, want}, {first.Pos, again.Changed}, {again.Pos, sets.New()}} {
+		got, err := f.BoundAfter(f.ctx, appA, c.after)
+		f.must(err)
+		if !sets.Equal(got, c.want) {
+			t.Errorf("after %d: %v, want %v", c.after, got.Ordinals(), c.want.Ordinals())
+		}
+	}
+	for _, b := range list[2:] {
+		d, err := f.Device(f.ctx, appA, b.ID)
+		f.must(err)
+		if d.Alias != b.Alias || d.BoundPos != first.Pos {
+			t.Errorf("%s: alias %q at %d, want %q at %d", b.ID, d.Alias, d.BoundPos, b.Alias, first.Pos)
+		}
+	}
+	d, err := f.Device(f.ctx, appA, ids[3])
+	f.must(err)
+	if d.Alias != "" {
+		t.Errorf("one that was not named has the alias %q", d.Alias)
+	}
+	_, err = f.Purge(f.ctx, time.Now().Add(30*24*time.Hour), time.Now(), 100)
+	f.must(err)
+}

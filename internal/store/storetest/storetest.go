@@ -66,6 +66,7 @@ func Run(t *testing.T, open Open) {
 		{"alias moves", testAliasMoves},
 		{"bindings", testBindings},
 		{"bindings of a full alias", testBindingsFull},
+		{"bindings of many devices", testManyBindings},
 		{"entries by alias", testAliasEntries},
 		{"list devices", testDevices},
 		{"ordinals by name", testOrdinalsByName},

@@ -18,16 +18,25 @@ const (
 	// movedAfter is how many pages wait before they are moved into the
 	// database.
 	movedAfter = 1000
-	// restartedAfter is how long the log becomes before it begins anew.
-	restartedAfter = 8000
+	// restartedAfter is how long the log becomes before it begins anew, for which
+	// all callers wait some milliseconds.
+	restartedAfter = 15000
+	// restartedAt is how many pages may wait when the log is to begin anew: the
+	// commits wait while the writer moves them, and while what was moved is
+	// synced.
+	restartedAt = 100
 	// longestLog is when the writer moves them itself, because the checkpointer
 	// cannot keep up.
-	longestLog = 16000
+	longestLog = 24000
 )
 
 // checkpointEvery is how long the checkpointer rests between two looks at the
 // log while there are commits.
 const checkpointEvery = 20 * time.Millisecond
+
+// catchUps is how often pages are moved once more, at most, before the log begins
+// anew.
+const catchUps = 2
 
 // checkpointer moves what was committed from the log into the database, on a
 // connection of its own and beside the commits. The writer would do it within a
@@ -114,6 +123,14 @@ func (c *checkpointer) look() error {
 	}
 	length, moved, err := checkpoint(c.pool, "NOOP")
 	if err == nil && length-moved >= movedAfter {
+		length, moved, err = checkpoint(c.pool, "PASSIVE")
+	}
+	// Each time there were fewer commits meanwhile, until there is next to nothing
+	// to move.
+	for try := 0; err == nil && length >= restartedAfter && try < catchUps; try++ {
+		if length, moved, err = checkpoint(c.pool, "NOOP"); err != nil || length-moved < restartedAt {
+			break
+		}
 		length, moved, err = checkpoint(c.pool, "PASSIVE")
 	}
 	if err == nil && length >= restartedAfter && length-moved < movedAfter {
