@@ -47,7 +47,7 @@ type Driver struct {
 	conn    *mysql.Config
 	lock    string
 	readers *sql.DB
-	writers *sql.DB // of which one connection is used, but for migrations
+	writers *sql.DB // of which one connection is used
 	id      atomic.Int64
 }
 
@@ -87,39 +87,52 @@ func (quiet) Print(...any) {}
 
 // Open connects, becomes the one that writes, and migrates.
 func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
-	var err error
+	version, err := d.version(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if strings.Contains(version, "MariaDB") {
+		d.conn.Params[statementTime] = "60" // seconds; MySQL knows no bound for what is not a SELECT
+	}
 	if d.writers, err = pool(d.conn); err != nil {
 		return nil, nil, err
 	}
-	d.writers.SetMaxOpenConns(2)
+	d.writers.SetMaxOpenConns(1)
 	if d.readers, err = pool(d.conn); err != nil {
 		return nil, nil, err
 	}
 	d.readers.SetMaxOpenConns(connections())
 	d.readers.SetMaxIdleConns(connections())
 	d.readers.SetConnMaxIdleTime(10 * time.Minute)
-	var version string
-	if err := d.writers.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
-		return nil, nil, unreachable(err)
-	}
-	if !supported(version) {
-		return nil, nil, herald.Errorf(herald.CodeConflict, "Use MariaDB 10.11 or later, or MySQL 8.0.", "mysql: the server has version %s", version)
-	}
 	conn, err := d.Again(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err == nil {
-		err = dialect.Migrate(ctx, goose.DialectMySQL, d.writers, files)
-	}
-	if err != nil {
+	if err := d.migrate(ctx); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	// A connection that lay idle may be lost, which nobody has noticed.
 	d.writers.SetMaxIdleConns(-1)
-	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, d.writers, settings))
 	return d.readers, conn, nil
+}
+
+// statementTime is the variable that ends a statement of MariaDB.
+const statementTime = "max_statement_time"
+
+// version asks the server for its version, and refuses one that is too old.
+func (d *Driver) version(ctx context.Context) (v string, err error) {
+	db, err := pool(d.conn)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&v); err != nil {
+		return "", unreachable(err)
+	}
+	if !supported(v) {
+		return "", herald.Errorf(herald.CodeConflict, "Use MariaDB 10.11 or later, or MySQL 8.0.", "mysql: the server has version %s", v)
+	}
+	return v, nil
 }
 
 func pool(c *mysql.Config) (*sql.DB, error) {
@@ -147,6 +160,28 @@ func supported(version string) bool {
 		return major > 10 || major == 10 && minor >= 11
 	}
 	return major >= 8
+}
+
+// migrate brings the schema forward, by a connection that may take its time: a
+// large table is not changed within the bounds of a statement.
+func (d *Driver) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	c := d.conn.Clone()
+	c.ReadTimeout = 0
+	delete(c.Params, statementTime)
+	db, err := pool(c)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := dialect.Migrate(ctx, goose.DialectMySQL, db, files); err != nil {
+		return err
+	}
+	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, db, settings))
+	return nil
 }
 
 // connections is how many read at once.

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,7 @@ type Driver struct {
 	conn    *pgx.ConnConfig
 	name    string // of this process, at the server
 	readers *sql.DB
-	writers *sql.DB // of which one connection is used, but for migrations
+	writers *sql.DB // of which one connection is used
 	pid     atomic.Int64
 	synced  string // synchronous_commit of commits that are; for who writes
 }
@@ -80,7 +81,7 @@ func New(cfg Config) (*Driver, error) {
 // Open connects, becomes the one that writes, and migrates.
 func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	d.writers = stdlib.OpenDB(*d.conn)
-	d.writers.SetMaxOpenConns(2)
+	d.writers.SetMaxOpenConns(1)
 	readers := d.conn.Copy()
 	readers.RuntimeParams["default_transaction_read_only"] = "on"
 	d.readers = stdlib.OpenDB(*readers)
@@ -99,17 +100,31 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err == nil {
-		err = dialect.Migrate(ctx, goose.DialectPostgres, d.writers, files)
-	}
-	if err != nil {
+	if err := d.migrate(ctx); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	// A connection that lay idle may be lost, which nobody has noticed.
 	d.writers.SetMaxIdleConns(-1)
-	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, d.writers, settings))
 	return d.readers, conn, nil
+}
+
+// migrate brings the schema forward, by a connection that may take its time: a
+// large table is not changed within the bounds of a statement.
+func (d *Driver) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	c := d.conn.Copy()
+	c.RuntimeParams["statement_timeout"] = "0"
+	c.DialFunc = (&net.Dialer{Timeout: dialect.ConnectTime}).DialContext
+	db := stdlib.OpenDB(*c)
+	defer db.Close()
+	if err := dialect.Migrate(ctx, goose.DialectPostgres, db, files); err != nil {
+		return err
+	}
+	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, db, settings))
+	return nil
 }
 
 // connections is how many read at once.

@@ -37,7 +37,7 @@ func newMariaDB(sync string) (*Server, error) {
 	}
 	s := &Server{Folder: dir, Socket: filepath.Join(dir, "socket"), who: who, stop: syscall.SIGTERM}
 	data := filepath.Join(dir, "data")
-	light := []string{"--innodb-flush-method=" + sync, "--innodb-log-file-size=32M", "--innodb-buffer-pool-size=64M", "--skip-log-bin"}
+	light := []string{"--innodb-flush-method=" + sync, "--innodb-log-file-size=32M", "--innodb-buffer-pool-size=64M", "--innodb-file-per-table=OFF", "--skip-log-bin"}
 	if err := who.run(dir, install, append([]string{"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}, light...)...); err != nil {
 		return nil, removed(s, err)
 	}
