@@ -15,7 +15,11 @@ func (s *Apps) Basic(_ context.Context, key herald.AppKey, secret string) (Princ
 	if err := s.c.Registry.Master(key, secret); err != nil {
 		return Principal{}, err
 	}
-	return Principal{Kind: Master, App: key}, nil
+	app, err := s.c.Registry.App(key)
+	if err != nil {
+		return Principal{}, err
+	}
+	return Principal{Kind: Master, App: app.Key()}, nil
 }
 
 // Bearer checks a Bearer credential of any kind: key, device token, page token.

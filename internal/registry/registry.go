@@ -71,6 +71,10 @@ type App struct {
 	removed []Removal                     // by position
 }
 
+// Key is the app's key. Who keeps it keeps nothing else, as he might with the key
+// that a caller gave, which is a piece of the credential.
+func (a *App) Key() herald.AppKey { return a.key }
+
 // Removal says when a device was removed.
 type Removal struct {
 	Pos herald.Pos

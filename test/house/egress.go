@@ -14,6 +14,7 @@ var callers = []string{
 	"internal/bench/",               // calls the servers that it starts
 	"internal/doctor/machine.go",    // calls the machine that it looks at
 	"internal/server/administer.go", // calls the server that runs on the data folder
+	"internal/server/health.go",     // calls the server's own port
 }
 
 // clients are what makes an HTTP client, or uses the shared one.
