@@ -78,3 +78,13 @@ func measureSync(folder string) (time.Duration, error) {
 	slices.Sort(times)
 	return times[len(times)/2], nil
 }
+
+// Memory is the bytes of memory that this machine, or its control group, allows;
+// 0 if that cannot be known.
+func Memory() uint64 {
+	n, err := totalMemory()
+	if err != nil {
+		return 0
+	}
+	return n
+}

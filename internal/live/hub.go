@@ -29,6 +29,8 @@ type Hub struct {
 	process uint64       // a random number of this hub, for what must not outlive it
 	dropped atomic.Int64 // publications for which a queue had no room
 
+	replayed atomic.Uint64 // messages of backlogs that were sent
+
 	codecs   atomic.Pointer[[]*codec]
 	apps     apps
 	openings openings

@@ -391,8 +391,8 @@ func TestBacklogThatLags(t *testing.T) {
 		w.mu.Unlock()
 		time.Sleep(20 * time.Second) // tries after 1, 2, 4 and 8 s
 		synctest.Wait()
-		if frames, _ := c.got(); len(frames) != 2 {
-			t.Errorf("got %q", frames)
+		if frames, _ := c.got(); len(frames) != 2 || hub.Replayed() != 1 {
+			t.Errorf("got %q; %d replayed", frames, hub.Replayed())
 		}
 	})
 }

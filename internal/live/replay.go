@@ -221,10 +221,15 @@ func (s *Session) sendList(list []Waiting, now time.Time) (whole bool) {
 		}
 	}
 	if len(events) > 0 {
+		s.codec.hub.replayed.Add(uint64(len(events)))
 		s.codec.hub.opts.Receipts.Report(d.App, events...)
 	}
 	return whole
 }
+
+// Replayed is how many messages were sent to devices for which they had waited,
+// since the start.
+func (h *Hub) Replayed() uint64 { return h.replayed.Load() }
 
 // replayOne sends one release of a page, unless it is late: not to be sent any
 // more. ok is false when the page ends here,

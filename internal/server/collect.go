@@ -6,20 +6,27 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/herald-push/herald/internal/doctor"
 )
 
-// heapRoom is how much the heap may grow at least, while messages come by the
-// thousand, before the garbage collector runs. Go's default lets it grow by what
-// is alive, which on a small installation is a few megabytes: then a server that
-// is busy collects a hundred times a second, and that is a fifth of its work.
+// The heap may grow by so much at least, while messages come by the thousand,
+// before the garbage collector runs: a sixteenth of the machine's memory within
+// these bounds. Go's default lets it grow by what is alive, which on a small
+// installation is a few megabytes: then a server that is busy collects a hundred
+// times a second, and that is a fifth of its work. Messages are those that are
+// accepted, and those that had waited for devices which come back.
 //
-// Connections get no such room: what a storm of them leaves behind would stay
-// in memory, and what an idle one costs is what they are judged by.
-const heapRoom = 64 << 20
+// Connections as such get no such room: what a storm of them leaves behind would
+// stay in memory, and what an idle one costs is what they are judged by.
+const (
+	leastRoom = 64 << 20
+	mostRoom  = 256 << 20
+)
 
 const (
 	// lookEvery is how often it is looked whether the server is busy, and
-	// busyFrom is how many messages it has accepted since then.
+	// busyFrom is how many messages there were since then.
 	lookEvery = time.Second
 	busyFrom  = 500
 	// restsAfter is how long it keeps the room when it is not busy any more.
@@ -42,9 +49,10 @@ const (
 
 // collecting sets Go's percentage (GOGC): more while the server is busy.
 type collecting struct {
-	accepted func() uint64 // messages, ever
+	messages func() uint64 // ever
+	room     uint64
 	percent  int
-	before   uint64    // that were accepted when it was last looked
+	before   uint64    // messages when it was last looked
 	busy     time.Time // when it was last
 
 	memory    func() memory
@@ -70,20 +78,20 @@ func readMemory() memory {
 	return m
 }
 
-func newCollecting(accepted func() uint64) *collecting {
-	return &collecting{accepted: accepted, percent: usualPercent, before: accepted(),
-		memory: readMemory, give: debug.FreeOSMemory}
+func newCollecting(messages func() uint64) *collecting {
+	return &collecting{messages: messages, percent: usualPercent, before: messages(),
+		room: min(max(doctor.Memory()/16, leastRoom), mostRoom), memory: readMemory, give: debug.FreeOSMemory}
 }
 
 // collect does so until ctx ends, unless the environment says how the collector
 // is to work.
-func collect(ctx context.Context, accepted func() uint64) {
+func collect(ctx context.Context, messages func() uint64) {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if _, set := os.LookupEnv(name); set {
 			return
 		}
 	}
-	c := newCollecting(accepted)
+	c := newCollecting(messages)
 	defer c.set(usualPercent)
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
@@ -98,7 +106,7 @@ func collect(ctx context.Context, accepted func() uint64) {
 }
 
 func (c *collecting) look(now time.Time) {
-	n, m := c.accepted(), c.memory()
+	n, m := c.messages(), c.memory()
 	if n-c.before >= busyFrom {
 		c.busy = now
 	}
@@ -108,7 +116,7 @@ func (c *collecting) look(now time.Time) {
 	c.before, c.allocated = n, m.allocated
 	switch {
 	case c.busy.Equal(now):
-		c.set(percentFor(m.alive))
+		c.set(percentFor(m.alive, c.room))
 	case c.percent > usualPercent && now.Sub(c.busy) >= restsAfter:
 		c.set(usualPercent)
 	}
@@ -129,6 +137,6 @@ func (c *collecting) set(percent int) {
 }
 
 // percentFor is the percentage for a heap of which so many bytes are alive.
-func percentFor(alive uint64) int {
-	return int(min(mostPercent, max(usualPercent, heapRoom*100/max(alive, 1))))
+func percentFor(alive, room uint64) int {
+	return int(min(mostPercent, max(usualPercent, room*100/max(alive, 1))))
 }

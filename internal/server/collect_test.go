@@ -13,7 +13,7 @@ func TestPercentFor(t *testing.T) {
 		alive uint64
 		want  int
 	}{{0, 800}, {1 << 20, 800}, {8 << 20, 800}, {16 << 20, 400}, {32 << 20, 200}, {64 << 20, 100}, {1 << 40, 100}} {
-		if got := percentFor(c.alive); got != c.want {
+		if got := percentFor(c.alive, leastRoom); got != c.want {
 			t.Errorf("%d bytes alive: %d, want %d", c.alive, got, c.want)
 		}
 	}
@@ -58,6 +58,7 @@ func TestCollecting(t *testing.T) {
 			debug.SetGCPercent(usualPercent)
 			now, accepted, m, gave := time.Unix(0, 0), uint64(10), memory{allocated: 1000}, false
 			g := newCollecting(func() uint64 { return accepted })
+			g.room = leastRoom
 			g.memory, g.give, g.allocated = func() memory { return m }, func() { gave = true }, m.allocated
 			for i, s := range c.steps {
 				now, accepted, gave = now.Add(max(s.after, lookEvery)), accepted+s.messages, false

@@ -211,7 +211,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
-	wg.Go(func() { collect(hubCtx, s.dispatcher.Load().Accepted) })
+	wg.Go(func() { collect(hubCtx, func() uint64 { return s.dispatcher.Load().Accepted() + s.hub.Replayed() }) })
 	wg.Go(func() { s.webhooks.Run(hubCtx) })
 	wg.Go(func() {
 		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
