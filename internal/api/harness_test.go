@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -197,7 +198,7 @@ func (w *world) device(app herald.AppKey, r api.RegisterRequest) api.Principal {
 	w.t.Helper()
 	a, err := w.s.Devices.Register(w.t.Context(), api.Principal{Kind: api.Master, App: app}, r)
 	w.must(err)
-	p, err := w.s.Apps.Bearer(w.t.Context(), a.Token)
+	p, err := w.s.Apps.Bearer(w.t.Context(), a.Token, netip.Addr{})
 	w.must(err)
 	return p
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -47,8 +48,8 @@ func (a admin) ListApps(context.Context) ([]api.AppSummary, error) {
 	return out, nil
 }
 
-func (a admin) RotateApp(ctx context.Context, key herald.AppKey) (api.AppSecrets, error) {
-	row, secret, err := a.registry.RotateApp(ctx, key)
+func (a admin) RotateApp(ctx context.Context, key herald.AppKey, keep time.Duration) (api.AppSecrets, error) {
+	row, secret, err := a.registry.RotateApp(ctx, key, keep)
 	if err != nil {
 		return api.AppSecrets{}, err
 	}

@@ -205,10 +205,17 @@ func TestAdministration(t *testing.T) {
 	if err != nil || len(list) != 3 || list[1].AppKey != made.AppKey {
 		t.Errorf("%+v, %v", list, err)
 	}
-	rotated, err := admin.RotateApp(t.Context(), made.AppKey)
+	rotated, err := admin.RotateApp(t.Context(), made.AppKey, 0)
 	if err != nil || rotated.MasterSecret == made.MasterSecret {
 		t.Errorf("%+v, %v", rotated, err)
 	}
+	if again, err := admin.RotateApp(t.Context(), made.AppKey, time.Hour); err != nil || n.srv.registry.Master(made.AppKey, rotated.MasterSecret) != nil {
+		t.Errorf("%v: a secret that is kept is refused", err)
+	} else {
+		rotated = again
+	}
+	_, err = admin.RotateApp(t.Context(), made.AppKey, -time.Hour)
+	wantError(t, err, herald.CodeInvalidRequest, "time to keep")
 	// The app is served at once, by what was answered.
 	n.app = rotated
 	d := n.register(api.RegisterRequest{})
@@ -220,9 +227,9 @@ func TestAdministration(t *testing.T) {
 	}
 	_, err = admin.CreateApp(t.Context(), api.NewApp{Name: ""})
 	wantError(t, err, herald.CodeInvalidRequest, "is empty")
-	_, err = admin.RotateApp(t.Context(), "../../x")
+	_, err = admin.RotateApp(t.Context(), "../../x", 0)
 	wantError(t, err, herald.CodeNotFound, "no app")
-	_, err = admin.RotateApp(t.Context(), herald.NewAppKey())
+	_, err = admin.RotateApp(t.Context(), herald.NewAppKey(), 0)
 	wantError(t, err, herald.CodeNotFound, "no app")
 	_, err = admin.PageToken(t.Context(), made.AppKey, "short")
 	wantError(t, err, herald.CodeInvalidRequest, "installation")
@@ -232,7 +239,7 @@ func TestAdministration(t *testing.T) {
 	for name, err := range map[string]error{
 		"list": func() error { _, err := wrong.ListApps(t.Context()); return err }(),
 		"make": func() error { _, err := wrong.CreateApp(t.Context(), api.NewApp{Name: "x"}); return err }(),
-		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey); return err }(),
+		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey, 0); return err }(),
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, herald.CodeUnauthorized, "administration token") })
 	}
