@@ -18,10 +18,10 @@ func TestKeys(t *testing.T) {
 		var body json.RawMessage
 		_ = json.NewDecoder(r.Body).Decode(&body) // a DELETE has none
 		asked = append(asked, r.Method+" "+r.URL.EscapedPath()+" "+string(body))
-		switch {
-		case r.Method == http.MethodDelete:
+		switch r.Method {
+		case http.MethodDelete:
 			w.WriteHeader(http.StatusNoContent)
-		case r.Method == http.MethodGet:
+		case http.MethodGet:
 			fmt.Fprint(w, `{"keys":[{`+keyJSON+`}]}`)
 		default:
 			fmt.Fprint(w, `{`+keyJSON+`,"key":"hk1.x"}`)

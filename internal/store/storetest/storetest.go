@@ -30,6 +30,7 @@ type Store interface {
 	// there is nothing.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 	Reports
+	Audits
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -54,6 +55,8 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"apps", testApps},
 		{"keys", testKeys},
+		{"audit", testAudit},
+		{"audit filters", testAuditFilters},
 		{"register", testRegister},
 		{"register known installation", testRegisterKnown},
 		{"register concurrently", testRegisterConcurrently},
