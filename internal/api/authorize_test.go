@@ -53,6 +53,7 @@ app               | u         y      f    f    f     f      f        f        f 
 update app        | u         y      f    f    f     f      f        f        f    f     f
 keys              | u         y      f    f    f     f      f        f        f    f     f
 create key        | u         y      f    f    f     f      f        f        f    f     f
+audit             | u         y      f    f    f     f      f        f        f    f     f
 rotate key        | u         y      f    f    f     f      f        f        f    f     f
 change key        | u         y      f    f    f     f      f        f        f    f     f
 publish           | u         y      y    f    f     f      f        f        y    y     f
@@ -250,6 +251,10 @@ func TestAuthorization(t *testing.T) {
 		"keys":             func(ctx context.Context, p api.Principal) error { _, err := w.s.Apps.Keys(ctx, p); return err },
 		"create key": func(ctx context.Context, p api.Principal) error {
 			_, err := w.s.Apps.CreateKey(ctx, p, api.KeyRequest{Name: "n", Scopes: []string{"messages:send"}})
+			return err
+		},
+		"audit": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Apps.Audit(ctx, p, api.AuditQuery{})
 			return err
 		},
 		"rotate key": func(ctx context.Context, p api.Principal) error {

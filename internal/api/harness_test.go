@@ -163,7 +163,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.s = api.New(api.Config{
 		Registry: w.registry, Audience: evaluator, Dispatch: w.d, Ledger: w.ledger, Backlog: backlog, Presence: w.hub,
-		Subscriptions: w.topics, Messages: w.db, Now: clock,
+		Subscriptions: w.topics, Messages: w.db, Audits: w.db, Now: clock,
 	})
 	for _, key := range []*herald.AppKey{&w.a, &w.b} {
 		row, _, err := w.registry.CreateApp(ctx, "test")

@@ -55,6 +55,7 @@ type Config struct {
 	// Subscriptions is beside Presence: the same hub.
 	Subscriptions Subscriptions
 	Messages      MessageReader
+	Audits        AuditStore
 	Log           *slog.Logger
 	Now           func() time.Time
 }

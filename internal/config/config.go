@@ -19,6 +19,7 @@ type Config struct {
 	Live   Live   `koanf:"live"`
 	Limits Limits `koanf:"limits"`
 	Memory Memory `koanf:"memory"`
+	Audit  Audit  `koanf:"audit"`
 	Log    Log    `koanf:"log"`
 }
 
@@ -142,6 +143,12 @@ type Memory struct {
 	Sets int64 `koanf:"sets"`
 }
 
+// Audit bounds the log of who changed what.
+type Audit struct {
+	// Keep is how long its entries are kept; 0 is for ever. Default 90 days.
+	Keep time.Duration `koanf:"keep"`
+}
+
 // Log says what to log.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
@@ -159,6 +166,7 @@ func Default() Config {
 		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true, IOUring: true},
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
 		Memory: Memory{Sets: 512 << 20},
+		Audit:  Audit{Keep: 90 * 24 * time.Hour},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

@@ -22,6 +22,7 @@ var sections = []struct{ name, doc string }{
 	{"live", "Bounds for connected clients."},
 	{"limits", "Bounds for what callers may ask."},
 	{"memory", "What is held in memory so that it need not be read from the record."},
+	{"audit", "Who changed what."},
 	{"log", "What to log."},
 }
 
@@ -70,6 +71,8 @@ var keys = []key{
 	{"limits.group_messages", "How many live messages to more than 1,000 devices an app may have.", "10000"},
 
 	{"memory.sets", "Bytes that targets and states of messages to more than 1,000 devices may take, at least 16777216. What does not fit is read from the record when it is needed.", "536870912"},
+
+	{"audit.keep", "How long entries of the audit log are kept, as a duration of at least 1h. 0s: for ever.", "2160h"},
 
 	{"log.level", "debug, info, warn or error.", "info"},
 	{"log.format", "json or text.", "json"},

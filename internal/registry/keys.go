@@ -74,7 +74,9 @@ func (r *Registry) changeKey(ctx context.Context, key herald.AppKey, id string, 
 	if !ok {
 		return record.APIKey{}, herald.Errorf(herald.CodeNotFound, "GET /v1/keys lists the keys of the app.", "there is no key %.24q", id)
 	}
+	before := row
 	change(&row)
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.Changes = record.Changes(before.Told(), row.Told()) })
 	if err := r.store.PutKey(ctx, row); err != nil {
 		return record.APIKey{}, err
 	}

@@ -301,6 +301,7 @@ func (r *Registry) CreateApp(ctx context.Context, name string) (row record.App, 
 	}
 	secret = herald.NewSecret(herald.SecretLen)
 	row = record.App{Key: herald.NewAppKey(), Name: name, SecretHash: hashSecret(secret), Created: r.now().UTC()}
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.App = row.Key })
 	if err := r.store.CreateApp(ctx, row); err != nil {
 		return row, "", err
 	}
@@ -331,7 +332,9 @@ func (r *Registry) UpdateApp(ctx context.Context, key herald.AppKey, change func
 	app.change.Lock()
 	defer app.change.Unlock()
 	row := app.Row()
+	before := row
 	change(&row)
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.Changes = record.Changes(before.Told(), row.Told()) })
 	if err := r.store.UpdateApp(ctx, row); err != nil {
 		return record.App{}, err
 	}
@@ -361,6 +364,7 @@ func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, row record.
 	}
 	secret := herald.NewSecret(keySecretLen)
 	row.App, row.ID, row.Hash, row.Created = key, string(herald.NewAppKey()[:keyIDLen]), hashSecret(secret), r.now().UTC()
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.Object, a.Changes = row.ID, record.Changes(struct{}{}, row.Told()) })
 	if err := r.store.PutKey(ctx, row); err != nil {
 		return row, "", err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/record"
 )
 
 func unmarshal(text string, into any) error { return json.Unmarshal([]byte(text), into) }
@@ -216,6 +217,10 @@ func TestAdministration(t *testing.T) {
 	}
 	_, err = admin.RotateApp(t.Context(), made.AppKey, -time.Hour)
 	wantError(t, err, herald.CodeInvalidRequest, "time to keep")
+	entries, err := n.srv.store.Audits(t.Context(), made.AppKey, record.AuditFilter{Limit: 10})
+	if err != nil || len(entries) != 3 || entries[0].Operation != "rotateApp" || entries[2].Operation != "createApp" || entries[0].Kind != record.AuditAdmin || entries[0].Origin != record.AuditLocal {
+		t.Errorf("the audit log is %+v, %v", entries, err)
+	}
 	// The app is served at once, by what was answered.
 	n.app = rotated
 	d := n.register(api.RegisterRequest{})

@@ -108,6 +108,7 @@ func New(cfg Config) *API {
 	a.addFiles()
 	a.addTopics()
 	a.addApp()
+	a.addAudit()
 	a.finishDocument()
 	var err error
 	if a.openapi, err = json.Marshal(a.huma.OpenAPI()); err != nil {

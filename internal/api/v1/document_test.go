@@ -80,8 +80,8 @@ func TestDocumentIsSound(t *testing.T) {
 			checkOperation(t, at, path, op)
 		}
 	}
-	if len(ids) != 42 {
-		t.Errorf("%d operations, want 42", len(ids))
+	if len(ids) != 43 {
+		t.Errorf("%d operations, want 43", len(ids))
 	}
 }
 

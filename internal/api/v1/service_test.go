@@ -103,7 +103,7 @@ func newNode(t *testing.T) *node {
 	must(t, err)
 	must(t, d.Follow(ctx, row.Key))
 	n := &node{t: t, mux: http.NewServeMux(), app: row.Key}
-	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Log: log})
+	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Audits: db, Log: log})
 	New(Config{Service: service}).Mount(n.mux)
 	req := httptest.NewRequest("GET", "/", nil)
 	req.SetBasicAuth(string(row.Key), secret)
