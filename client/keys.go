@@ -13,12 +13,12 @@ type APIKey struct {
 	Name       string    `json:"name"`
 	Scopes     []string  `json:"scopes"`
 	CreatedAt  time.Time `json:"created_at"`
-	LastUsedAt time.Time `json:"last_used_at"` // to about a minute; zero if never
-	ExpiresAt  time.Time `json:"expires_at"`   // zero: never
-	Networks   []string  `json:"networks"`     // empty: any
+	LastUsedAt time.Time `json:"last_used_at,omitzero"` // to about a minute; zero if never
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`   // zero: never
+	Networks   []string  `json:"networks,omitempty"`    // empty: any
 	// OldSecretUntil is how long the secret before the last rotation is good;
 	// zero if it is not.
-	OldSecretUntil time.Time `json:"old_secret_until"`
+	OldSecretUntil time.Time `json:"old_secret_until,omitzero"`
 }
 
 // NewKey is an API key to be made.
@@ -71,10 +71,11 @@ func (c *Client) UpdateKey(ctx context.Context, id string, u KeyUpdate) (APIKey,
 }
 
 // RotateKey gives an API key a new secret. The old one stays good for a while,
-// of whole seconds and at most 30 days; 0 refuses it at once.
+// of whole seconds (a part of one counts as one) and at most 30 days; 0 refuses
+// it at once.
 func (c *Client) RotateKey(ctx context.Context, id string, keep time.Duration) (SecretKey, error) {
 	var out SecretKey
-	body := map[string]int64{"keep": int64(keep / time.Second)}
+	body := map[string]int64{"keep": int64((keep + time.Second - 1) / time.Second)}
 	err := c.do(ctx, call{method: http.MethodPost, path: "/v1/keys/" + url.PathEscape(id) + "/rotate", body: body, single: true, into: &out})
 	return out, err
 }

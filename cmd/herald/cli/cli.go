@@ -187,7 +187,7 @@ func (c *command) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.data, "data", "", "data folder (default ./herald-data, or $HERALD_DATA)")
 	root.AddCommand(c.devCommand(), c.serveCommand(), c.pushCommand(), c.listenCommand(), c.messageCommand(), c.withdrawCommand(),
 		c.reportCommand(), c.deliveriesCommand(), c.timelineCommand(),
-		c.publishCommand(), c.topicsCommand(), c.segmentCommand(), c.fileCommand(), c.tagCommand(), c.aliasCommand(), c.auditCommand(),
+		c.publishCommand(), c.topicsCommand(), c.segmentCommand(), c.fileCommand(), c.tagCommand(), c.aliasCommand(), c.keyCommand(), c.auditCommand(),
 		c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.versionCommand())
 	return root
 }
