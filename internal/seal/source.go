@@ -62,11 +62,11 @@ func (s Source) read(ctx context.Context) ([]byte, error) {
 }
 
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names it
+	f, err := os.Open(path)
 	if err == nil {
-		defer f.Close()
 		var b []byte
-		if b, err = io.ReadAll(io.LimitReader(f, maxKeys+1)); err == nil {
+		b, err = io.ReadAll(io.LimitReader(f, maxKeys+1))
+		if err = errors.Join(err, f.Close()); err == nil {
 			return b, nil
 		}
 	}
