@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/netip"
 	"strconv"
@@ -62,13 +60,6 @@ type AuditQuery struct {
 	Limit     int
 }
 
-// AuditedAlias is how the audit log calls an alias: an entry outlives what it
-// tells of, and an alias may be the name of a person who was erased.
-func AuditedAlias(app herald.AppKey, a herald.Alias) string {
-	sum := sha256.Sum256([]byte(string(app) + "/" + string(a)))
-	return "alias:" + hex.EncodeToString(sum[:8])
-}
-
 // Audited begins a change that is to be in the audit log. The entry goes with
 // the first commit of the context that it gives; Noted is to be called when the
 // change is done. What devices do about themselves is not in the log.
@@ -119,7 +110,7 @@ func (s *Apps) Audit(ctx context.Context, p Principal, q AuditQuery) (AuditPage,
 		if q.Object != "" {
 			return AuditPage{}, herald.Invalid("alias", "Give one of object and alias.", "an entry has one object")
 		}
-		f.Object = AuditedAlias(p.App, q.Alias)
+		f.Object = record.AuditedAlias(p.App, q.Alias)
 	}
 	if q.Cursor != "" {
 		if f.Before, err = strconv.ParseInt(q.Cursor, 10, 64); err != nil || f.Before <= 0 {

@@ -2,6 +2,8 @@ package record
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"sync"
 	"time"
@@ -107,6 +109,13 @@ func (a *Auditing) Leave() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.taken = false
+}
+
+// AuditedAlias is how the audit log calls an alias: an entry outlives what it
+// tells of, and an alias may be the name of a person who was erased.
+func AuditedAlias(app herald.AppKey, a herald.Alias) string {
+	sum := sha256.Sum256([]byte(string(app) + "/" + string(a)))
+	return "alias:" + hex.EncodeToString(sum[:8])
 }
 
 // maxChange is how long a value may be that an entry repeats, in bytes.

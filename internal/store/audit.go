@@ -58,6 +58,20 @@ func (t *tx) audit(e record.Audit) error {
 	return err
 }
 
+// eraseAudit takes a device out of the audit log: that there was a change stays,
+// and who made it, but a page that made it.
+func (t *tx) eraseAudit(app int64, r record.Erasure) error {
+	id := r.ID
+	if _, err := t.exec("UPDATE audit SET actor = '' WHERE app = ? AND object = ? AND kind = ?", app, string(id), record.AuditPage); err != nil {
+		return err
+	}
+	if _, err := t.exec("UPDATE audit SET object = ? WHERE app = ? AND object = ?", string(record.ErasedID), app, string(id)); err != nil || r.Alias == "" {
+		return err
+	}
+	_, err := t.exec("UPDATE audit SET object = ? WHERE app = ? AND object = ?", "alias:"+string(record.ErasedAlias), app, record.AuditedAlias(r.App, r.Alias))
+	return err
+}
+
 // AddAudit writes an entry by itself, for a change that had no commit with
 // which it could go.
 func (db *DB) AddAudit(ctx context.Context, e record.Audit) error {

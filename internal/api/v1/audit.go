@@ -34,7 +34,7 @@ func (a *API) audit(ctx context.Context, x *exchange, op *operation, in any) (co
 		case "":
 			continue
 		case "alias":
-			object = api.AuditedAlias(x.p.App, herald.Alias(v.FieldByIndex(f.Index).String()))
+			object = record.AuditedAlias(x.p.App, herald.Alias(v.FieldByIndex(f.Index).String()))
 		default:
 			object = v.FieldByIndex(f.Index).String()
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/record"
 )
 
 // told gives the entries of the audit log, oldest first, one a line.
@@ -53,7 +53,7 @@ func TestAudit(t *testing.T) {
 	n.call(key, "DELETE", "/v1/tags/vip", "", 204)
 	did("key ci deleteTag vip")
 	n.call(key, "POST", "/v1/aliases/bert", `{"add":["`+reg+`"]}`, 200)
-	alias := api.AuditedAlias(n.app, "bert")
+	alias := record.AuditedAlias(n.app, "bert")
 	did("key ci changeAlias " + alias)
 	n.call(key, "PUT", "/v1/segments/vips", `{"audience":{"tags":["vip"]}}`, 201)
 	did("key ci putSegment vips")

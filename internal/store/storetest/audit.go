@@ -78,6 +78,44 @@ func testAudit(t *testing.T, f *fixture) {
 	refused(t, err, herald.CodeNotFound)
 }
 
+// testAuditErased: an erasure takes the device and its alias out of the log of
+// its app, when it is finished.
+func testAuditErased(t *testing.T, f *fixture) {
+	const id, other = "06dbnqfs00v8k3m1p2r4", "06dbnqfs00v8k3m1p2r5"
+	alias := record.AuditedAlias(appA, "anna")
+	for i, object := range []string{id, other, alias, "vip"} {
+		e := entry(appA, i, "x", object)
+		if object == id {
+			e.Kind, e.Actor = record.AuditPage, id
+		}
+		f.must(f.AddAudit(f.ctx, e))
+	}
+	f.must(f.AddAudit(f.ctx, entry(appB, 0, "x", id)))
+	objects := func(app herald.AppKey) (out string) {
+		for _, e := range f.audits(app, record.AuditFilter{}) {
+			out += e.Object + " "
+		}
+		return out
+	}
+	e := record.Erasure{App: appA, ID: id, Alias: "anna"}
+	for _, want := range []string{"vip " + alias + " " + other + " " + id + " ", "vip alias:erased " + other + " " + string(record.ErasedID) + " "} {
+		_, err := f.Erase(f.ctx, e)
+		f.must(err)
+		if got := objects(appA); got != want {
+			t.Errorf("gone %v: the log is about %q, want %q", e.Gone, got, want)
+		}
+		e.Gone = true
+	}
+	for _, e := range f.audits(appA, record.AuditFilter{}) {
+		if e.Actor == id {
+			t.Errorf("%+v names the erased page", e)
+		}
+	}
+	if got := objects(appB); got != id+" " {
+		t.Errorf("the log of the other app is about %q", got)
+	}
+}
+
 func testAuditFilters(t *testing.T, f *fixture) {
 	var all []record.Audit // newest first
 	for i, x := range [][2]string{{"createKey", "k1"}, {"deleteKey", "k1"}, {"createKey", "k2"}, {"updateApp", ""}, {"createKey", "K1"}} {

@@ -57,6 +57,7 @@ func Run(t *testing.T, open Open) {
 		{"keys", testKeys},
 		{"audit", testAudit},
 		{"audit filters", testAuditFilters},
+		{"audit of what was erased", testAuditErased},
 		{"register", testRegister},
 		{"register known installation", testRegisterKnown},
 		{"register concurrently", testRegisterConcurrently},

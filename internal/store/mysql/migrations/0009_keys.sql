@@ -23,3 +23,5 @@ CREATE TABLE audit (
   origin VARBINARY(512) NOT NULL,
   PRIMARY KEY (app, id)
 ) ENGINE=InnoDB;
+
+CREATE INDEX audit_object ON audit (app, object);

@@ -23,3 +23,5 @@ CREATE TABLE audit (
   origin TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (app, id)
 );
+
+CREATE INDEX audit_object ON audit (app, object);

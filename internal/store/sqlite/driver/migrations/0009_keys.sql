@@ -23,3 +23,5 @@ CREATE TABLE audit (
   origin    TEXT NOT NULL,    -- the address
   PRIMARY KEY (app, id)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX audit_object ON audit (app, object);
