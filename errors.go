@@ -14,6 +14,7 @@ const (
 	CodeInvalidRequest      Code = "invalid_request"      // 400, 413 or 422: change the request
 	CodeUnauthorized        Code = "unauthorized"         // 401: no or wrong credentials
 	CodeForbidden           Code = "forbidden"            // 403: the credentials do not allow this
+	CodeAddressRefused      Code = "address_refused"      // 403: the key may not be used from this address
 	CodeNotFound            Code = "not_found"            // 404
 	CodeConflict            Code = "conflict"             // 409: the state does not allow this
 	CodeIdempotencyConflict Code = "idempotency_conflict" // 409: same key, another body

@@ -94,7 +94,7 @@ func newAcceptor(b *testing.B, database string, s seeding.Seeded) *acceptor {
 	must(b, err)
 	d.Store(dispatcher)
 	a.service = api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: dispatcher, Ledger: ledger, Backlog: back, Presence: hub,
-		Subscriptions: hub, Messages: db})
+		Subscriptions: hub, Messages: db, Audits: db})
 	must(b, dispatcher.Start(ctx))
 	b.Cleanup(func() {
 		dispatcher.Close()

@@ -78,7 +78,7 @@ func newDeskWith(b *testing.B, more func(*sqlite.Bulk)) *desk {
 	b.Cleanup(func() { must(b, ledger.Close(context.Background())) })
 	must(b, ledger.Load(ctx, key))
 	waiting := offline.New(offline.Config{Store: db, Ledger: ledger, Registry: reg})
-	v1.New(v1.Config{Service: api.New(api.Config{Registry: reg, Audience: evaluator, Presence: nobody{}, Ledger: ledger, Backlog: waiting, Messages: db})}).Mount(d.mux)
+	v1.New(v1.Config{Service: api.New(api.Config{Registry: reg, Audience: evaluator, Presence: nobody{}, Ledger: ledger, Backlog: waiting, Messages: db, Audits: db})}).Mount(d.mux)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.SetBasicAuth(string(key), secret)
 	d.auth = r.Header.Get("Authorization")

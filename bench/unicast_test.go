@@ -100,7 +100,7 @@ func newUnicast(b *testing.B) *unicast {
 	d, err := dispatch.New(ctx, dispatch.Config{Store: db, Ledger: ledger, Registry: reg, Outlets: []dispatch.Outlet{hub}, Evaluate: api.Evaluate(evaluator)})
 	must(b, err)
 	disp.Store(d)
-	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: back, Presence: hub, Subscriptions: hub, Messages: db})
+	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: back, Presence: hub, Subscriptions: hub, Messages: db, Audits: db})
 	must(b, d.Start(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { _ = hub.Run(ctx) })

@@ -15,9 +15,9 @@ type Admin interface {
 	CreateApp(ctx context.Context, app NewApp) (AppSecrets, error)
 	// ListApps lists the apps, oldest first.
 	ListApps(ctx context.Context) ([]AppSummary, error)
-	// RotateApp gives an app a new master secret; the old one is refused from
-	// then on.
-	RotateApp(ctx context.Context, key herald.AppKey) (AppSecrets, error)
+	// RotateApp gives an app a new master secret; the old one stays good for a
+	// while, or is refused at once.
+	RotateApp(ctx context.Context, key herald.AppKey, keep time.Duration) (AppSecrets, error)
 	// PageToken makes a token for one installation of an app, which may
 	// register it and push to it, and nothing else. It is good for 30 days.
 	PageToken(ctx context.Context, key herald.AppKey, installation string) (string, error)

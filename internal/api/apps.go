@@ -2,8 +2,8 @@ package api
 
 import (
 	"context"
+	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/herald-push/herald"
@@ -23,15 +23,16 @@ func (s *Apps) Basic(_ context.Context, key herald.AppKey, secret string) (Princ
 }
 
 // Bearer checks a Bearer credential of any kind: key, device token, page token.
-func (s *Apps) Bearer(ctx context.Context, token string) (Principal, error) {
+// from is the address of the caller, which keys may be bound to.
+func (s *Apps) Bearer(ctx context.Context, token string, from netip.Addr) (Principal, error) {
 	prefix, _, _ := strings.Cut(token, ".")
 	switch prefix {
 	case "hk1":
-		k, err := s.c.Registry.Key(ctx, token)
+		k, err := s.c.Registry.Key(ctx, token, from)
 		if err != nil {
 			return Principal{}, err
 		}
-		p := Principal{Kind: Key, App: k.App, KeyID: k.ID}
+		p := Principal{Kind: Key, App: k.App, KeyID: k.ID, KeyName: k.Name}
 		for _, scope := range k.Scopes {
 			p.Scopes = append(p.Scopes, Scope(scope))
 		}
@@ -140,58 +141,4 @@ func validOrigin(o string) error {
 // AllowedOrigin reports whether a browser at a web origin may use the app.
 func (s *Apps) AllowedOrigin(app herald.AppKey, origin string) bool {
 	return s.c.Registry.AllowedOrigin(app, origin)
-}
-
-// Keys lists the app's Bearer keys.
-func (s *Apps) Keys(_ context.Context, p Principal) (KeyList, error) {
-	if err := p.may(ScopeManage); err != nil {
-		return KeyList{}, err
-	}
-	out := KeyList{Keys: []KeyView{}}
-	for _, k := range s.c.Registry.Keys(p.App) {
-		out.Keys = append(out.Keys, keyView(k))
-	}
-	return out, nil
-}
-
-func keyView(k record.APIKey) KeyView {
-	v := KeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, CreatedAt: k.Created}
-	if !k.LastUsed.IsZero() {
-		v.LastUsedAt = &k.LastUsed
-	}
-	return v
-}
-
-// CreateKey makes a Bearer key.
-func (s *Apps) CreateKey(ctx context.Context, p Principal, r KeyRequest) (KeyAnswer, error) {
-	if err := p.may(ScopeManage); err != nil {
-		return KeyAnswer{}, err
-	}
-	if err := herald.ValidName("name", r.Name); err != nil {
-		return KeyAnswer{}, err
-	}
-	known := make([]string, len(GrantableScopes))
-	for i, scope := range GrantableScopes {
-		known[i] = string(scope)
-	}
-	if len(r.Scopes) == 0 {
-		return KeyAnswer{}, herald.Invalid("scopes", "Name at least one of: "+strings.Join(known, ", ")+".", "the key would be allowed nothing")
-	}
-	for _, scope := range r.Scopes {
-		if !slices.Contains(known, scope) {
-			return KeyAnswer{}, herald.Invalid("scopes", "Use some of: "+strings.Join(known, ", ")+".", "%.40q is not a scope", scope)
-		}
-	}
-	scopes := slices.Clone(r.Scopes)
-	slices.Sort(scopes)
-	k, whole, err := s.c.Registry.CreateKey(ctx, p.App, r.Name, slices.Compact(scopes))
-	return KeyAnswer{KeyView: keyView(k), Key: whole}, err
-}
-
-// DeleteKey makes a Bearer key invalid at once.
-func (s *Apps) DeleteKey(ctx context.Context, p Principal, id string) error {
-	if err := p.may(ScopeManage); err != nil {
-		return err
-	}
-	return s.c.Registry.DeleteKey(ctx, p.App, id)
 }

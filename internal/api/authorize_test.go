@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,9 @@ app               | u         y      f    f    f     f      f        f     f    
 update app        | u         y      f    f    f     f      f        f     f      f        f    f     f
 keys              | u         y      f    f    f     f      f        f     f      f        f    f     f
 create key        | u         y      f    f    f     f      f        f     f      f        f    f     f
+audit             | u         y      f    f    f     f      f        f     f      f        f    f     f
+rotate key        | u         y      f    f    f     f      f        f     f      f        f    f     f
+change key        | u         y      f    f    f     f      f        f     f      f        f    f     f
 publish           | u         y      y    f    f     f      f        f     f      f        y    y     f
 publish elsewhere | u         y      y    f    f     f      f        f     f      f        f    f     f
 list topics       | u         y      f    f    y     f      f        f     f      f        f    f     f
@@ -77,7 +81,7 @@ func callers(t *testing.T, w *world, self, other, page api.Principal) []api.Prin
 	add := func(p api.Principal, scope api.Scope) {
 		k, err := w.s.Apps.CreateKey(t.Context(), p, api.KeyRequest{Name: string(scope), Scopes: []string{string(scope)}})
 		w.must(err)
-		who, err := w.s.Apps.Bearer(t.Context(), k.Key)
+		who, err := w.s.Apps.Bearer(t.Context(), k.Key, netip.Addr{})
 		w.must(err)
 		out = append(out, who)
 	}
@@ -94,11 +98,11 @@ func TestAuthorization(t *testing.T) {
 	self, other := w.device(w.a, api.RegisterRequest{}), w.device(w.a, api.RegisterRequest{})
 	token, err := w.registry.PageToken(w.a, "0123456789abcdef")
 	w.must(err)
-	stranger, err := w.s.Apps.Bearer(ctx, token)
+	stranger, err := w.s.Apps.Bearer(ctx, token, netip.Addr{})
 	w.must(err)
 	_, err = w.s.Devices.Register(ctx, stranger, api.RegisterRequest{})
 	w.must(err)
-	page, err := w.s.Apps.Bearer(ctx, token)
+	page, err := w.s.Apps.Bearer(ctx, token, netip.Addr{})
 	w.must(err)
 	_, err = w.s.Apps.Update(ctx, w.masterA, api.AppUpdate{Topics: &api.TopicRulesUpdate{Publish: &[]herald.TopicFilter{"chat/+"}}})
 	w.must(err)
@@ -257,6 +261,22 @@ func TestAuthorization(t *testing.T) {
 		"keys":             func(ctx context.Context, p api.Principal) error { _, err := w.s.Apps.Keys(ctx, p); return err },
 		"create key": func(ctx context.Context, p api.Principal) error {
 			_, err := w.s.Apps.CreateKey(ctx, p, api.KeyRequest{Name: "n", Scopes: []string{"messages:send"}})
+			return err
+		},
+		"audit": func(ctx context.Context, p api.Principal) error {
+			_, err := w.s.Apps.Audit(ctx, p, api.AuditQuery{})
+			return err
+		},
+		"rotate key": func(ctx context.Context, p api.Principal) error {
+			k, err := w.s.Apps.CreateKey(ctx, w.masterA, api.KeyRequest{Name: "n", Scopes: []string{"messages:send"}})
+			w.must(err)
+			_, err = w.s.Apps.RotateKey(ctx, p, k.ID, api.KeyRotation{})
+			return err
+		},
+		"change key": func(ctx context.Context, p api.Principal) error {
+			k, err := w.s.Apps.CreateKey(ctx, w.masterA, api.KeyRequest{Name: "n", Scopes: []string{"messages:send"}})
+			w.must(err)
+			_, err = w.s.Apps.UpdateKey(ctx, p, k.ID, api.KeyUpdate{})
 			return err
 		},
 		"delete key": func(ctx context.Context, p api.Principal) error {

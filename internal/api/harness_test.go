@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -162,7 +163,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.s = api.New(api.Config{
 		Registry: w.registry, Audience: evaluator, Dispatch: w.d, Ledger: w.ledger, Backlog: backlog, Presence: w.hub,
-		Subscriptions: w.topics, Messages: w.db, Webhooks: w.webhooks(clock), Now: clock,
+		Subscriptions: w.topics, Messages: w.db, Webhooks: w.webhooks(clock), Audits: w.db, Now: clock,
 	})
 	for _, key := range []*herald.AppKey{&w.a, &w.b} {
 		row, _, err := w.registry.CreateApp(ctx, "test")
@@ -197,7 +198,7 @@ func (w *world) device(app herald.AppKey, r api.RegisterRequest) api.Principal {
 	w.t.Helper()
 	a, err := w.s.Devices.Register(w.t.Context(), api.Principal{Kind: api.Master, App: app}, r)
 	w.must(err)
-	p, err := w.s.Apps.Bearer(w.t.Context(), a.Token)
+	p, err := w.s.Apps.Bearer(w.t.Context(), a.Token, netip.Addr{})
 	w.must(err)
 	return p
 }

@@ -40,10 +40,11 @@ const (
 
 // Principal is who calls. The zero value is a stranger.
 type Principal struct {
-	Kind   Kind
-	App    herald.AppKey
-	KeyID  string  // for Key
-	Scopes []Scope // for Key
+	Kind    Kind
+	App     herald.AppKey
+	KeyID   string  // for Key
+	KeyName string  // for Key
+	Scopes  []Scope // for Key
 	// Device is whose token it is, for Device; for Page it is empty until the
 	// page's installation has registered.
 	Device herald.RegistrationID

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -42,7 +43,7 @@ func TestSegmentsAndFilesAuthorization(t *testing.T) {
 	self, other := w.device(w.a, api.RegisterRequest{}), w.device(w.a, api.RegisterRequest{})
 	token, err := w.registry.PageToken(w.a, "0123456789abcdef")
 	w.must(err)
-	page, err := w.s.Apps.Bearer(t.Context(), token)
+	page, err := w.s.Apps.Bearer(t.Context(), token, netip.Addr{})
 	w.must(err)
 	w.segment(w.masterA, "there", herald.Audience{All: true})
 	file := w.upload(w.masterA, "anna").ID

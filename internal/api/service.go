@@ -57,6 +57,7 @@ type Config struct {
 	Subscriptions Subscriptions
 	Messages      MessageReader
 	Webhooks      *webhook.Sender
+	Audits        AuditStore
 	Log           *slog.Logger
 	Now           func() time.Time
 }

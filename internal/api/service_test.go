@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +82,7 @@ func TestPagePushesToItself(t *testing.T) {
 	d := w.device(w.a, api.RegisterRequest{Alias: "anna"})
 	token, err := w.registry.PageToken(w.a, "0123456789abcdef")
 	w.must(err)
-	page, err := w.s.Apps.Bearer(t.Context(), token)
+	page, err := w.s.Apps.Bearer(t.Context(), token, netip.Addr{})
 	w.must(err)
 	if _, err := w.send(page, `{"audience":"all","data":1}`); code(err) != herald.CodeForbidden {
 		t.Errorf("before it is a device: %v", err)
@@ -91,7 +92,7 @@ func TestPagePushesToItself(t *testing.T) {
 	}
 	_, err = w.s.Devices.Register(t.Context(), page, api.RegisterRequest{})
 	w.must(err)
-	if page, err = w.s.Apps.Bearer(t.Context(), token); err != nil {
+	if page, err = w.s.Apps.Bearer(t.Context(), token, netip.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, audience := range []string{
@@ -337,7 +338,7 @@ func TestIsolation(t *testing.T) {
 	w.must(err)
 	key, err := w.s.Apps.CreateKey(ctx, w.masterA, api.KeyRequest{Name: "all", Scopes: []string{"messages:send", "messages:read", "devices:read", "devices:write", "receipts:write"}})
 	w.must(err)
-	keyA, err := w.s.Apps.Bearer(ctx, key.Key)
+	keyA, err := w.s.Apps.Bearer(ctx, key.Key, netip.Addr{})
 	w.must(err)
 	before, err := w.db.Head(ctx, w.b)
 	w.must(err)
@@ -404,7 +405,7 @@ func TestIsolation(t *testing.T) {
 	if err != nil || tr.State != herald.StatePending {
 		t.Errorf("the other app's message: %+v, %v", tr, err)
 	}
-	if _, err := w.s.Apps.Bearer(ctx, strings.Replace(key.Key, string(w.a), string(w.b), 1)); code(err) != herald.CodeUnauthorized {
+	if _, err := w.s.Apps.Bearer(ctx, strings.Replace(key.Key, string(w.a), string(w.b), 1), netip.Addr{}); code(err) != herald.CodeUnauthorized {
 		t.Errorf("a key that names another app: %v", err)
 	}
 }

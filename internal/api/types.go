@@ -285,29 +285,3 @@ type TopicPage struct {
 	Topics     []TopicView `json:"topics"`
 	NextCursor string      `json:"next_cursor,omitempty"`
 }
-
-// KeyRequest is the body of POST /v1/keys.
-type KeyRequest struct {
-	Name   string   `json:"name" minLength:"1" maxLength:"128"`
-	Scopes []string `json:"scopes" minItems:"1" doc:"What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write, webhooks:read, webhooks:write."`
-}
-
-// KeyView is a Bearer key without its secret.
-type KeyView struct {
-	ID         string     `json:"id"`
-	Name       string     `json:"name"`
-	Scopes     []string   `json:"scopes"`
-	CreatedAt  time.Time  `json:"created_at"`
-	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"To about a minute."`
-}
-
-// KeyAnswer is a new key. It is the only time that the key itself is shown.
-type KeyAnswer struct {
-	KeyView
-	Key string `json:"key" doc:"Send it as: Authorization: Bearer <key>."`
-}
-
-// KeyList lists the keys of an app.
-type KeyList struct {
-	Keys []KeyView `json:"keys"`
-}

@@ -3,6 +3,9 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,8 +209,27 @@ func TestAppValidation(t *testing.T) {
 	if err != nil || len(list.Keys) != 1 || strings.Contains(asJSON(t, list), strings.Split(k.Key, ".")[3]) {
 		t.Errorf("keys %+v, %v", list, err)
 	}
+	past := w.now.Add(-time.Second)
+	many := slices.Repeat([]string{"10.0.0.1"}, 101)
+	for field, u := range map[string]api.KeyUpdate{
+		"name":        {Name: &empty},
+		"scopes":      {Scopes: &[]string{}},
+		"expires_at":  {ExpiresAt: &past},
+		"networks":    {Networks: &many},
+		"networks[0]": {Networks: &[]string{"10.1.2.3/8"}},
+		"networks[1]": {Networks: &[]string{"10.0.0.0/8", "example.com"}},
+		"networks[2]": {Networks: &[]string{"::1", "10.0.0.0/8", "fe80::1%eth0"}},
+		"networks[3]": {Networks: &[]string{"::1", "::2", "::3", "::ffff:10.0.0.0/104"}},
+	} {
+		_, err := w.s.Apps.UpdateKey(t.Context(), w.masterA, k.ID, u)
+		wantInvalid(t, err, field)
+	}
+	for _, keep := range []int64{-1, 30*24*3600 + 1, math.MaxInt64, math.MinInt64} {
+		_, err := w.s.Apps.RotateKey(t.Context(), w.masterA, k.ID, api.KeyRotation{Keep: &keep})
+		wantInvalid(t, err, "keep")
+	}
 	w.must(w.s.Apps.DeleteKey(t.Context(), w.masterA, k.ID))
-	if _, err := w.s.Apps.Bearer(t.Context(), k.Key); code(err) != herald.CodeUnauthorized {
+	if _, err := w.s.Apps.Bearer(t.Context(), k.Key, netip.Addr{}); code(err) != herald.CodeUnauthorized {
 		t.Errorf("a deleted key: %v", err)
 	}
 }

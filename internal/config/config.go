@@ -20,6 +20,7 @@ type Config struct {
 	Limits Limits `koanf:"limits"`
 	Memory Memory `koanf:"memory"`
 	Egress Egress `koanf:"egress"`
+	Audit  Audit  `koanf:"audit"`
 	Log    Log    `koanf:"log"`
 }
 
@@ -155,6 +156,12 @@ type Egress struct {
 	HTTP bool `koanf:"http"`
 }
 
+// Audit bounds the log of who changed what.
+type Audit struct {
+	// Keep is how long its entries are kept; 0 is for ever. Default 90 days.
+	Keep time.Duration `koanf:"keep"`
+}
+
 // Log says what to log.
 type Log struct {
 	// Level is debug, info, warn or error. Default info.
@@ -173,6 +180,7 @@ func Default() Config {
 		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
 		Memory: Memory{Sets: 512 << 20},
 		Egress: Egress{Ports: []string{"443"}},
+		Audit:  Audit{Keep: 90 * 24 * time.Hour},
 		Log:    Log{Level: "info", Format: "json"},
 	}
 }

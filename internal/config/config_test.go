@@ -304,6 +304,8 @@ func TestValidate(t *testing.T) {
 		{"negative rate", func(c *Config) { c.Limits.KeyRate = -1 }, "limits.key_rate"},
 		{"negative device rate", func(c *Config) { c.Limits.DeviceRate = -1 }, "limits.device_rate"},
 		{"no publish rate", func(c *Config) { c.Limits.PublishRate = 0 }, "limits.publish_rate"},
+		{"audit log for a moment", func(c *Config) { c.Audit.Keep = time.Minute }, "audit.keep"},
+		{"audit log before it is made", func(c *Config) { c.Audit.Keep = -time.Hour }, "audit.keep"},
 		{"little memory for sets", func(c *Config) { c.Memory.Sets = 1 << 20 }, "memory.sets"},
 		{"large publish rate", func(c *Config) { c.Limits.PublishRate = 1_000_001 }, "limits.publish_rate"},
 		{"negative address rate", func(c *Config) { c.Limits.AddressRate = -1 }, "limits.address_rate"},

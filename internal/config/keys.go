@@ -23,6 +23,7 @@ var sections = []struct{ name, doc string }{
 	{"limits", "Bounds for what callers may ask."},
 	{"memory", "What is held in memory so that it need not be read from the record."},
 	{"egress", "Which addresses given by users, such as those of webhooks, may be called."},
+	{"audit", "Who changed what."},
 	{"log", "What to log."},
 }
 
@@ -75,6 +76,7 @@ var keys = []key{
 	{"egress.allow", "Networks beyond the public internet that may be called, because app servers are there: a list of addresses, networks, loopback, private.", "[10.20.0.0/16]"},
 	{"egress.ports", "Ports that may be called, a list; any opens all of them.", "[443, 8443]"},
 	{"egress.http", "Let calls go over http, without TLS: true or false.", "false"},
+	{"audit.keep", "How long entries of the audit log are kept, as a duration of at least 1h. 0s: for ever.", "2160h"},
 
 	{"log.level", "debug, info, warn or error.", "info"},
 	{"log.format", "json or text.", "json"},

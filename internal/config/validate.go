@@ -46,6 +46,9 @@ func (c Config) Validate() error {
 	if c.Memory.Sets < minSets {
 		bad("memory.sets", "Use 536870912 unless memory is very short.", "%d is less than %d bytes", c.Memory.Sets, minSets)
 	}
+	if c.Audit.Keep != 0 && c.Audit.Keep < time.Hour {
+		bad("audit.keep", "Use 2160h for 90 days, or 0s for ever.", "%v is less than an hour", c.Audit.Keep)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		bad("log.level", "Use debug, info, warn or error.", "%q is not a level", c.Log.Level)
 	}

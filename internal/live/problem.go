@@ -25,6 +25,7 @@ var statusOf = map[herald.Code]int{
 	herald.CodeInvalidRequest:      http.StatusBadRequest,
 	herald.CodeUnauthorized:        http.StatusUnauthorized,
 	herald.CodeForbidden:           http.StatusForbidden,
+	herald.CodeAddressRefused:      http.StatusForbidden,
 	herald.CodeNotFound:            http.StatusNotFound,
 	herald.CodeConflict:            http.StatusConflict,
 	herald.CodeIdempotencyConflict: http.StatusConflict,

@@ -9,6 +9,7 @@
 package record
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -27,8 +28,12 @@ type App struct {
 	Key        herald.AppKey
 	Name       string
 	SecretHash []byte // SHA-256 of the master secret
-	Created    time.Time
-	Settings   Settings
+	// OldHash is that of the secret before it, which is good until OldUntil; nil
+	// if there is none.
+	OldHash  []byte
+	OldUntil time.Time
+	Created  time.Time
+	Settings Settings
 }
 
 // Settings is what the owner of an app has decided.
@@ -53,6 +58,13 @@ type APIKey struct {
 	Scopes   []string
 	Created  time.Time
 	LastUsed time.Time // zero if never; written at most once a minute
+	// OldHash is that of the secret before the last rotation, which is good
+	// until OldUntil; nil if there is none.
+	OldHash  []byte
+	OldUntil time.Time
+	Expires  time.Time // zero: never
+	// Networks are those from which the key may be used; empty: any.
+	Networks []netip.Prefix
 }
 
 // Device is one installation of an app.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,18 +24,23 @@ func unauthorized(remedy, format string, args ...any) error {
 func (r *Registry) Master(key herald.AppKey, secret string) error {
 	app := r.app(key)
 	// An unknown app costs the same comparison as a wrong secret.
-	hash := make([]byte, 32)
+	hash, old := make([]byte, 32), []byte(nil)
 	if app != nil {
-		hash = app.Row().SecretHash
+		row := app.Row()
+		hash = row.SecretHash
+		if r.now().Before(row.OldUntil) {
+			old = row.OldHash
+		}
 	}
-	if !sameSecret(hash, secret) || app == nil {
+	if (!sameSecret(hash, secret) && (old == nil || !sameSecret(old, secret))) || app == nil {
 		return unauthorized("Check app key and master secret; herald app rotate makes a new secret.", "the app key or the master secret is wrong")
 	}
 	return nil
 }
 
-// Key checks a Bearer key and notes that it was used.
-func (r *Registry) Key(ctx context.Context, token string) (record.APIKey, error) {
+// Key checks a Bearer key that comes from an address, and notes that it was
+// used.
+func (r *Registry) Key(ctx context.Context, token string, from netip.Addr) (record.APIKey, error) {
 	wrong := unauthorized("Check the key; POST /v1/keys makes a new one.", "the key is not valid, or was deleted")
 	prefix, key, ok := appOf(token)
 	f := strings.Split(token, ".")
@@ -48,18 +54,25 @@ func (r *Registry) Key(ctx context.Context, token string) (record.APIKey, error)
 	now := r.now().UTC()
 	app.mu.Lock()
 	row, known := app.apiKeys[f[2]]
-	valid := known && sameSecret(row.Hash, f[3])
-	stale := valid && now.Sub(row.LastUsed) > time.Minute
+	valid := known && (sameSecret(row.Hash, f[3]) || row.OldHash != nil && now.Before(row.OldUntil) && sameSecret(row.OldHash, f[3]))
+	var refused error
+	if valid {
+		refused = allowed(row, from, now)
+	}
+	stale := valid && refused == nil && now.Sub(row.LastUsed) > time.Minute
 	if stale {
 		row.LastUsed = now
 		app.apiKeys[row.ID] = row
 	}
 	app.mu.Unlock()
-	if !valid {
+	switch {
+	case !valid:
 		return record.APIKey{}, wrong
+	case refused != nil:
+		return record.APIKey{}, refused
 	}
 	if stale {
-		if err := r.noteUse(ctx, app, row); err != nil {
+		if err := r.noteUse(ctx, app, row.ID); err != nil {
 			r.log.WarnContext(ctx, "registry: the last use of a key was not written", "error", err)
 		}
 	}
@@ -67,12 +80,13 @@ func (r *Registry) Key(ctx context.Context, token string) (record.APIKey, error)
 }
 
 // noteUse writes when a key was used, unless it was deleted meanwhile: writing
-// it then would bring it back.
-func (r *Registry) noteUse(ctx context.Context, app *App, row record.APIKey) error {
+// it then would bring it back. It writes the key as it is now, not as it was
+// when it was checked: writing that would take a change back.
+func (r *Registry) noteUse(ctx context.Context, app *App, id string) error {
 	app.change.Lock()
 	defer app.change.Unlock()
 	app.mu.Lock()
-	_, there := app.apiKeys[row.ID]
+	row, there := app.apiKeys[id]
 	app.mu.Unlock()
 	if !there {
 		return nil

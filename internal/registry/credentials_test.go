@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"encoding/base64"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestRotate(t *testing.T) {
 	w := newWorld(t)
 	app, old := w.newApp()
 	jwtBefore := w.JWTSecret(app)
-	row, secret, err := w.RotateApp(t.Context(), app)
+	row, secret, err := w.RotateApp(t.Context(), app, 0)
 	must(t, err)
 	if row.Key != app || secret == old || len(secret) != herald.SecretLen || strings.Contains(string(row.SecretHash), secret) {
 		t.Errorf("rotation of %s gives %+v", app, row)
@@ -76,7 +77,7 @@ func TestRotate(t *testing.T) {
 	check()
 	w.restart(serverKey)
 	check()
-	_, _, err = w.RotateApp(t.Context(), herald.NewAppKey())
+	_, _, err = w.RotateApp(t.Context(), herald.NewAppKey(), 0)
 	wantCode(t, err, herald.CodeNotFound)
 }
 
@@ -242,7 +243,7 @@ func TestBearerKeys(t *testing.T) {
 	w := newWorld(t)
 	app, _ := w.newApp()
 	other, _ := w.newApp()
-	row, whole, err := w.CreateKey(t.Context(), app, "ci", []string{"messages:send", "devices:read"})
+	row, whole, err := w.CreateKey(t.Context(), app, record.APIKey{Name: "ci", Scopes: []string{"messages:send", "devices:read"}})
 	must(t, err)
 	f := strings.Split(whole, ".")
 	if len(f) != 4 || f[0] != "hk1" || f[1] != string(app) || f[2] != row.ID || len(f[2]) != 8 || len(f[3]) != 32 {
@@ -250,7 +251,7 @@ func TestBearerKeys(t *testing.T) {
 	}
 	good := func() {
 		t.Helper()
-		got, err := w.Key(t.Context(), whole)
+		got, err := w.Key(t.Context(), whole, netip.Addr{})
 		must(t, err)
 		if got.App != app || got.Name != "ci" || strings.Join(got.Scopes, " ") != "messages:send devices:read" {
 			t.Errorf("the key is %+v", got)
@@ -260,7 +261,7 @@ func TestBearerKeys(t *testing.T) {
 	w.restart(serverKey)
 	good()
 	for _, bad := range append(flips(whole), strings.Replace(whole, string(app), string(other), 1), whole+strings.Repeat("A", 5000), "hk1."+string(app)) {
-		if _, err := w.Key(t.Context(), bad); herald.CodeOf(err) != herald.CodeUnauthorized {
+		if _, err := w.Key(t.Context(), bad, netip.Addr{}); herald.CodeOf(err) != herald.CodeUnauthorized {
 			t.Fatalf("%q gives %v", bad, err)
 		}
 	}
@@ -268,7 +269,7 @@ func TestBearerKeys(t *testing.T) {
 	must(t, w.DeleteKey(t.Context(), app, row.ID))
 	refused := func() {
 		t.Helper()
-		_, err := w.Key(t.Context(), whole)
+		_, err := w.Key(t.Context(), whole, netip.Addr{})
 		wantCode(t, err, herald.CodeUnauthorized)
 	}
 	refused()
@@ -282,12 +283,12 @@ func TestKeyLimit(t *testing.T) {
 	app, _ := w.newApp()
 	var ids []string
 	for range registry.MaxKeys {
-		row, _, err := w.CreateKey(t.Context(), app, "k", nil)
+		row, _, err := w.CreateKey(t.Context(), app, record.APIKey{Name: "k"})
 		must(t, err)
 		ids = append(ids, row.ID)
 		w.pass(time.Second)
 	}
-	_, _, err := w.CreateKey(t.Context(), app, "k", nil)
+	_, _, err := w.CreateKey(t.Context(), app, record.APIKey{Name: "k"})
 	wantCode(t, err, herald.CodeLimitReached)
 	for i, k := range w.Keys(app) {
 		if k.ID != ids[i] {
@@ -295,10 +296,10 @@ func TestKeyLimit(t *testing.T) {
 		}
 	}
 	must(t, w.DeleteKey(t.Context(), app, ids[0]))
-	_, _, err = w.CreateKey(t.Context(), app, "k", nil)
+	_, _, err = w.CreateKey(t.Context(), app, record.APIKey{Name: "k"})
 	must(t, err)
 	unknown := herald.NewAppKey()
-	_, _, err = w.CreateKey(t.Context(), unknown, "k", nil)
+	_, _, err = w.CreateKey(t.Context(), unknown, record.APIKey{Name: "k"})
 	wantCode(t, err, herald.CodeUnauthorized)
 	wantCode(t, w.DeleteKey(t.Context(), unknown, ids[1]), herald.CodeUnauthorized)
 	if w.Keys(unknown) != nil {

@@ -81,11 +81,13 @@ func (r *Registry) NewFile(ctx context.Context, key herald.AppKey, name string) 
 	if len(list) >= MaxFiles {
 		return nil, herald.Errorf(herald.CodeLimitReached, "Delete files that are not used any more, with DELETE /v1/files/{id}.", "an app has at most %d files", MaxFiles)
 	}
+	id := herald.FileID(herald.NewRegistrationID(at))
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.Object = string(id) })
 	return &FileBuilder{
 		r: r, key: key, set: sets.New(), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{},
 		// The position is taken before anything is looked up: too early costs
 		// a delivery that ends visibly, too late would reach the wrong person.
-		f: record.File{ID: herald.FileID(herald.NewRegistrationID(at)), Name: name, Pos: app.position(), Created: at, Used: at},
+		f: record.File{ID: id, Name: name, Pos: app.position(), Created: at, Used: at},
 	}, nil
 }
 

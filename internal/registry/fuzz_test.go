@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"crypto/sha256"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func FuzzCredentials(f *testing.F) {
 			t.Errorf("as a page token: %s, %v", key, err)
 		}
 		// The secret is the same in both apps, so that the app is what counts.
-		if row, err := w.Key(ctx, s); (err == nil) != (s == bearer || s == strings.Replace(bearer, string(app), string(other), 1)) || err == nil && !strings.Contains(s, string(row.App)) {
+		if row, err := w.Key(ctx, s, netip.Addr{}); (err == nil) != (s == bearer || s == strings.Replace(bearer, string(app), string(other), 1)) || err == nil && !strings.Contains(s, string(row.App)) {
 			t.Errorf("as a key: %s, %v", row.App, err)
 		}
 		if pos, ok := w.ParseCursor(app, s); ok != (s == cursor) || ok && pos != 42 {

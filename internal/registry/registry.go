@@ -305,6 +305,7 @@ func (r *Registry) CreateApp(ctx context.Context, name string) (row record.App, 
 	}
 	secret = herald.NewSecret(herald.SecretLen)
 	row = record.App{Key: herald.NewAppKey(), Name: name, SecretHash: hashSecret(secret), Created: r.now().UTC()}
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.App = row.Key })
 	if err := r.store.CreateApp(ctx, row); err != nil {
 		return row, "", err
 	}
@@ -312,10 +313,17 @@ func (r *Registry) CreateApp(ctx context.Context, name string) (row record.App, 
 	return row, secret, err
 }
 
-// RotateApp gives an app a new master secret.
-func (r *Registry) RotateApp(ctx context.Context, key herald.AppKey) (row record.App, secret string, err error) {
+// RotateApp gives an app a new master secret, and keeps the old one good for a
+// while.
+func (r *Registry) RotateApp(ctx context.Context, key herald.AppKey, keep time.Duration) (row record.App, secret string, err error) {
+	if err := validKeep(keep); err != nil {
+		return row, "", err
+	}
 	secret = herald.NewSecret(herald.SecretLen)
-	row, err = r.UpdateApp(ctx, key, func(row *record.App) { row.SecretHash = hashSecret(secret) })
+	row, err = r.UpdateApp(ctx, key, func(row *record.App) {
+		row.OldHash, row.OldUntil = oldSecret(row.SecretHash, keep, r.now())
+		row.SecretHash = hashSecret(secret)
+	})
 	return row, secret, err
 }
 
@@ -328,7 +336,9 @@ func (r *Registry) UpdateApp(ctx context.Context, key herald.AppKey, change func
 	app.change.Lock()
 	defer app.change.Unlock()
 	row := app.Row()
+	before := row
 	change(&row)
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.Changes = record.Changes(before.Told(), row.Told()) })
 	if err := r.store.UpdateApp(ctx, row); err != nil {
 		return record.App{}, err
 	}
@@ -341,8 +351,9 @@ func (r *Registry) UpdateApp(ctx context.Context, key herald.AppKey, change func
 // MaxKeys is how many Bearer keys an app may have.
 const MaxKeys = 100
 
-// CreateKey makes a Bearer key and gives it whole, which happens only once.
-func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, name string, scopes []string) (row record.APIKey, whole string, err error) {
+// CreateKey makes a Bearer key, of which name, scopes, end and networks are
+// given, and gives it whole, which happens only once.
+func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, row record.APIKey) (_ record.APIKey, whole string, err error) {
 	app, err := r.App(key)
 	if err != nil {
 		return row, "", err
@@ -356,7 +367,8 @@ func (r *Registry) CreateKey(ctx context.Context, key herald.AppKey, name string
 		return row, "", herald.Errorf(herald.CodeLimitReached, "Delete a key that is not used any more.", "an app has at most %d keys", MaxKeys)
 	}
 	secret := herald.NewSecret(keySecretLen)
-	row = record.APIKey{App: key, ID: string(herald.NewAppKey()[:keyIDLen]), Name: name, Hash: hashSecret(secret), Scopes: scopes, Created: r.now().UTC()}
+	row.App, row.ID, row.Hash, row.Created = key, string(herald.NewAppKey()[:keyIDLen]), hashSecret(secret), r.now().UTC()
+	record.AuditOf(ctx).Note(func(a *record.Audit) { a.Object, a.Changes = row.ID, record.Changes(struct{}{}, row.Told()) })
 	if err := r.store.PutKey(ctx, row); err != nil {
 		return row, "", err
 	}

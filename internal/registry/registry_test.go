@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -260,7 +261,7 @@ func TestTwoFlushes(t *testing.T) {
 func TestLastUsed(t *testing.T) {
 	w, h := hookedWorld(t)
 	app, _ := w.newApp()
-	row, whole, err := w.CreateKey(t.Context(), app, "k", nil)
+	row, whole, err := w.CreateKey(t.Context(), app, record.APIKey{Name: "k"})
 	must(t, err)
 	if !row.LastUsed.IsZero() {
 		t.Errorf("a new key was used at %v", row.LastUsed)
@@ -271,7 +272,7 @@ func TestLastUsed(t *testing.T) {
 		puts  int64
 	}{{0, 1}, {0, 1}, {time.Minute, 1}, {time.Second, 2}, {30 * time.Second, 2}, {31 * time.Second, 3}} {
 		w.pass(tt.after)
-		_, err := w.Key(t.Context(), whole)
+		_, err := w.Key(t.Context(), whole, netip.Addr{})
 		must(t, err)
 		if got := h.puts.Load(); got != tt.puts {
 			t.Fatalf("%v later it was written %d times, want %d", tt.after, got, tt.puts)
@@ -280,7 +281,7 @@ func TestLastUsed(t *testing.T) {
 	if got := w.Keys(app)[0].LastUsed; !got.Equal(w.clock()) {
 		t.Errorf("last used %v, want %v", got, w.clock())
 	}
-	if _, err := w.Key(t.Context(), whole+"x"); err == nil || h.puts.Load() != 3 {
+	if _, err := w.Key(t.Context(), whole+"x", netip.Addr{}); err == nil || h.puts.Load() != 3 {
 		t.Error("a wrong key counts as use")
 	}
 }
@@ -340,11 +341,11 @@ func TestAtOnce(t *testing.T) {
 			return err
 		})
 		each(20, func() error {
-			row, whole, err := w.CreateKey(ctx, app, "k", nil)
+			row, whole, err := w.CreateKey(ctx, app, record.APIKey{Name: "k"})
 			if err != nil {
 				return err
 			}
-			if _, err = w.Key(ctx, whole); err != nil {
+			if _, err = w.Key(ctx, whole, netip.Addr{}); err != nil {
 				return err
 			}
 			return w.DeleteKey(ctx, app, row.ID)
@@ -386,10 +387,10 @@ func TestDeletedKeyStaysDeleted(t *testing.T) {
 	w := newWorld(t)
 	app, _ := w.newApp()
 	for range 40 {
-		row, whole, err := w.CreateKey(t.Context(), app, "k", nil)
+		row, whole, err := w.CreateKey(t.Context(), app, record.APIKey{Name: "k"})
 		must(t, err)
 		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = w.Key(t.Context(), whole) })
+		wg.Go(func() { _, _ = w.Key(t.Context(), whole, netip.Addr{}) })
 		wg.Go(func() {
 			if err := w.DeleteKey(t.Context(), app, row.ID); err != nil {
 				t.Error(err)

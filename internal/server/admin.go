@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 )
@@ -20,7 +22,7 @@ func (a admin) CreateApp(ctx context.Context, app api.NewApp) (api.AppSecrets, e
 	if err := app.Topics.Validate("topics"); err != nil {
 		return api.AppSecrets{}, err
 	}
-	row, secret, err := a.registry.CreateApp(ctx, app.Name)
+	row, secret, err := a.registry.CreateApp(audited(ctx, "createApp", ""), app.Name)
 	if err == nil && (app.Topics.Subscribe != nil || app.Topics.Publish != nil) {
 		// Nobody knows the app yet, so nobody meets it between the two.
 		row, err = a.registry.UpdateApp(ctx, row.Key, func(row *record.App) { row.Settings.Topics = app.Topics })
@@ -32,6 +34,14 @@ func (a admin) CreateApp(ctx context.Context, app api.NewApp) (api.AppSecrets, e
 		return api.AppSecrets{}, err
 	}
 	return api.AppSecrets{AppKey: row.Key, Name: row.Name, MasterSecret: secret, JWTSecret: a.registry.JWTSecret(row.Key)}, nil
+}
+
+// audited gives a context whose change is in the audit log. Both operations
+// are one commit each, which takes the entry with it.
+func audited(ctx context.Context, operation string, key herald.AppKey) context.Context {
+	ctx, _ = record.WithAudit(ctx, record.Audit{App: key, Time: faults.Now().UTC().Truncate(time.Millisecond),
+		Kind: record.AuditAdmin, Operation: operation, Origin: record.AuditLocal})
+	return ctx
 }
 
 func (a admin) ListApps(context.Context) ([]api.AppSummary, error) {
@@ -47,8 +57,8 @@ func (a admin) ListApps(context.Context) ([]api.AppSummary, error) {
 	return out, nil
 }
 
-func (a admin) RotateApp(ctx context.Context, key herald.AppKey) (api.AppSecrets, error) {
-	row, secret, err := a.registry.RotateApp(ctx, key)
+func (a admin) RotateApp(ctx context.Context, key herald.AppKey, keep time.Duration) (api.AppSecrets, error) {
+	row, secret, err := a.registry.RotateApp(audited(ctx, "rotateApp", key), key, keep)
 	if err != nil {
 		return api.AppSecrets{}, err
 	}

@@ -69,11 +69,11 @@ func (a remoteAdmin) ListApps(ctx context.Context) (out []api.AppSummary, err er
 	return out, err
 }
 
-func (a remoteAdmin) RotateApp(ctx context.Context, key herald.AppKey) (out api.AppSecrets, err error) {
+func (a remoteAdmin) RotateApp(ctx context.Context, key herald.AppKey, keep time.Duration) (out api.AppSecrets, err error) {
 	if !key.Valid() {
 		return out, herald.Errorf(herald.CodeNotFound, "herald app list shows the apps of a server.", "there is no app with the key %.24q", string(key))
 	}
-	err = a.call(ctx, http.MethodPost, "/admin/apps/"+string(key)+"/rotate", nil, &out)
+	err = a.call(ctx, http.MethodPost, "/admin/apps/"+string(key)+"/rotate", adminRotation{Keep: keep}, &out)
 	return out, err
 }
 

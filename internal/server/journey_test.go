@@ -433,7 +433,7 @@ func TestTokensRevoked(t *testing.T) {
 func TestRotateSecret(t *testing.T) {
 	n := startNode(t, t.TempDir())
 	old := n.app.MasterSecret
-	fresh, err := n.srv.Admin().RotateApp(t.Context(), n.app.AppKey)
+	fresh, err := n.srv.Admin().RotateApp(t.Context(), n.app.AppKey, 0)
 	if err != nil || fresh.MasterSecret == old || fresh.JWTSecret != n.app.JWTSecret {
 		t.Fatalf("rotated to %+v, %v", fresh, err)
 	}

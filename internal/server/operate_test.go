@@ -21,6 +21,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/record"
 )
 
 func unmarshal(text string, into any) error { return json.Unmarshal([]byte(text), into) }
@@ -205,9 +206,20 @@ func TestAdministration(t *testing.T) {
 	if err != nil || len(list) != 3 || list[1].AppKey != made.AppKey {
 		t.Errorf("%+v, %v", list, err)
 	}
-	rotated, err := admin.RotateApp(t.Context(), made.AppKey)
+	rotated, err := admin.RotateApp(t.Context(), made.AppKey, 0)
 	if err != nil || rotated.MasterSecret == made.MasterSecret {
 		t.Errorf("%+v, %v", rotated, err)
+	}
+	if again, err := admin.RotateApp(t.Context(), made.AppKey, time.Hour); err != nil || n.srv.registry.Master(made.AppKey, rotated.MasterSecret) != nil {
+		t.Errorf("%v: a secret that is kept is refused", err)
+	} else {
+		rotated = again
+	}
+	_, err = admin.RotateApp(t.Context(), made.AppKey, -time.Hour)
+	wantError(t, err, herald.CodeInvalidRequest, "time to keep")
+	entries, err := n.srv.store.Audits(t.Context(), made.AppKey, record.AuditFilter{Limit: 10})
+	if err != nil || len(entries) != 3 || entries[0].Operation != "rotateApp" || entries[2].Operation != "createApp" || entries[0].Kind != record.AuditAdmin || entries[0].Origin != record.AuditLocal {
+		t.Errorf("the audit log is %+v, %v", entries, err)
 	}
 	// The app is served at once, by what was answered.
 	n.app = rotated
@@ -220,9 +232,9 @@ func TestAdministration(t *testing.T) {
 	}
 	_, err = admin.CreateApp(t.Context(), api.NewApp{Name: ""})
 	wantError(t, err, herald.CodeInvalidRequest, "is empty")
-	_, err = admin.RotateApp(t.Context(), "../../x")
+	_, err = admin.RotateApp(t.Context(), "../../x", 0)
 	wantError(t, err, herald.CodeNotFound, "no app")
-	_, err = admin.RotateApp(t.Context(), herald.NewAppKey())
+	_, err = admin.RotateApp(t.Context(), herald.NewAppKey(), 0)
 	wantError(t, err, herald.CodeNotFound, "no app")
 	_, err = admin.PageToken(t.Context(), made.AppKey, "short")
 	wantError(t, err, herald.CodeInvalidRequest, "installation")
@@ -232,7 +244,7 @@ func TestAdministration(t *testing.T) {
 	for name, err := range map[string]error{
 		"list": func() error { _, err := wrong.ListApps(t.Context()); return err }(),
 		"make": func() error { _, err := wrong.CreateApp(t.Context(), api.NewApp{Name: "x"}); return err }(),
-		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey); return err }(),
+		"turn": func() error { _, err := wrong.RotateApp(t.Context(), made.AppKey, 0); return err }(),
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, herald.CodeUnauthorized, "administration token") })
 	}

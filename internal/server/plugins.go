@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"log/slog"
+	"time"
 
+	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/dispatch"
@@ -35,7 +37,16 @@ type recordStore interface {
 	offline.Store
 	api.MessageReader
 	webhook.Store
+	auditStore
 	prober
+}
+
+// auditStore is a store of the audit log that is also tidied.
+type auditStore interface {
+	api.AuditStore
+	// PurgeAudit deletes about limit of the oldest entries of an app, of those
+	// that are older than a time, and tells whether there are more.
+	PurgeAudit(ctx context.Context, app herald.AppKey, before time.Time, limit int) (more bool, err error)
 }
 
 // prober is a store whose health can be asked for.

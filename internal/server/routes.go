@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -101,7 +102,11 @@ func (s *Server) opsRoutes() http.Handler {
 		return s.Admin().CreateApp(r.Context(), in)
 	}))
 	mux.HandleFunc("POST /admin/apps/{key}/rotate", s.admin(func(r *http.Request) (any, error) {
-		return s.Admin().RotateApp(r.Context(), herald.AppKey(r.PathValue("key")))
+		var in adminRotation
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, herald.Invalid("", "Send a JSON object.", "the body is not JSON")
+		}
+		return s.Admin().RotateApp(r.Context(), herald.AppKey(r.PathValue("key")), in.Keep)
 	}))
 	mux.HandleFunc("POST /admin/apps/{key}/page-tokens", s.admin(func(r *http.Request) (any, error) {
 		var in adminRequest
@@ -116,6 +121,10 @@ func (s *Server) opsRoutes() http.Handler {
 
 type adminRequest struct {
 	Installation string `json:"installation,omitempty"`
+}
+
+type adminRotation struct {
+	Keep time.Duration `json:"keep"` // of the old secret
 }
 
 type adminToken struct {

@@ -157,7 +157,7 @@ func (s *Server) build(ctx context.Context) (err error) {
 	}
 	s.service = api.New(api.Config{
 		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog, Webhooks: s.webhooks,
-		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Log: s.log, Now: faults.Now,
+		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Audits: s.store, Log: s.log, Now: faults.Now,
 	})
 	s.health = newHealth(s.store.Probe, s.metrics.Ready)
 	if err := d.Start(ctx); err != nil {
@@ -271,6 +271,9 @@ func (s *Server) keepHouse(ctx context.Context) {
 		err := s.ledger.Fold(ctx, minute)
 		if minute {
 			err = errors.Join(err, s.registry.Flush(ctx))
+		}
+		if n%3600 == 60 {
+			err = errors.Join(err, s.forgetAudit(ctx, faults.Now()))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "folding the logs failed; trying again", "error", err)

@@ -25,18 +25,18 @@ func (db *DB) loadApps(ctx context.Context) error {
 // Apps lists every app, oldest first.
 func (db *DB) Apps(ctx context.Context) ([]record.App, error) {
 	var out []record.App
-	err := scan(ctx, &db.readers, "SELECT app_key, name, secret_hash, created, settings FROM app ORDER BY id", nil,
+	err := scan(ctx, &db.readers, "SELECT app_key, name, secret_hash, created, settings, old_hash, old_until FROM app ORDER BY id", nil,
 		func(r *sql.Rows) error {
 			var a record.App
-			var created int64
+			var created, until int64
 			var settings []byte
-			if err := r.Scan(&a.Key, &a.Name, &a.SecretHash, &created, &settings); err != nil {
+			if err := r.Scan(&a.Key, &a.Name, &a.SecretHash, &created, &settings, &a.OldHash, &until); err != nil {
 				return wrap(err)
 			}
 			if err := json.Unmarshal(settings, &a.Settings); err != nil {
 				return damaged("app "+string(a.Key), err)
 			}
-			a.Created = fromMillis(created)
+			a.Created, a.OldUntil = fromMillis(created), fromMillis(until)
 			out = append(out, a)
 			return nil
 		})
@@ -77,7 +77,7 @@ func (db *DB) CreateApp(ctx context.Context, a record.App) error {
 	})
 }
 
-// UpdateApp writes name, secret hash and settings of an app.
+// UpdateApp writes name, secret hashes and settings of an app.
 func (db *DB) UpdateApp(ctx context.Context, a record.App) error {
 	id, err := db.apps.id(a.Key)
 	if err != nil {
@@ -88,8 +88,8 @@ func (db *DB) UpdateApp(ctx context.Context, a record.App) error {
 		return fmt.Errorf("store: writing the settings of an app: %w", err)
 	}
 	return db.write(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE app SET name = ?, secret_hash = ?, settings = ? WHERE id = ?",
-			a.Name, blob(a.SecretHash), string(settings), id)
+		_, err := t.exec("UPDATE app SET name = ?, secret_hash = ?, settings = ?, old_hash = ?, old_until = ? WHERE id = ?",
+			a.Name, blob(a.SecretHash), string(settings), a.OldHash, millis(a.OldUntil), id)
 		return err
 	})
 }
@@ -97,25 +97,32 @@ func (db *DB) UpdateApp(ctx context.Context, a record.App) error {
 // Keys lists the keys of all apps.
 func (db *DB) Keys(ctx context.Context) ([]record.APIKey, error) {
 	var out []record.APIKey
-	err := scan(ctx, &db.readers, "SELECT app, id, name, hash, scopes, created, last_used FROM api_key ORDER BY app, created, id", nil,
+	err := scan(ctx, &db.readers, "SELECT app, id, name, hash, scopes, created, last_used, old_hash, old_until, expires, networks FROM api_key ORDER BY app, created, id", nil,
 		func(r *sql.Rows) error {
 			var k record.APIKey
-			var app, created, used int64
-			var scopes []byte
-			if err := r.Scan(&app, &k.ID, &k.Name, &k.Hash, &scopes, &created, &used); err != nil {
+			var app, created, used, until, expires int64
+			var scopes, networks []byte
+			if err := r.Scan(&app, &k.ID, &k.Name, &k.Hash, &scopes, &created, &used, &k.OldHash, &until, &expires, &networks); err != nil {
 				return wrap(err)
 			}
 			if err := json.Unmarshal(scopes, &k.Scopes); err != nil {
 				return damaged("api_key "+k.ID, err)
 			}
+			// A list that cannot be read must not become one that allows all.
+			if networks != nil {
+				if err := json.Unmarshal(networks, &k.Networks); err != nil {
+					return damaged("api_key "+k.ID, err)
+				}
+			}
 			k.App, k.Created, k.LastUsed = db.apps.keyOf(app), fromMillis(created), fromMillis(used)
+			k.OldUntil, k.Expires = fromMillis(until), fromMillis(expires)
 			out = append(out, k)
 			return nil
 		})
 	return out, err
 }
 
-// PutKey writes a key: a new one, or one whose LastUsed has moved.
+// PutKey writes a key: a new one, or one that has changed.
 func (db *DB) PutKey(ctx context.Context, k record.APIKey) error {
 	app, err := db.apps.id(k.App)
 	if err != nil {
@@ -125,14 +132,22 @@ func (db *DB) PutKey(ctx context.Context, k record.APIKey) error {
 	if err != nil {
 		return fmt.Errorf("store: writing the scopes of a key: %w", err)
 	}
+	var networks any
+	if len(k.Networks) > 0 {
+		b, err := json.Marshal(k.Networks)
+		if err != nil {
+			return fmt.Errorf("store: writing the networks of a key: %w", err)
+		}
+		networks = string(b)
+	}
 	return db.write(ctx, func(t *tx) error {
-		n, err := t.exec("UPDATE api_key SET name = ?, hash = ?, scopes = ?, created = ?, last_used = ? WHERE app = ? AND id = ?",
-			k.Name, blob(k.Hash), string(scopes), millis(k.Created), millis(k.LastUsed), app, k.ID)
+		n, err := t.exec("UPDATE api_key SET name = ?, hash = ?, scopes = ?, created = ?, last_used = ?, old_hash = ?, old_until = ?, expires = ?, networks = ? WHERE app = ? AND id = ?",
+			k.Name, blob(k.Hash), string(scopes), millis(k.Created), millis(k.LastUsed), k.OldHash, millis(k.OldUntil), millis(k.Expires), networks, app, k.ID)
 		if err != nil || n > 0 {
 			return err
 		}
-		_, err = t.exec("INSERT INTO api_key (app, id, name, hash, scopes, created, last_used) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			app, k.ID, k.Name, blob(k.Hash), string(scopes), millis(k.Created), millis(k.LastUsed))
+		_, err = t.exec("INSERT INTO api_key (app, id, name, hash, scopes, created, last_used, old_hash, old_until, expires, networks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			app, k.ID, k.Name, blob(k.Hash), string(scopes), millis(k.Created), millis(k.LastUsed), k.OldHash, millis(k.OldUntil), millis(k.Expires), networks)
 		return err
 	})
 }

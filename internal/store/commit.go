@@ -76,13 +76,6 @@ func (w *writer) start(db *DB, conn *sql.Conn) {
 	w.sync = func() error { return w.control("COMMIT") }
 }
 
-// write runs an operation in a group commit and answers when it is durable.
-// If ctx ends before the operation has started nothing is written; after that
-// the caller waits for the outcome, so that an error means "not done".
-func (db *DB) write(ctx context.Context, run func(*tx) error) error {
-	return db.do(ctx, &op{run: run, done: make(chan struct{})})
-}
-
 // writeLater is write for an operation that means nothing before another one,
 // which the caller makes after it, is durable: its commit is not synced unless
 // it shares the group of one that is. The log of SQLite is kept in order, so

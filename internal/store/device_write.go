@@ -39,6 +39,7 @@ func (db *DB) Register(ctx context.Context, r record.Registration) (record.Devic
 		} else {
 			out, err = t.knownDevice(app, *old, r)
 		}
+		record.AuditOf(ctx).Note(func(a *record.Audit) { a.Object = string(out.ID) })
 		return err
 	})
 	return out, isNew && err == nil, err

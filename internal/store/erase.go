@@ -83,6 +83,9 @@ func (db *DB) Erase(ctx context.Context, r record.Erasure) ([]herald.MessageID, 
 			if err := t.eraseWebhookLog(a, r.Ord); err != nil {
 				return err
 			}
+			if err := t.eraseAudit(a, r); err != nil {
+				return err
+			}
 			if _, err := t.exec("DELETE FROM erasing WHERE app = ? AND id = ?", a, string(r.ID)); err != nil || r.Alias == "" {
 				return err
 			}

@@ -74,7 +74,9 @@ func back(t *testing.T, path string) {
 	first, now := tables(t, fresh), tables(t, db)
 	_, err = db.ExecContext(ctx, "ALTER TABLE msg_chunk RENAME TO old; "+first["msg_chunk"]+
 		"; INSERT INTO msg_chunk (app, msg, state, slab, bits, crc) SELECT app, msg, state, slab, bits, crc FROM old; DROP TABLE old;"+
-		"DROP INDEX device_bound; DROP INDEX msg_by_alias; DELETE FROM goose_db_version WHERE version_id > 1")
+		"DROP INDEX device_bound; DROP INDEX msg_by_alias; ALTER TABLE app DROP COLUMN old_hash; ALTER TABLE app DROP COLUMN old_until;"+
+		"ALTER TABLE api_key DROP COLUMN old_hash; ALTER TABLE api_key DROP COLUMN old_until; ALTER TABLE api_key DROP COLUMN expires; ALTER TABLE api_key DROP COLUMN networks;"+
+		" DELETE FROM goose_db_version WHERE version_id > 1")
 	must(t, err)
 	for name := range now {
 		if first[name] == "" {

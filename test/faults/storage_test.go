@@ -29,6 +29,10 @@ var summed = []sum{
 	{"segment", "name", "audience", "crc"},
 	{"file_chunk", "file", "bits", "crc"},
 	{"msg_count", "msg", "data", "crc"},
+	{"bound_list", "pos", "bits", "crc"},
+	{"webhook", "id", "data", "crc"},
+	{"webhook_log", "n", "data", "crc"},
+	{"webhook_delivery", "seq", "data", "crc"},
 }
 
 // orphan is rows that belong to nothing, in words and as a query that counts

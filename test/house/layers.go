@@ -11,7 +11,7 @@ import (
 var stages = []string{"api", "audience", "dispatch", "inbox", "live", "offline", "provider", "webhook", "receipt", "registry"}
 
 // Leaves know the vocabulary and each other, and nothing of the stages.
-var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge", "systemd"}
+var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge", "systemd", "seal"}
 
 // kind is the place of a package in the house.
 type kind int

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -148,7 +149,7 @@ func (r *run) register(rt *rapid.T, app int) {
 	}
 	a, err := r.n.s.Devices.Register(context.Background(), r.master(app), api.RegisterRequest{Alias: herald.Alias(d.alias), Tags: tags})
 	r.must(rt, err)
-	p, err := r.n.s.Apps.Bearer(context.Background(), a.Token)
+	p, err := r.n.s.Apps.Bearer(context.Background(), a.Token, netip.Addr{})
 	r.must(rt, err)
 	d.id, d.ord = p.Device, p.Ord
 	r.devices = append(r.devices, d)

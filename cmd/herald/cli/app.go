@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -117,9 +118,10 @@ func (c *command) printApps(apps []api.AppSummary) error {
 func (c *command) appRotate() *cobra.Command {
 	var f serverFlags
 	var asJSON bool
+	var keep time.Duration
 	cmd := &cobra.Command{
 		Use:   "rotate KEY",
-		Short: "Give an app a new master secret; the old one is refused at once",
+		Short: "Give an app a new master secret; the old one is refused at once, or after --keep",
 		Args:  cobra.ExactArgs(1),
 		RunE: does(func(ctx context.Context, args []string) error {
 			key := herald.AppKey(args[0])
@@ -127,7 +129,7 @@ func (c *command) appRotate() *cobra.Command {
 				return usage("Use a key that \"herald app list\" prints: 24 characters of 0-9 and a-z.", "%.40q is not an app key", args[0])
 			}
 			return c.administer(ctx, f, func(cfg config.Config, admin api.Admin) error {
-				app, err := admin.RotateApp(ctx, key)
+				app, err := admin.RotateApp(ctx, key, keep)
 				if err != nil {
 					return err
 				}
@@ -145,6 +147,7 @@ func (c *command) appRotate() *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().DurationVar(&keep, "keep", 0, "for how long the old secret stays good, at most 720h")
 	f.add(cmd, true)
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -30,7 +31,7 @@ func administered(t *testing.T) (*world, *fakeAdmin, *int) {
 }
 
 func TestApp(t *testing.T) {
-	w, _, closed := administered(t)
+	w, a, closed := administered(t)
 	var all strings.Builder
 	for _, args := range [][]string{{"app", "list"}, {"app", "create", "shop", "--context"}, {"app", "list"}, {"app", "rotate", string(testKey)}} {
 		w.out.b.Reset()
@@ -40,11 +41,14 @@ func TestApp(t *testing.T) {
 		all.WriteString("$ herald " + strings.Join(args, " ") + "\n" + w.out.String())
 	}
 	golden(t, "app", all.String())
+	if code := w.run(t, "app", "rotate", string(testKey), "--keep", "24h"); code != ExitOK || a.kept != 24*time.Hour {
+		t.Errorf("exit %d, keeps for %v: %s", code, a.kept, w.err)
+	}
 	// A rotation reaches the context of the same app.
 	if x, err := readContext(w.folder); err != nil || x.MasterSecret != "NEWNEWNEWNEWNEWNEWNEWNEW" || x.URL != "http://127.0.0.1:7700" {
 		t.Errorf("%+v, %v", x, err)
 	}
-	if *closed != 4 {
+	if *closed != 5 {
 		t.Errorf("closed %d times", *closed)
 	}
 }

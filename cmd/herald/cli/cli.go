@@ -181,7 +181,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.devCommand(), c.serveCommand(), c.pushCommand(), c.listenCommand(), c.messageCommand(), c.withdrawCommand(),
 		c.reportCommand(), c.deliveriesCommand(), c.timelineCommand(),
 		c.publishCommand(), c.topicsCommand(), c.webhookCommand(), c.segmentCommand(), c.fileCommand(), c.tagCommand(), c.aliasCommand(),
-		c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.healthCommand(), c.versionCommand())
+		c.keyCommand(), c.auditCommand(), c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.healthCommand(), c.versionCommand())
 	return root
 }
 

@@ -136,6 +136,7 @@ func (n *fakeNode) Admin() api.Admin { return &n.admin }
 type fakeAdmin struct {
 	apps []api.AppSummary
 	made []api.NewApp
+	kept time.Duration // of the last rotation
 	err  error
 }
 
@@ -150,9 +151,10 @@ func (a *fakeAdmin) CreateApp(_ context.Context, app api.NewApp) (api.AppSecrets
 
 func (a *fakeAdmin) ListApps(context.Context) ([]api.AppSummary, error) { return a.apps, a.err }
 
-func (a *fakeAdmin) RotateApp(_ context.Context, key herald.AppKey) (api.AppSecrets, error) {
+func (a *fakeAdmin) RotateApp(_ context.Context, key herald.AppKey, keep time.Duration) (api.AppSecrets, error) {
 	for _, app := range a.apps {
 		if app.AppKey == key {
+			a.kept = keep
 			return api.AppSecrets{AppKey: key, Name: app.Name, MasterSecret: "NEWNEWNEWNEWNEWNEWNEWNEW"}, nil
 		}
 	}

@@ -68,7 +68,7 @@ type API struct {
 	// What the chain asks of the service, apart so that tests of the chain
 	// need no service.
 	basic  func(context.Context, herald.AppKey, string) (api.Principal, error)
-	bearer func(context.Context, string) (api.Principal, error)
+	bearer func(context.Context, string, netip.Addr) (api.Principal, error)
 	origin func(herald.AppKey, string) bool
 }
 
@@ -109,6 +109,7 @@ func New(cfg Config) *API {
 	a.addTopics()
 	a.addWebhooks()
 	a.addApp()
+	a.addAudit()
 	a.finishDocument()
 	var err error
 	if a.openapi, err = json.Marshal(a.huma.OpenAPI()); err != nil {

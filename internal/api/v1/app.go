@@ -45,7 +45,7 @@ func (a *API) addApp() {
 	})
 	register(a, operation{
 		id: "createKey", method: "POST", path: "/v1/keys", tag: "App and keys", summary: "Make a key", status: http.StatusCreated, write: true,
-		description: "Makes a Bearer key that may do what its scopes say. The answer is the only time that the key is shown. Needs the master secret.",
+		description: "Makes a Bearer key that may do what its scopes say, until `expires_at` and from the addresses in `networks` (as this server sees them, behind the proxies that it trusts). From others it is refused with 403, `address_refused`. The answer is the only time that the key is shown. Needs the master secret.",
 		body:        api.KeyRequest{}, example: `{"name":"newsletter","scopes":["messages:send"]}`, answer: newKey,
 	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.KeyAnswer], error) {
 		req, err := decode[api.KeyRequest](x)
@@ -53,6 +53,29 @@ func (a *API) addApp() {
 			return nil, err
 		}
 		return answer(a.service.Apps.CreateKey(ctx, x.p, req))
+	})
+	register(a, operation{
+		id: "updateKey", method: "PATCH", path: "/v1/keys/{id}", tag: "App and keys", summary: "Change a key", write: true,
+		description: "Changes what a key may do, from where and until when. Its secret stays. Members that are absent stay as they are. Needs the master secret.",
+		body:        api.KeyUpdate{}, example: `{"networks":["203.0.113.0/24"]}`, answer: exampleKey, errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, x *exchange, in *keyInput) (*reply[api.KeyView], error) {
+		req, err := decode[api.KeyUpdate](x)
+		if err != nil {
+			return nil, err
+		}
+		return answer(a.service.Apps.UpdateKey(ctx, x.p, in.ID, req))
+	})
+	register(a, operation{
+		id: "rotateKey", method: "POST", path: "/v1/keys/{id}/rotate", tag: "App and keys", summary: "Give a key a new secret", write: true,
+		description: "Gives a key a new secret, which this answer shows the only time. The old one stays good for `keep` seconds (by default a day, at most 30), so that every back end can be changed without a refused call; with 0 it is refused at once. " +
+			"A key has two secrets at most: one that an earlier rotation has kept is refused from now on. Needs the master secret.",
+		body: api.KeyRotation{}, example: `{"keep":86400}`, answer: newKey, errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, x *exchange, in *keyInput) (*reply[api.KeyAnswer], error) {
+		req, err := decode[api.KeyRotation](x)
+		if err != nil {
+			return nil, err
+		}
+		return answer(a.service.Apps.RotateKey(ctx, x.p, in.ID, req))
 	})
 	register(a, operation{
 		id: "deleteKey", method: "DELETE", path: "/v1/keys/{id}", tag: "App and keys", summary: "Delete a key", write: true,

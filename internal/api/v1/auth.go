@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/herald-push/herald"
@@ -41,10 +42,10 @@ func (a *API) authenticate(x *exchange) error {
 		if cred.bearer {
 			x.mayWait() // the record may have to be asked
 		}
-		x.p, err = a.check(x.r.Context(), cred)
+		x.p, err = a.check(x.r.Context(), cred, a.cfg.Address(x.r))
 	}
 	if err != nil {
-		if code := herald.CodeOf(err); code == herald.CodeUnauthorized || code == herald.CodeForbidden {
+		if code := herald.CodeOf(err); code == herald.CodeUnauthorized || code == herald.CodeForbidden || code == herald.CodeAddressRefused {
 			// The answer stays 401 even if it was the last that was allowed.
 			_ = a.limits.take(x.w, a.limits.failures, from, 1)
 		}
@@ -61,9 +62,9 @@ func (a *API) byKey(x *exchange) *buckets {
 	return a.limits.keys
 }
 
-func (a *API) check(ctx context.Context, c *credential) (api.Principal, error) {
+func (a *API) check(ctx context.Context, c *credential, from netip.Addr) (api.Principal, error) {
 	if c.bearer {
-		return a.bearer(ctx, c.secret)
+		return a.bearer(ctx, c.secret, from)
 	}
 	return a.basic(ctx, herald.AppKey(c.user), c.secret)
 }

@@ -80,8 +80,8 @@ func TestDocumentIsSound(t *testing.T) {
 			checkOperation(t, at, path, op)
 		}
 	}
-	if len(ids) != 49 {
-		t.Errorf("%d operations, want 49", len(ids))
+	if len(ids) != 52 {
+		t.Errorf("%d operations, want 52", len(ids))
 	}
 }
 

@@ -58,9 +58,13 @@ func register[I, O any](a *API, op operation, call func(context.Context, *exchan
 	}
 	huma.Register(a.huma, ho, func(ctx context.Context, in *I) (*O, error) {
 		x := exchangeOf(ctx)
+		ctx, entry := a.audit(ctx, x, &op, in)
 		out, err := call(ctx, x, in)
 		if err != nil {
 			return nil, a.problem(x, err)
+		}
+		if entry != nil {
+			a.service.Apps.Noted(ctx, entry)
 		}
 		return out, nil
 	})

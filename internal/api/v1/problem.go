@@ -73,7 +73,7 @@ func statusOf(err error) int {
 		return http.StatusUnprocessableEntity
 	case herald.CodeUnauthorized:
 		return http.StatusUnauthorized
-	case herald.CodeForbidden:
+	case herald.CodeForbidden, herald.CodeAddressRefused:
 		return http.StatusForbidden
 	case herald.CodeNotFound:
 		return http.StatusNotFound

@@ -103,7 +103,7 @@ func newNode(t *testing.T) *node {
 	must(t, err)
 	must(t, d.Follow(ctx, row.Key))
 	n := &node{t: t, mux: http.NewServeMux(), app: row.Key}
-	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Log: log})
+	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Audits: db, Log: log})
 	New(Config{Service: service}).Mount(n.mux)
 	req := httptest.NewRequest("GET", "/", nil)
 	req.SetBasicAuth(string(row.Key), secret)
@@ -306,6 +306,29 @@ func TestAppAndKeys(t *testing.T) {
 	if l := n.call(n.key, "GET", "/v1/keys", "", 200); len(asList(l["keys"])) != 1 || strings.Contains(fmt.Sprint(l), fmt.Sprint(made["key"])) {
 		t.Errorf("keys: %v", l)
 	}
+	path := "/v1/keys/" + fmt.Sprint(made["id"])
+	turned := n.call(n.key, "POST", path+"/rotate", `{}`, 200)
+	n.call("Bearer "+fmt.Sprint(turned["key"]), "GET", "/v1/messages", "", 200)
+	n.call(key, "GET", "/v1/messages", "", 200)
+	if turned["old_secret_until"] == nil || turned["key"] == made["key"] {
+		t.Errorf("rotated: %v", turned)
+	}
+	n.call(key, "POST", path+"/rotate", `{}`, 403)
+	n.call(n.key, "POST", path+"/rotate", `{"keep":-1}`, 422)
+	n.call(n.key, "POST", path+"/rotate", `{"kept":1}`, 422)
+	n.call(n.key, "POST", "/v1/keys/nosuchid/rotate", `{}`, 404)
+	// The requests of these tests come from 192.0.2.1.
+	if v := n.call(n.key, "PATCH", path, `{"networks":["198.51.100.0/24","192.0.2.2"]}`, 200); fmt.Sprint(v["networks"]) != "[192.0.2.2/32 198.51.100.0/24]" {
+		t.Errorf("changed: %v", v)
+	}
+	if v := n.call(key, "GET", "/v1/messages", "", 403); v["code"] != "address_refused" || !strings.Contains(fmt.Sprint(v["remedy"]), "192.0.2.1.") {
+		t.Errorf("from elsewhere: %v", v)
+	}
+	n.call(n.key, "PATCH", path, `{"networks":["192.0.2.0/24"]}`, 200)
+	n.call(key, "GET", "/v1/messages", "", 200)
+	n.call(n.key, "PATCH", path, `{"expires_at":"2001-01-01T00:00:00Z"}`, 422)
+	n.call(n.key, "PATCH", path, `{"networks":["all"]}`, 422)
+	n.call(n.key, "PATCH", "/v1/keys/nosuchid", `{}`, 404)
 	n.call(n.key, "DELETE", "/v1/keys/"+fmt.Sprint(made["id"]), "", 204)
 	n.call(n.key, "DELETE", "/v1/keys/"+fmt.Sprint(made["id"]), "", 404)
 	n.call(key, "GET", "/v1/messages", "", 401)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func newRig(t *testing.T, cfg Config) *rig {
 		}
 		return api.Principal{Kind: api.Master, App: key}, nil
 	}
-	r.bearer = func(_ context.Context, token string) (api.Principal, error) {
+	r.bearer = func(_ context.Context, token string, _ netip.Addr) (api.Principal, error) {
 		switch token {
 		case "device":
 			return api.Principal{Kind: api.Device, App: appKey, Device: device}, nil

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -17,7 +18,7 @@ import (
 
 const none herald.AppKey = "nnnnnnnnnnnnnnnnnnnnnnnn"
 
-var options = cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(sets.Equal), cmp.AllowUnexported(record.Image{})}
+var options = cmp.Options{cmpopts.EquateEmpty(), cmp.Comparer(sets.Equal), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.AllowUnexported(record.Image{})}
 
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()
@@ -31,7 +32,7 @@ func testApps(t *testing.T, f *fixture) {
 	refused(t, f.UpdateApp(f.ctx, record.App{Key: none}), herald.CodeNotFound)
 	_, err := f.Head(f.ctx, none)
 	refused(t, err, herald.CodeNotFound)
-	changed := record.App{Key: appA, Name: "new name", SecretHash: []byte("new hash"), Created: start,
+	changed := record.App{Key: appA, Name: "new name", SecretHash: []byte("new hash"), Created: start, OldHash: []byte("hash"), OldUntil: start.Add(time.Hour),
 		Settings: record.Settings{DeviceTags: true, Origins: []string{"https://example.com"}}}
 	f.must(f.UpdateApp(f.ctx, changed))
 	want := []record.App{changed, {Key: appB, Name: "app b", SecretHash: []byte("hash"), Created: start}}
@@ -63,12 +64,18 @@ func testKeys(t *testing.T, f *fixture) {
 	other := record.APIKey{App: appB, ID: "abcdefgh", Name: "other", Hash: []byte("o"), Created: start}
 	f.must(f.PutKey(f.ctx, k))
 	f.must(f.PutKey(f.ctx, other))
-	k.LastUsed = start.Add(time.Minute)
+	k.LastUsed, k.OldHash, k.OldUntil, k.Expires = start.Add(time.Minute), []byte("old"), start.Add(time.Hour), start.Add(2*time.Hour)
+	k.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
 	f.must(f.PutKey(f.ctx, k))
 	f.restart()
 	got, err := f.Keys(f.ctx)
 	f.must(err)
 	same(t, "Keys", got, []record.APIKey{k, other})
+	k.OldHash, k.OldUntil, k.Expires, k.Networks = nil, time.Time{}, time.Time{}, nil
+	f.must(f.PutKey(f.ctx, k))
+	got, err = f.Keys(f.ctx)
+	f.must(err)
+	same(t, "Keys after a change", got, []record.APIKey{k, other})
 	f.must(f.DeleteKey(f.ctx, appA, k.ID))
 	refused(t, f.DeleteKey(f.ctx, appA, k.ID), herald.CodeNotFound)
 	refused(t, f.DeleteKey(f.ctx, none, k.ID), herald.CodeNotFound)

@@ -32,6 +32,7 @@ type Store interface {
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 	Reports
 	webhook.Store
+	Audits
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -56,6 +57,9 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"apps", testApps},
 		{"keys", testKeys},
+		{"audit", testAudit},
+		{"audit filters", testAuditFilters},
+		{"audit of what was erased", testAuditErased},
 		{"register", testRegister},
 		{"register known installation", testRegisterKnown},
 		{"register concurrently", testRegisterConcurrently},

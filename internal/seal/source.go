@@ -1,0 +1,135 @@
+package seal
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/herald-push/herald"
+)
+
+// maxKeys bounds what a source may say, in bytes.
+const maxKeys = 64 << 10
+
+// commandTime is how long a command may take.
+const commandTime = 30 * time.Second
+
+// Source says where the keys come from: one of its members.
+type Source struct {
+	Text    string   // the keys themselves, from the environment
+	File    string   // the path of a file
+	Command []string // a program with its arguments, which prints them; no shell
+}
+
+// Load reads the keys of a source. What it reads is in no error.
+func (s Source) Load(ctx context.Context) (*Ring, error) {
+	text, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return New(keys...)
+}
+
+func (s Source) read(ctx context.Context) ([]byte, error) {
+	given := 0
+	for _, set := range []bool{s.Text != "", s.File != "", len(s.Command) > 0} {
+		if set {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, herald.Errorf(herald.CodeInvalidRequest, "Name one of text, file and command.", "seal: %d sources of keys are named", given)
+	}
+	switch {
+	case s.Text != "":
+		return []byte(s.Text), nil
+	case s.File != "":
+		return readFile(s.File)
+	}
+	return run(ctx, s.Command)
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err == nil {
+		var b []byte
+		b, err = io.ReadAll(io.LimitReader(f, maxKeys+1))
+		if err = errors.Join(err, f.Close()); err == nil {
+			return b, nil
+		}
+	}
+	return nil, &herald.Error{Code: herald.CodeInvalidRequest, Remedy: "Check the path, and that the server may read it.", Message: "seal: the file with the keys cannot be read", Err: err}
+}
+
+// run gives what a program prints. Its errors are its own: they are not read,
+// because they may repeat what it was asked for.
+func run(ctx context.Context, command []string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the operator names it
+	cmd.WaitDelay = time.Second                                 // for children that hold its output
+	out := &bounded{}
+	cmd.Stdout = out
+	err := cmd.Run()
+	if err == nil {
+		return out.b.Bytes(), nil
+	}
+	return nil, &herald.Error{Code: herald.CodeInvalidRequest, Remedy: "Run the command as the user of the server, and see what it says.",
+		Message: "seal: the command that prints the keys has failed", Err: err}
+}
+
+// bounded takes what fits and refuses the rest.
+type bounded struct{ b bytes.Buffer }
+
+var errTooLong = errors.New("it prints too much")
+
+func (w *bounded) Write(p []byte) (int, error) {
+	if w.b.Len()+len(p) > maxKeys {
+		return 0, errTooLong
+	}
+	return w.b.Write(p)
+}
+
+// Parse reads keys, one a line, as base64 or hex. Blank lines and those that
+// begin with # are left out.
+func Parse(text []byte) ([][]byte, error) {
+	if len(text) > maxKeys {
+		return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: the keys are longer than %d bytes", maxKeys)
+	}
+	var out [][]byte
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, maxKeys+1)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		k, err := hex.DecodeString(line)
+		if err != nil || len(k) != KeyLen {
+			k, err = base64.StdEncoding.Strict().DecodeString(line)
+		}
+		if err != nil || len(k) != KeyLen {
+			return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: line %d is not a key", n)
+		}
+		out = append(out, k)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: the keys cannot be read line by line")
+	}
+	if len(out) == 0 {
+		return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: there is no key")
+	}
+	return out, nil
+}
