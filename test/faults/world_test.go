@@ -139,13 +139,13 @@ func (w *world) register(app int, sdk bool) *device {
 		return nil
 	}
 	c.Ended, c.Known = time.Now(), true
-	w.keys.Lock()
+	w.keys.Lock() // over both: the index is that of either list
 	d.index = len(w.devices)
 	w.devices = append(w.devices, d)
-	w.keys.Unlock()
 	w.j.mu.Lock()
 	w.j.devices = append(w.j.devices, d)
 	w.j.mu.Unlock()
+	w.keys.Unlock()
 	w.j.change(d, c)
 	return d
 }
