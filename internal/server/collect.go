@@ -31,13 +31,6 @@ const (
 	busyFrom  = 500
 	// restsAfter is how long it keeps the room when it is not busy any more.
 	restsAfter = 30 * time.Second
-	// A storm of clients leaves garbage and room behind, which Go would keep
-	// until there is work again. It is given back when there was little to do
-	// for quietAfter, if that is worth a collection: spareFrom, and a quarter of
-	// what is alive.
-	quietAfter = 10 * time.Second
-	quietBelow = 4 << 20 // bytes a second
-	spareFrom  = 4 << 20
 )
 
 // The percentages that Go is given: its default, and what is enough for a heap
@@ -55,32 +48,19 @@ type collecting struct {
 	before   uint64    // messages when it was last looked
 	busy     time.Time // when it was last
 
-	memory    func() memory
-	allocated uint64    // when it was last looked
-	loud      time.Time // when much was allocated, last; zero when all was given back after it
-	give      func()
+	alive func() uint64 // bytes, after the last collection
+	give  func()
 }
 
-// memory is what there is of it, in bytes.
-type memory struct {
-	allocated uint64 // ever
-	alive     uint64 // after the last collection
-	spare     uint64 // could be given back
-}
-
-func readMemory() memory {
-	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+func readAlive() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(s)
-	m := memory{allocated: s[0].Value.Uint64(), alive: s[1].Value.Uint64()}
-	garbage := s[2].Value.Uint64() - min(m.alive, s[2].Value.Uint64())
-	m.spare = garbage + s[3].Value.Uint64()
-	return m
+	return s[0].Value.Uint64()
 }
 
 func newCollecting(messages func() uint64) *collecting {
 	return &collecting{messages: messages, percent: usualPercent, before: messages(),
-		room: min(max(doctor.Memory()/16, leastRoom), mostRoom), memory: readMemory, give: debug.FreeOSMemory}
+		room: min(max(doctor.Memory()/16, leastRoom), mostRoom), alive: readAlive, give: debug.FreeOSMemory}
 }
 
 // collect does so until ctx ends, unless the environment says how the collector
@@ -106,25 +86,17 @@ func collect(ctx context.Context, messages func() uint64) {
 }
 
 func (c *collecting) look(now time.Time) {
-	n, m := c.messages(), c.memory()
-	if n-c.before >= busyFrom {
-		c.busy = now
-	}
-	if m.allocated-c.allocated >= quietBelow*uint64(lookEvery/time.Second) {
-		c.loud = now
-	}
-	c.before, c.allocated = n, m.allocated
+	n := c.messages()
+	busy := n-c.before >= busyFrom
+	c.before = n
 	switch {
-	case c.busy.Equal(now):
-		c.set(percentFor(m.alive, c.room))
+	case busy:
+		c.busy = now
+		c.set(percentFor(c.alive(), c.room))
 	case c.percent > usualPercent && now.Sub(c.busy) >= restsAfter:
+		// What the busy time has left is given back: an idle server is small.
 		c.set(usualPercent)
-	}
-	if c.percent == usualPercent && !c.loud.IsZero() && now.Sub(c.loud) >= quietAfter {
-		c.loud = time.Time{}
-		if m.spare >= max(spareFrom, m.alive/4) {
-			c.give()
-		}
+		c.give()
 	}
 }
 
