@@ -31,7 +31,7 @@ lint: ## golangci-lint, and govulncheck where its database can be reached
 
 test: needs check cross ## everything, in one go; the last line is "tests: ..."
 	@go build -o .bin/testrun ./internal/testrun
-	@.bin/testrun -count=1 -vet=off -timeout=8m ./...
+	@.bin/testrun -count=1 -vet=off -timeout=20m ./...
 
 needs: ## install what the tests need, where that is missing
 	@scripts/needs.sh

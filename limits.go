@@ -34,6 +34,7 @@ const (
 	TraceRetention   = 30 * 24 * time.Hour
 	CountRetention   = 90 * 24 * time.Hour
 	IdempotencyTTL   = 24 * time.Hour
-	VolatileTTL      = 10 * time.Minute // how long a TTL 0 message can be asked for
-	DrainSpread      = 30 * time.Second // clients come back within this at a drain
+	VolatileTTL      = 10 * time.Minute   // how long a TTL 0 message can be asked for
+	ApprovalTTL      = 7 * 24 * time.Hour // how long a message waits to be approved
+	DrainSpread      = 30 * time.Second   // clients come back within this at a drain
 )

@@ -22,13 +22,13 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"MaxMessageBytes": herald.MaxMessageBytes, "MaxRequestBytes": herald.MaxRequestBytes, "MaxFrameBytes": herald.MaxFrameBytes,
 		"MaxNameBytes": herald.MaxNameBytes, "MaxTagsPerDevice": herald.MaxTagsPerDevice, "MaxDevicesByAlias": herald.MaxDevicesByAlias,
 		"MaxIDsPerCall": herald.MaxIDsPerCall, "MaxDirect": herald.MaxDirect, "MaxPending": herald.MaxPending,
-		"MaxGroupMessages": herald.MaxGroupMessages, "MaxSessions": herald.MaxSessions, "MaxAttributes": herald.MaxAttributes,
+		"MaxGroupMessages": herald.MaxGroupMessages, "MaxSchedules": herald.MaxSchedules, "MaxScheduleName": herald.MaxScheduleName, "MaxSessions": herald.MaxSessions, "MaxAttributes": herald.MaxAttributes,
 		"MaxAttributeBytes": herald.MaxAttributeBytes, "MaxTopicBytes": herald.MaxTopicBytes, "MaxTopicLevels": herald.MaxTopicLevels,
 		"MaxTopics": herald.MaxTopics, "MaxTopicRules": herald.MaxTopicRules, "DefaultPageSize": herald.DefaultPageSize, "MaxPageSize": herald.MaxPageSize,
 		"DefaultTTL": int64(herald.DefaultTTL), "MaxTTL": int64(herald.MaxTTL), "MaxSendAhead": int64(herald.MaxSendAhead),
 		"Heartbeat": int64(herald.Heartbeat), "HeartbeatTimeout": int64(herald.HeartbeatTimeout), "HelloTimeout": int64(herald.HelloTimeout),
 		"LateReceipts": int64(herald.LateReceipts), "TraceRetention": int64(herald.TraceRetention), "CountRetention": int64(herald.CountRetention),
-		"IdempotencyTTL": int64(herald.IdempotencyTTL), "VolatileTTL": int64(herald.VolatileTTL), "DrainSpread": int64(herald.DrainSpread),
+		"IdempotencyTTL": int64(herald.IdempotencyTTL), "VolatileTTL": int64(herald.VolatileTTL), "ApprovalTTL": int64(herald.ApprovalTTL), "DrainSpread": int64(herald.DrainSpread),
 	}
 	documented := documentedLimits(t)
 	for name, v := range values {

@@ -2,6 +2,8 @@ package herald
 
 import (
 	"encoding/json"
+	"sort"
+	"strings"
 	"time"
 )
 
@@ -43,6 +45,8 @@ var Platforms = []Platform{
 type Content struct {
 	Notification *Notification   `json:"notification,omitempty"`
 	Data         json.RawMessage `json:"data,omitempty"`
+	// PlatformData is in the place of Data on the platforms that it names.
+	PlatformData map[Platform]json.RawMessage `json:"platform_data,omitempty"`
 }
 
 // Notification is the visible part of a message.
@@ -58,6 +62,9 @@ type Notification struct {
 	// Platforms holds what differs on one platform; members that are absent
 	// there keep the common value.
 	Platforms map[Platform]Notification `json:"platforms,omitempty" doc:"Members that differ on one platform, by its name."`
+	// Languages holds what differs in one language; it comes after what differs
+	// on the platform.
+	Languages map[string]Notification `json:"languages,omitempty" maxProperties:"50" doc:"Members that differ in one language, by its tag (BCP 47), such as zh or zh-TW. A device gets those of the longest tag that begins its own language, and the common ones if there is none."`
 }
 
 // Action is a button of a notification.
@@ -67,20 +74,74 @@ type Action struct {
 	Click string `json:"click,omitempty" format:"uri" doc:"Address to open."`
 }
 
-// For gives the content as one platform sees it, with its overrides merged in.
-// The boolean tells whether it differs from the content without overrides.
-func (c Content) For(p Platform) (Content, bool) {
+// For gives the content as one platform sees it, with its overrides merged in
+// and without those of languages. The boolean tells whether it differs from the
+// content without overrides.
+func (c Content) For(p Platform) (Content, bool) { return c.In(p, "") }
+
+// In gives the content as one platform sees it in one of its languages; "" is
+// none of them. The boolean is that of [Content.For].
+func (c Content) In(p Platform, language string) (Content, bool) {
+	out := Content{Notification: c.Notification, Data: c.Data}
+	own, differs := c.PlatformData[p]
+	if differs {
+		out.Data = own
+	}
 	n := c.Notification
-	if n == nil || n.Platforms == nil {
-		return c, false
+	if n == nil || n.Platforms == nil && n.Languages == nil {
+		return out, differs
 	}
 	merged := *n
-	merged.Platforms = nil
-	over, differs := n.Platforms[p]
-	if differs {
+	merged.Platforms, merged.Languages = nil, nil
+	if over, ok := n.Platforms[p]; ok {
 		merged.apply(over)
+		differs = true
 	}
-	return Content{Notification: &merged, Data: c.Data}, differs
+	if language != "" {
+		merged.apply(n.Languages[language])
+	}
+	if !merged.Empty() {
+		out.Notification = &merged
+	} else {
+		out.Notification = nil // it is for other platforms alone
+	}
+	return out, differs
+}
+
+// DiffersOn lists the platforms on which the content is not as elsewhere.
+func (c Content) DiffersOn() []Platform {
+	var out []Platform
+	for _, p := range Platforms {
+		if _, differs := c.For(p); differs {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Empty reports whether the notification shows nothing.
+func (n *Notification) Empty() bool {
+	return n.Title == "" && n.Body == "" && n.Image == "" && n.Badge == nil && n.Sound == "" && n.Platforms == nil && n.Languages == nil
+}
+
+// LanguageTags lists the languages of the content, those with the most subtags
+// first: the first one that a device is in the range of is the one for it
+// (RFC 4647, section 3.4).
+func (c Content) LanguageTags() []string {
+	if c.Notification == nil || len(c.Notification.Languages) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(c.Notification.Languages))
+	for tag := range c.Notification.Languages {
+		out = append(out, tag)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if a, b := strings.Count(out[i], "-"), strings.Count(out[j], "-"); a != b {
+			return a > b
+		}
+		return out[i] < out[j]
+	})
+	return out
 }
 
 func (n *Notification) apply(over Notification) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,47 @@ func TestContentFor(t *testing.T) {
 				t.Errorf("the message changed to %s", after)
 			}
 		})
+	}
+}
+
+func TestDataOfAPlatform(t *testing.T) {
+	c := herald.Content{Data: json.RawMessage(`1`), PlatformData: map[herald.Platform]json.RawMessage{herald.PlatformIOS: json.RawMessage(`2`)},
+		Notification: &herald.Notification{Platforms: map[herald.Platform]herald.Notification{herald.PlatformAndroid: {Body: "a"}}}}
+	for p, want := range map[herald.Platform]herald.Content{
+		herald.PlatformIOS:     {Data: json.RawMessage(`2`)},
+		herald.PlatformAndroid: {Data: json.RawMessage(`1`), Notification: &herald.Notification{Body: "a"}},
+		herald.PlatformWeb:     {Data: json.RawMessage(`1`)},
+	} {
+		got, differs := c.For(p)
+		if d := cmp.Diff(want, got); d != "" || differs != (p != herald.PlatformWeb) {
+			t.Errorf("%s: differs %v, %s", p, differs, d)
+		}
+	}
+	if d := cmp.Diff([]herald.Platform{herald.PlatformAndroid, herald.PlatformIOS}, c.DiffersOn()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestVendorOptions(t *testing.T) {
+	o := herald.VendorOptions{"sms": json.RawMessage(`{}`), "apns": json.RawMessage(`{}`), "xiaomi": json.RawMessage(`{}`), "all": json.RawMessage(`{}`)}
+	for p, want := range map[herald.Platform][]herald.Vendor{
+		herald.PlatformIOS: {"all", "apns", "sms"}, herald.PlatformAndroid: {"all", "xiaomi", "sms"}, herald.PlatformWeb: {"all", "sms"},
+	} {
+		if d := cmp.Diff(want, o.For(p)); d != "" {
+			t.Errorf("%s: %s", p, d)
+		}
+	}
+	if err := o.Validate("vendors"); err != nil {
+		t.Error(err)
+	}
+	for field, o := range map[string]herald.VendorOptions{
+		"vendors.nokia": {"nokia": json.RawMessage(`{}`)}, "vendors.fcm": {"fcm": json.RawMessage(`[]`)}, "vendors.sms": {"sms": nil},
+		"vendors": {"all": json.RawMessage(`{"a":"` + strings.Repeat("x", herald.MaxVendorBytes) + `"}`)},
+	} {
+		var e *herald.Error
+		if err := o.Validate("vendors"); !errors.As(err, &e) || e.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
 	}
 }
 
@@ -137,5 +179,38 @@ func TestErrors(t *testing.T) {
 		if got := herald.CodeOf(tt.err); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestContentIn(t *testing.T) {
+	n := &herald.Notification{Title: "T", Body: "B", Platforms: map[herald.Platform]herald.Notification{herald.PlatformWeb: {Title: "W", Sound: "S"}},
+		Languages: map[string]herald.Notification{"zh": {Title: "Z"}, "zh-Hant": {Body: "H"}, "de": {}}}
+	c := herald.Content{Notification: n}
+	for _, tt := range []struct {
+		name     string
+		p        herald.Platform
+		language string
+		want     herald.Notification
+		differs  bool
+	}{
+		{"common", "", "", herald.Notification{Title: "T", Body: "B"}, false},
+		{"language", "", "zh", herald.Notification{Title: "Z", Body: "B"}, false},
+		{"the language comes after the platform", herald.PlatformWeb, "zh", herald.Notification{Title: "Z", Body: "B", Sound: "S"}, true},
+		{"platform and part of a language", herald.PlatformWeb, "zh-Hant", herald.Notification{Title: "W", Body: "H", Sound: "S"}, true},
+		{"an empty language", "", "de", herald.Notification{Title: "T", Body: "B"}, false},
+		{"a language that it has not", "", "fr", herald.Notification{Title: "T", Body: "B"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, differs := c.In(tt.p, tt.language)
+			if d := cmp.Diff(herald.Content{Notification: &tt.want}, got); d != "" || differs != tt.differs {
+				t.Errorf("differs %v: %s", differs, d)
+			}
+		})
+	}
+	if d := cmp.Diff([]string{"zh-Hant", "de", "zh"}, c.LanguageTags()); d != "" {
+		t.Error(d)
+	}
+	if tags := (herald.Content{Data: json.RawMessage("1")}).LanguageTags(); tags != nil {
+		t.Errorf("tags of data: %q", tags)
 	}
 }

@@ -52,6 +52,10 @@ const (
 	MessageWithdrawn MessageState = "withdrawn"
 	MessageExpired   MessageState = "expired"
 	MessageReplaced  MessageState = "replaced"
+	// MessageAwaiting is a message that a second key has to approve before it
+	// is sent; MessageRejected one that it has refused.
+	MessageAwaiting MessageState = "awaiting_approval"
+	MessageRejected MessageState = "rejected"
 )
 
 // Counts says how a message fares, as two views of the same sets.

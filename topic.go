@@ -50,12 +50,16 @@ func validLevels(field, s string) error {
 }
 
 // TopicFilter chooses topics: a name in which the level "+" stands for any one
-// level, a last level "#" for any number of them (MQTT 5.0 section 4.7.1), and
-// the level "{registration_id}" for the registration ID of the device that asks.
+// level, a last level "#" for any number of them (MQTT 5.0 section 4.7.1), the
+// level "{registration_id}" for the registration ID of the device that asks, and
+// "{alias}" for its alias.
 type TopicFilter string
 
-// ownID is the level that stands for the registration ID of who asks.
-const ownID = "{registration_id}"
+// ownID and ownAlias are the levels that stand for who asks.
+const (
+	ownID    = "{registration_id}"
+	ownAlias = "{alias}"
+)
 
 // ValidTopicFilter checks a filter; the field is for the error.
 func ValidTopicFilter(field, s string) error {
@@ -69,37 +73,60 @@ func ValidTopicFilter(field, s string) error {
 			return Invalid(field, "Put # at the end: it stands for all levels that follow.", "%.60q has levels after #", s)
 		case l != "+" && l != "#" && strings.ContainsAny(l, "+#"):
 			return Invalid(field, "Let a wildcard be a whole level, as in chat/+ or chat/#.", "%.60q has a wildcard within a level", s)
-		case l != ownID && strings.ContainsAny(l, "{}"):
-			return Invalid(field, "The only placeholder is {registration_id}, as a whole level.", "%.60q has a brace", s)
+		case l != ownID && l != ownAlias && strings.ContainsAny(l, "{}"):
+			return Invalid(field, "The only placeholders are {registration_id} and {alias}, each as a whole level.", "%.60q has a brace", s)
 		}
 	}
 	return nil
 }
 
 // Match reports whether the filter chooses a topic for a device. For who is no
-// device (id is empty) the placeholder chooses nothing.
-func (f TopicFilter) Match(t Topic, id RegistrationID) bool {
-	filter, topic := string(f), string(t)
+// device (id is empty), or has no alias, the placeholder chooses nothing.
+func (f TopicFilter) Match(t Topic, id RegistrationID, alias Alias) bool {
+	return !strings.ContainsAny(string(t), "+#") && f.Covers(string(t), id, alias)
+}
+
+// isLevel reports whether a level of a filter that is no wildcard stands for a
+// level of a topic.
+func isLevel(want, have string, id RegistrationID, alias Alias) bool {
+	switch want {
+	case ownID:
+		return id != "" && have == string(id)
+	case ownAlias:
+		return alias.isLevel() && have == string(alias)
+	}
+	return want == have
+}
+
+// isLevel reports whether an alias can be a level of a topic. One with a slash
+// would be several, and lead its device to what is below the level of another
+// alias; "+" and "#" would lead it to everybody's.
+func (a Alias) isLevel() bool { return a != "" && !strings.ContainsAny(string(a), "/+#") }
+
+// Covers reports whether the filter chooses, for a device, every topic that a
+// subscription chooses: a name, or a filter with wildcards, in which braces mean
+// nothing.
+func (f TopicFilter) Covers(subscription string, id RegistrationID, alias Alias) bool {
+	if subscription == "#" {
+		subscription = "+/#" // the same, because a topic has at least one level
+	}
+	filter := string(f)
 	for {
 		want, moreWanted, wantMore := strings.Cut(filter, "/")
 		if want == "#" {
 			return true
 		}
-		have, moreHere, haveMore := strings.Cut(topic, "/")
-		switch want {
-		case ownID:
-			if id == "" || have != string(id) {
-				return false
-			}
-		case "+", have:
-		default:
+		have, moreHere, haveMore := strings.Cut(subscription, "/")
+		if have == "#" {
+			return false // it chooses any number of levels, and the filter does not
+		}
+		if want != "+" && (have == "+" || !isLevel(want, have, id, alias)) {
 			return false
 		}
 		if !wantMore || !haveMore {
-			// "chat/#" chooses "chat" too.
 			return wantMore == haveMore || wantMore && moreWanted == "#"
 		}
-		filter, topic = moreWanted, moreHere
+		filter, subscription = moreWanted, moreHere
 	}
 }
 
@@ -120,17 +147,35 @@ type TopicRules struct {
 	Publish   []TopicFilter `json:"publish,omitzero"`
 }
 
-// Allow reports whether a device may do something with a topic.
-func (r TopicRules) Allow(v TopicVerb, t Topic, id RegistrationID) bool {
+// Allow reports whether a device may do something with a topic. What it wants
+// to subscribe to may be a filter, which one rule has to cover, and may be
+// shared ($share/group/filter, MQTT 5.0 section 4.8.2), where the filter counts.
+func (r TopicRules) Allow(v TopicVerb, t Topic, id RegistrationID, alias Alias) bool {
 	list := r.Publish
 	if v == TopicSubscribe {
 		if list = r.Subscribe; list == nil {
 			return true
 		}
+		_, filter := SplitShare(string(t))
+		t = Topic(filter)
+	} else if strings.ContainsAny(string(t), "+#") {
+		return false // nobody publishes to a filter
 	}
 	for _, f := range list {
-		if f.Match(t, id) {
+		if f.Covers(string(t), id, alias) {
 			return true
+		}
+	}
+	return false
+}
+
+// UseAlias reports whether the rules name the alias of the device that asks.
+func (r TopicRules) UseAlias() bool {
+	for _, list := range [][]TopicFilter{r.Subscribe, r.Publish} {
+		for _, f := range list {
+			if strings.Contains(string(f), ownAlias) {
+				return true
+			}
 		}
 	}
 	return false

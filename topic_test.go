@@ -88,7 +88,9 @@ func TestValidTopicFilter(t *testing.T) {
 		{"hash in a level", "a/b#", "within a level"},
 		{"plus in a level", "a+/b", "within a level"},
 		{"two plus", "a/++", "within a level"},
-		{"another placeholder", "a/{alias}", "brace"},
+		{"the alias", "user/{alias}/#", ""},
+		{"another placeholder", "a/{tag}", "brace"},
+		{"two placeholders in a level", "a/{alias}{alias}", "brace"},
 		{"a placeholder in a level", "a/x{registration_id}", "brace"},
 		{"half a placeholder", "a/{registration_id", "brace"},
 		{"braces", "{}", "brace"},
@@ -174,14 +176,14 @@ func TestTopicMatch(t *testing.T) {
 		if err := herald.ValidTopicFilter("filter", string(tt.filter)); err != nil {
 			t.Errorf("%q is no filter: %v", tt.filter, err)
 		}
-		if got := tt.filter.Match(tt.topic, tt.id); got != tt.want {
+		if got := tt.filter.Match(tt.topic, tt.id, ""); got != tt.want {
 			t.Errorf("%q and %q of %q: %v, want %v", tt.filter, tt.topic, tt.id, got, tt.want)
 		}
 	}
 }
 
 // naiveMatch compares level by level, as MQTT 5.0 section 4.7.1 puts it.
-func naiveMatch(filter, topic []string, id string) bool {
+func naiveMatch(filter, topic []string, id, alias string) bool {
 	if len(filter) == 0 {
 		return len(topic) == 0
 	}
@@ -197,32 +199,35 @@ func naiveMatch(filter, topic []string, id string) bool {
 		level = true
 	case "{registration_id}":
 		level = id != "" && topic[0] == id
+	case "{alias}":
+		level = alias != "" && !strings.ContainsAny(alias, "/+#") && topic[0] == alias
 	default:
 		level = topic[0] == filter[0]
 	}
-	return level && naiveMatch(filter[1:], topic[1:], id)
+	return level && naiveMatch(filter[1:], topic[1:], id, alias)
 }
 
 // FuzzTopicMatch holds Match to a naive reference, and rules of one filter to
 // Match.
 func FuzzTopicMatch(f *testing.F) {
-	for _, s := range [][3]string{
-		{"a/#", "a", ""}, {"#", "a/b", "x"}, {"+/b", "a/b", ""}, {"a//+", "a//", ""}, {"d/{registration_id}", "d/x", "x"},
-		{"d/{registration_id}/#", "d/{registration_id}", "{registration_id}"}, {"+/+/#", "/", ""}, {"/#", "/", ""}, {"a/b", "a/b/c", ""},
+	for _, s := range [][4]string{
+		{"a/#", "a", "", ""}, {"#", "a/b", "x", ""}, {"+/b", "a/b", "", ""}, {"a//+", "a//", "", ""}, {"d/{registration_id}", "d/x", "x", ""},
+		{"d/{registration_id}/#", "d/{registration_id}", "{registration_id}", ""}, {"+/+/#", "/", "", ""}, {"/#", "/", "", ""}, {"a/b", "a/b/c", "", ""},
+		{"u/{alias}", "u/anna", "x", "anna"}, {"u/{alias}/#", "u/a/b", "x", "a/b"}, {"{alias}", "+", "x", "+"},
 	} {
-		f.Add(s[0], s[1], s[2])
+		f.Add(s[0], s[1], s[2], s[3])
 	}
-	f.Fuzz(func(t *testing.T, filter, topic, id string) {
+	f.Fuzz(func(t *testing.T, filter, topic, id, alias string) {
 		if herald.ValidTopicFilter("filter", filter) != nil || herald.ValidTopic("topic", topic) != nil {
 			return
 		}
-		own := herald.RegistrationID(id)
-		got := herald.TopicFilter(filter).Match(herald.Topic(topic), own)
-		if want := naiveMatch(strings.Split(filter, "/"), strings.Split(topic, "/"), id); got != want {
+		own, bound := herald.RegistrationID(id), herald.Alias(alias)
+		got := herald.TopicFilter(filter).Match(herald.Topic(topic), own, bound)
+		if want := naiveMatch(strings.Split(filter, "/"), strings.Split(topic, "/"), id, alias); got != want {
 			t.Fatalf("%q and %q of %q: %v, want %v", filter, topic, id, got, want)
 		}
 		rules := herald.TopicRules{Subscribe: []herald.TopicFilter{"none", herald.TopicFilter(filter)}}
-		if topic != "none" && rules.Allow(herald.TopicSubscribe, herald.Topic(topic), own) != got {
+		if topic != "none" && rules.Allow(herald.TopicSubscribe, herald.Topic(topic), own, bound) != got {
 			t.Fatalf("rules say another thing of %q and %q", filter, topic)
 		}
 	})
@@ -238,10 +243,10 @@ func FuzzValidTopic(f *testing.F) {
 		if herald.ValidTopic("topic", s) != nil {
 			return
 		}
-		if !herald.TopicFilter("#").Match(herald.Topic(s), "") {
+		if !herald.TopicFilter("#").Match(herald.Topic(s), "", "") {
 			t.Fatalf("# does not choose %q", s)
 		}
-		if herald.ValidTopicFilter("filter", s) == nil && !strings.Contains(s, "{") && !herald.TopicFilter(s).Match(herald.Topic(s), "") {
+		if herald.ValidTopicFilter("filter", s) == nil && !strings.Contains(s, "{") && !herald.TopicFilter(s).Match(herald.Topic(s), "", "") {
 			t.Fatalf("%q does not choose itself", s)
 		}
 	})
@@ -266,15 +271,23 @@ func TestTopicRules(t *testing.T) {
 		{"any of them", rules(filters{"b", "a"}, filters{"c", "+"}), "a", true, true},
 		{"its own", rules(filters{"d/{registration_id}"}, filters{"d/{registration_id}"}), "d/" + id, true, true},
 		{"another's", rules(filters{"d/{registration_id}"}, filters{"d/{registration_id}"}), "d/x", false, false},
+		{"its user's", rules(filters{"u/{alias}"}, filters{"u/{alias}/#"}), "u/anna", true, true},
+		{"another user's", rules(filters{"u/{alias}"}, filters{"u/{alias}/#"}), "u/ben", false, false},
+		{"a filter", rules(filters{"a/#"}, filters{"#"}), "a/+", true, false},
+		{"a filter of which a rule covers a part", rules(filters{"a", "a/b"}, filters{"#"}), "a/#", false, false},
+		{"a filter under the default", herald.TopicRules{}, "#", true, false},
+		{"shared", rules(filters{"a/#"}, filters{}), "$share/g/a/+", true, false},
+		{"shared of another topic", rules(filters{"a/#"}, filters{}), "$share/a/b", false, false},
+		{"shared of nothing", rules(filters{"a/#"}, filters{"#"}), "$share/a", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.rules.Allow(herald.TopicSubscribe, tt.topic, id); got != tt.subscribe {
+			if got := tt.rules.Allow(herald.TopicSubscribe, tt.topic, id, "anna"); got != tt.subscribe {
 				t.Errorf("subscribe: %v", got)
 			}
-			if got := tt.rules.Allow(herald.TopicPublish, tt.topic, id); got != tt.publish {
+			if got := tt.rules.Allow(herald.TopicPublish, tt.topic, id, "anna"); got != tt.publish {
 				t.Errorf("publish: %v", got)
 			}
-			if got := tt.rules.Allow("", tt.topic, id); got && !tt.publish {
+			if got := tt.rules.Allow("", tt.topic, id, "anna"); got && !tt.publish {
 				t.Error("an unknown verb is allowed what publish is not")
 			}
 			if err := tt.rules.Validate("topics"); err != nil {

@@ -18,6 +18,9 @@ const (
 	EventMsgExpired   = "message.expired"
 	EventMsgWithdrawn = "message.withdrawn"
 	EventMsgReplaced  = "message.replaced"
+	EventMsgAwaiting  = "message.awaiting_approval" // it is sent when a second key has approved it
+	EventMsgApproved  = "message.approved"
+	EventMsgRejected  = "message.rejected"
 	EventTest         = "webhook.test" // sent when asked for only
 )
 
@@ -26,6 +29,7 @@ var WebhookEvents = []string{
 	EventSent, EventReceived, EventDisplayed, EventClicked, EventFailed,
 	EventRegistered, EventRemoved, EventBound, EventUnbound,
 	EventMsgDone, EventMsgExpired, EventMsgWithdrawn, EventMsgReplaced,
+	EventMsgAwaiting, EventMsgApproved, EventMsgRejected,
 }
 
 // WebhookBody is the body of a webhook, in the shape that Standard Webhooks

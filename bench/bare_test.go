@@ -13,6 +13,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/bench"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -68,15 +69,13 @@ const bareGroup = 512
 func newBareLoop(b *testing.B, path string, broadcast bool) *bareLoop {
 	b.Helper()
 	ctx := context.Background()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(OFF)"+
-		"&_pragma=cache_size(-16384)&_pragma=wal_autocheckpoint(4000)")
+	db, err := sql.Open("sqlite", bench.BareDSN(path))
 	must(b, err)
 	l := &bareLoop{broadcast: broadcast, rows: make(chan *bareRow, bareGroup),
 		body: []byte(`{"notification":{"title":"Your order has shipped","body":"It should reach you tomorrow."}}`)}
 	l.conn, err = db.Conn(ctx)
 	must(b, err)
-	// The statements are those of the store, which bind every column.
-	to := "INSERT INTO entry (app, ord, pos, n, msg) VALUES (?, ?, ?, ?, ?)"
+	to := bench.BareEntry
 	if broadcast {
 		to = "INSERT INTO group_msg (app, pos, msg) VALUES (?, ?, ?)"
 	}
@@ -86,8 +85,8 @@ func newBareLoop(b *testing.B, path string, broadcast bool) *bareLoop {
 	}{
 		{&l.begin, "BEGIN IMMEDIATE"},
 		{&l.commit, "COMMIT"},
-		{&l.head, "UPDATE app_head SET pos = ?, next_n = ? WHERE app = ?"},
-		{&l.release, "INSERT INTO release_log (app, pos, kind, msg, at) VALUES (?, ?, ?, ?, ?)"},
+		{&l.head, bench.BareHead},
+		{&l.release, bench.BareRelease},
 		{&l.message, `INSERT INTO msg (app, id, state, ended, ends, pos, end_pos, eval_pos, by_alias, devices, unknown, first_n,
 			priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc)
 			VALUES (?, ?, ?, 0, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},

@@ -17,9 +17,15 @@ type App struct {
 	DeviceTags    bool          `json:"device_tags"`    // devices may change their own tags
 	Origins       []string      `json:"origins"`        // web origins that may connect; empty means any
 	// Topics are the rules about topics as they work, defaults included.
-	Topics  herald.TopicRules `json:"topics"`
-	Devices int64             `json:"devices"`
-	Online  int64             `json:"online"`
+	Topics   herald.TopicRules `json:"topics"`
+	Approval ApprovalRule      `json:"approval"`
+	Caps     []CapRule         `json:"caps"`
+	Devices  int64             `json:"devices"`
+	Online   int64             `json:"online"`
+	// QuietHours is nil if there are none. TimeZone is that of devices that name
+	// none.
+	QuietHours *herald.QuietHours `json:"quiet_hours,omitempty"`
+	TimeZone   string             `json:"time_zone"`
 }
 
 // AppUpdate changes the app. What is nil stays as it is.
@@ -31,6 +37,20 @@ type AppUpdate struct {
 	// Topics: a list that is nil stays as it is; an empty one that is not nil
 	// allows nothing, and {"#"} everything.
 	Topics herald.TopicRules `json:"topics,omitzero"`
+	// QuietHours: the zero value means that there are none.
+	QuietHours *herald.QuietHours `json:"quiet_hours,omitempty"`
+	TimeZone   *string            `json:"time_zone,omitempty"`
+	Approval   *ApprovalRule      `json:"approval,omitempty"`
+	// Caps are all frequency caps from now on.
+	Caps *[]CapRule `json:"caps,omitempty"`
+}
+
+// CapRule says that a device gets at most Max messages of a category within so
+// many seconds. Where it has had as many, a message ends at once as rejected.
+type CapRule struct {
+	Category string `json:"category"`
+	Max      int64  `json:"max"`
+	Per      int64  `json:"per"`
 }
 
 // App shows the app. It needs the master secret.

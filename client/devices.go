@@ -25,6 +25,9 @@ type Device struct {
 	Transports     []string              `json:"transports,omitempty"` // of the sessions that are open now
 	RegisteredAt   time.Time             `json:"registered_at"`
 	SeenAt         time.Time             `json:"seen_at"`
+	// Addresses are vendors' ways to the device, newest first. Lists are without
+	// them.
+	Addresses []DeviceAddress `json:"addresses,omitempty"`
 }
 
 // DevicePage is one page of devices, in the order of registration.
@@ -53,6 +56,9 @@ type DeviceUpdate struct {
 	TagsAdd    []herald.Tag       `json:"tags_add,omitempty"`
 	TagsRemove []herald.Tag       `json:"tags_remove,omitempty"`
 	Attributes map[string]*string `json:"attributes,omitempty"` // merged; nil removes one
+	// Addresses of vendors that are not named stay. One without a token is taken
+	// away.
+	Addresses []herald.VendorAddress `json:"addresses,omitempty"`
 	// RevokeTokens makes every token of the device invalid.
 	RevokeTokens bool `json:"revoke_tokens,omitempty"`
 }

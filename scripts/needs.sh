@@ -23,12 +23,18 @@ missing() {
 	have curl || echo curl
 	have nc || echo netcat-openbsd
 	have php || echo php-cli
-	have php && php -m | grep -qx curl || echo php-curl
+	have php && php -r 'exit(extension_loaded("curl") ? 0 : 1);' || echo php-curl
+	have phpunit || echo phpunit
+	have php && php -r "require 'GuzzleHttp/autoload.php';" >/dev/null 2>&1 || echo php-guzzlehttp-guzzle
 	have git || echo git
 	have_chromium || echo chromium
 	have_node || echo nodejs npm
 	have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
 	have haproxy || [ -x /usr/sbin/haproxy ] || echo haproxy
+	have caddy || echo caddy
+	have mosquitto || [ -x /usr/sbin/mosquitto ] || echo mosquitto
+	have mosquitto_rr || echo mosquitto-clients
+	/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
 	have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
 	have mariadbd || [ -x /usr/sbin/mariadbd ] || echo mariadb-server-core mariadb-client-core
 	have_cc || echo gcc libc6-dev

@@ -50,6 +50,9 @@ type Options struct {
 	Language   string // BCP 47, e.g. "zh-CN"
 	TimeZone   string // IANA name, e.g. "Asia/Shanghai"
 	Attributes map[string]string
+	// Addresses are vendors' ways to this device, for when it is not connected.
+	// Those of other vendors that were registered before stay.
+	Addresses []herald.VendorAddress
 	// AliasToken is a JWT, signed by the app's back end, that binds an alias.
 	AliasToken string
 	// Alias and Tags need an app that lets devices set them.

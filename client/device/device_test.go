@@ -180,3 +180,16 @@ func FuzzParseFrame(f *testing.F) {
 		}
 	})
 }
+
+func TestRegisterAddresses(t *testing.T) {
+	f := &fake{}
+	bubble(t, f, func(t *testing.T, o Options) {
+		o.Addresses = []herald.VendorAddress{{Vendor: herald.VendorAPNs, Environment: "sandbox", Token: "0a1b"}, {Vendor: herald.VendorFCM, Token: "dJ4"}}
+		if _, err := Register(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got, want := fmt.Sprint(f.registrations[0]["addresses"]), "[map[environment:sandbox token:0a1b vendor:apns] map[token:dJ4 vendor:fcm]]"; got != want {
+		t.Errorf("registered with the addresses %s, want %s", got, want)
+	}
+}

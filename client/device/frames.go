@@ -49,6 +49,11 @@ type serverFrame struct {
 	From    herald.RegistrationID `json:"from"`
 	Devices int64                 `json:"devices"`
 
+	Base64      []byte            `json:"base64"`
+	ContentType string            `json:"content_type"`
+	Properties  map[string]string `json:"properties"`
+	Retained    bool              `json:"retained"`
+
 	// the answer to a frame of ours
 	Ref string `json:"ref"`
 
@@ -85,7 +90,8 @@ func (f serverFrame) problem() *herald.Error {
 }
 
 func (f serverFrame) publication() *Publication {
-	return &Publication{Topic: f.Topic, Time: f.Time, From: f.From, Data: []byte(f.Data)}
+	return &Publication{Topic: f.Topic, Time: f.Time, From: f.From, Data: []byte(f.Data),
+		Bytes: f.Base64, ContentType: f.ContentType, Properties: f.Properties, Retained: f.Retained}
 }
 
 func (f serverFrame) message() Message {

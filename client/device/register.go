@@ -51,6 +51,8 @@ type registration struct {
 	AliasToken   string            `json:"alias_token,omitempty"`
 	Tags         []herald.Tag      `json:"tags,omitempty"`
 	Attributes   map[string]string `json:"attributes,omitempty"`
+
+	Addresses []herald.VendorAddress `json:"addresses,omitempty"`
 }
 
 func (d *Device) register(ctx context.Context) error {
@@ -58,7 +60,7 @@ func (d *Device) register(ctx context.Context) error {
 	body, err := json.Marshal(registration{
 		AppKey: d.o.AppKey, Installation: id.Installation, Platform: d.o.Platform, AppVersion: d.o.AppVersion,
 		Language: d.o.Language, TimeZone: d.o.TimeZone, Alias: d.o.Alias, AliasToken: d.o.AliasToken,
-		Tags: d.o.Tags, Attributes: d.o.Attributes,
+		Tags: d.o.Tags, Attributes: d.o.Attributes, Addresses: d.o.Addresses,
 	})
 	if err != nil {
 		return fmt.Errorf("device: %w", err)

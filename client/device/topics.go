@@ -19,7 +19,14 @@ type Publication struct {
 	Topic herald.Topic
 	Time  time.Time
 	From  herald.RegistrationID // the device that published; "" for an app server
-	Data  []byte                // JSON
+	Data  []byte                // JSON; nil if there are Bytes
+	// Bytes are what a client over MQTT or an app server published that is not
+	// text. What is text is Data, as a JSON string unless it is JSON itself.
+	Bytes       []byte
+	ContentType string            // as its publisher said; "" if it said nothing
+	Properties  map[string]string // user properties of a client over MQTT
+	// Retained says that it was published before, and kept for who subscribes later.
+	Retained bool
 }
 
 // Errors of Publish.
@@ -35,14 +42,14 @@ var (
 // maxSaid is how many publications wait for the connection.
 const maxSaid = 64
 
-// Subscribe subscribes to topics, at most 100 in all, now and at every
-// connection from now on. It does not wait. What is published reaches
+// Subscribe subscribes to topics, or to filters such as chat/+ and news/#, at
+// most 100 in all, now and at every connection from now on. It does not wait. What is published reaches
 // Handler.OnTopic; with Handler.OnPresence the device is also told how many are
-// subscribed. What the server refuses is reported to Handler.OnProblem, and
+// subscribed to a topic, which filters do not have. What the server refuses is reported to Handler.OnProblem, and
 // forgotten.
 func (d *Device) Subscribe(topics ...herald.Topic) error {
 	for _, t := range topics {
-		if err := herald.ValidTopic("topic", string(t)); err != nil {
+		if err := herald.ValidSubscription("topic", string(t)); err != nil {
 			return fmt.Errorf("device: topic %.60q: %w", string(t), err)
 		}
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"net/url"
@@ -10,8 +11,12 @@ import (
 	"github.com/herald-push/herald/internal/record"
 )
 
-// Basic checks an app key and master secret.
+// Basic checks an app key and master secret, or a group key and its secret.
 func (s *Apps) Basic(_ context.Context, key herald.AppKey, secret string) (Principal, error) {
+	if group := herald.GroupKey(key); group.Valid() {
+		g, err := s.c.Registry.GroupSecret(group, secret)
+		return Principal{Kind: GroupOfApps, Group: g.Key}, err
+	}
 	if err := s.c.Registry.Master(key, secret); err != nil {
 		return Principal{}, err
 	}
@@ -43,7 +48,11 @@ func (s *Apps) Bearer(ctx context.Context, token string, from netip.Addr) (Princ
 	case "hp1":
 		return s.page(ctx, token)
 	}
-	return Principal{}, herald.Errorf(herald.CodeUnauthorized, "Send a key (hk1…), a device token (hd1…) or a page token (hp1…).", "the Bearer credential has no known form")
+	if strings.HasPrefix(prefix, "eyJ") { // a JWT in the place of a device token
+		a, err := s.c.Registry.DeviceToken(ctx, token)
+		return Principal{Kind: Device, App: a.App, Device: a.ID, Ord: a.Ord}, err
+	}
+	return Principal{}, herald.Errorf(herald.CodeUnauthorized, "Send a key (hk1…), a device token (hd1…), a JWT of a device or a page token (hp1…).", "the Bearer credential has no known form")
 }
 
 func (s *Apps) page(ctx context.Context, token string) (Principal, error) {
@@ -77,8 +86,8 @@ func (s *Apps) view(key herald.AppKey) (AppView, error) {
 	row := app.Row()
 	v := AppView{
 		AppKey: row.Key, Name: row.Name, CreatedAt: row.Created, DeviceAliases: row.Settings.DeviceAliases,
-		DeviceTags: row.Settings.DeviceTags, Origins: row.Settings.Origins, Topics: topicRules(row.Settings.Topics),
-		Devices: app.Devices(), Online: s.c.Presence.Online(key).Len(),
+		DeviceTags: row.Settings.DeviceTags, Origins: row.Settings.Origins, Topics: topicRules(row.Settings.Topics), Approval: ApprovalRule(row.Settings.Approval), Caps: capViews(row.Settings.Caps),
+		QuietHours: row.Settings.QuietHours, TimeZone: cmp.Or(row.Settings.TimeZone, "UTC"), Devices: app.Devices(), Online: s.c.Presence.Online(key).Len(),
 	}
 	if v.Origins == nil {
 		v.Origins = []string{}
@@ -106,12 +115,33 @@ func (s *Apps) Update(ctx context.Context, p Principal, u AppUpdate) (AppView, e
 	if err := u.Topics.valid(); err != nil {
 		return AppView{}, err
 	}
+	if err := u.validHours(); err != nil {
+		return AppView{}, err
+	}
+	if u.Caps != nil {
+		if err := validCaps(*u.Caps); err != nil {
+			return AppView{}, err
+		}
+	}
+	if u.Approval != nil && u.Approval.Above < 0 {
+		return AppView{}, herald.Invalid("approval.above", "Give 0 or more.", "%d is no number of devices", u.Approval.Above)
+	}
 	_, err := s.c.Registry.UpdateApp(ctx, p.App, func(row *record.App) {
 		set(&row.Name, u.Name)
 		set(&row.Settings.DeviceAliases, u.DeviceAliases)
 		set(&row.Settings.DeviceTags, u.DeviceTags)
 		set(&row.Settings.Origins, u.Origins)
 		u.Topics.apply(&row.Settings.Topics)
+		set(&row.Settings.TimeZone, u.TimeZone)
+		if q := u.QuietHours; q != nil {
+			row.Settings.QuietHours = q.hours()
+		}
+		if u.Caps != nil {
+			row.Settings.Caps = setCaps(row.Settings.Caps, *u.Caps, s.now())
+		}
+		if u.Approval != nil {
+			row.Settings.Approval = record.ApprovalRule(*u.Approval)
+		}
 	})
 	if err != nil {
 		return AppView{}, err

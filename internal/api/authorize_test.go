@@ -15,64 +15,105 @@ import (
 // matrix says who may call what: y yes, f forbidden, u unauthorized, n
 // not_found. The columns are the callers in the order of callers.
 const matrix = `
-method            | anonymous master send read dread dwrite receipts hread hwrite otherkey self other page
-send              | u         y      y    f    f     f      f        f     f      f        f    f     f
-send to itself    | u         y      y    f    f     f      f        f     f      f        f    f     y
-show              | u         y      f    y    f     f      f        f     f      n        f    f     f
-list messages     | u         y      f    y    f     f      f        f     f      y        f    f     f
-withdraw          | u         y      y    f    f     f      f        f     f      f        f    f     f
-trace of self     | u         y      f    y    f     f      f        f     f      n        y    f     f
-trace of page     | u         y      f    y    f     f      f        f     f      n        f    f     y
-report            | u         y      f    y    f     f      f        f     f      n        f    f     f
-deliveries        | u         y      f    f    f     f      f        f     f      f        f    f     f
-deliveries, both  | u         y      y    y    y     y      y        y     y      n        f    f     f
-timeline of self  | u         y      f    f    f     f      f        f     f      f        y    f     f
-timeline of page  | u         y      f    f    f     f      f        f     f      f        f    f     y
-export messages   | u         y      f    y    f     f      f        f     f      y        f    f     f
-export devices    | u         y      f    f    y     f      f        f     f      f        f    f     f
-estimate          | u         y      y    f    f     f      f        f     f      f        f    f     f
-register          | y         y      f    f    f     y      f        f     f      f        f    f     y
-device of self    | u         y      f    f    y     f      f        f     f      f        y    f     f
-device of page    | u         y      f    f    y     f      f        f     f      f        f    f     y
-list devices      | u         y      f    f    y     f      f        f     f      f        f    f     f
-update self       | u         y      f    f    f     y      f        f     f      f        y    f     f
-update page       | u         y      f    f    f     y      f        f     f      f        f    f     f
-tag self          | u         y      f    f    f     y      f        f     f      f        f    f     f
-alias self        | u         y      f    f    f     y      f        f     f      f        f    f     f
-unbind self       | u         y      f    f    f     y      f        f     f      f        y    f     f
-remove a third    | u         y      f    f    f     y      f        f     f      f        f    f     f
-erase a third     | u         y      f    f    f     y      f        f     f      f        f    f     f
-tag               | u         y      f    f    y     f      f        f     f      f        f    f     f
-tags              | u         y      f    f    y     f      f        f     f      f        f    f     f
-change tag        | u         y      f    f    f     y      f        f     f      f        f    f     f
-delete tag        | u         y      f    f    f     y      f        f     f      f        f    f     f
-alias             | u         y      f    f    y     f      f        f     f      f        f    f     f
-change alias      | u         y      f    f    f     y      f        f     f      f        f    f     f
-delete alias      | u         y      f    f    f     y      f        f     f      f        f    f     f
-receipt of self   | u         y      f    f    f     f      y        f     f      f        y    f     f
-app               | u         y      f    f    f     f      f        f     f      f        f    f     f
-update app        | u         y      f    f    f     f      f        f     f      f        f    f     f
-keys              | u         y      f    f    f     f      f        f     f      f        f    f     f
-create key        | u         y      f    f    f     f      f        f     f      f        f    f     f
-audit             | u         y      f    f    f     f      f        f     f      f        f    f     f
-rotate key        | u         y      f    f    f     f      f        f     f      f        f    f     f
-change key        | u         y      f    f    f     f      f        f     f      f        f    f     f
-publish           | u         y      y    f    f     f      f        f     f      f        y    y     f
-publish elsewhere | u         y      y    f    f     f      f        f     f      f        f    f     f
-list topics       | u         y      f    f    y     f      f        f     f      f        f    f     f
-count topics      | u         y      f    f    y     f      f        f     f      f        f    f     f
-topic rules       | u         y      f    f    f     f      f        f     f      f        f    f     f
-message by topic  | u         y      y    f    f     f      f        f     f      f        f    f     f
-delete key        | u         y      f    f    f     f      f        f     f      f        f    f     f
-list webhooks     | u         y      f    f    f     f      f        y     f      f        f    f     f
-webhook           | u         y      f    f    f     f      f        y     f      f        f    f     f
-deliveries of one | u         y      f    f    f     f      f        y     f      f        f    f     f
-create webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
-update webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
-rotate webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
-test webhook      | u         y      f    f    f     f      f        f     y      f        f    f     f
-replay webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
-delete webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f
+method            | anonymous master send read dread dwrite receipts hread hwrite otherkey self other page group
+send              | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+send to itself    | u         y      y    f    f     f      f        f     f      f        f    f     y    f
+show              | u         y      f    y    f     f      f        f     f      n        f    f     f    f
+list messages     | u         y      f    y    f     f      f        f     f      y        f    f     f    f
+withdraw          | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+trace of self     | u         y      f    y    f     f      f        f     f      n        y    f     f    f
+trace of page     | u         y      f    y    f     f      f        f     f      n        f    f     y    f
+report            | u         y      f    y    f     f      f        f     f      n        f    f     f    f
+deliveries        | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+deliveries, both  | u         y      y    y    y     y      y        y     y      n        f    f     f    f
+attempts          | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+attempts, both    | u         y      y    y    y     y      y        y     y      n        f    f     f    f
+dead letters      | u         y      f    y    f     f      f        f     f      y        f    f     f    f
+retry dead        | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+discard dead      | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+timeline of self  | u         y      f    f    f     f      f        f     f      f        y    f     f    f
+timeline of page  | u         y      f    f    f     f      f        f     f      f        f    f     y    f
+export messages   | u         y      f    y    f     f      f        f     f      y        f    f     f    f
+export devices    | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+estimate          | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+register          | y         y      f    f    f     y      f        f     f      f        f    f     y    f
+device of self    | u         y      f    f    y     f      f        f     f      f        y    f     f    f
+device of page    | u         y      f    f    y     f      f        f     f      f        f    f     y    f
+list devices      | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+update self       | u         y      f    f    f     y      f        f     f      f        y    f     f    f
+update page       | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+tag self          | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+alias self        | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+unbind self       | u         y      f    f    f     y      f        f     f      f        y    f     f    f
+remove a third    | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+erase a third     | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+tag               | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+tags              | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+change tag        | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+delete tag        | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+alias             | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+put addresses     | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+addresses         | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+delete address    | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+change alias      | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+delete alias      | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+receipt of self   | u         y      f    f    f     f      y        f     f      f        y    f     f    f
+app               | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+update app        | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+keys              | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+create key        | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+audit             | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+rotate key        | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+change key        | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+publish           | u         y      y    f    f     f      f        f     f      f        y    y     f    f
+publish elsewhere | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+list retained     | u         y      f    y    f     f      f        f     f      y        f    f     f    f
+retained          | u         y      f    y    f     f      f        f     f      n        f    f     f    f
+delete retained   | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+list sessions     | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+session           | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+end session       | u         y      f    f    f     y      f        f     f      f        f    f     f    f
+list topics       | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+count topics      | u         y      f    f    y     f      f        f     f      f        f    f     f    f
+topic rules       | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+message by topic  | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+delete key        | u         y      f    f    f     f      f        f     f      f        f    f     f    f
+list webhooks     | u         y      f    f    f     f      f        y     f      f        f    f     f    f
+webhook           | u         y      f    f    f     f      f        y     f      f        f    f     f    f
+deliveries of one | u         y      f    f    f     f      f        y     f      f        f    f     f    f
+create webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f    f
+update webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f    f
+rotate webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f    f
+test webhook      | u         y      f    f    f     f      f        f     y      f        f    f     f    f
+replay webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f    f
+delete webhook    | u         y      f    f    f     f      f        f     y      f        f    f     f    f
+group             | u         f      f    f    f     f      f        f     f      f        f    f     f    y
+send to group     | u         f      f    f    f     f      f        f     f      f        f    f     f    y
+group messages    | u         f      f    f    f     f      f        f     f      f        f    f     f    y
+group message     | u         f      f    f    f     f      f        f     f      f        f    f     f    n
+put template      | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+template          | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+templates         | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+render            | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+delete template   | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+put route         | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+route             | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+routes            | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+delete route      | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+make schedule     | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+schedules         | u         y      f    y    f     f      f        f     f      y        f    f     f    f
+schedule          | u         y      f    y    f     f      f        f     f      n        f    f     f    f
+next occurrences  | u         y      f    y    f     f      f        f     f      n        f    f     f    f
+runs              | u         y      f    y    f     f      f        f     f      n        f    f     f    f
+preview           | u         y      f    y    f     f      f        f     f      y        f    f     f    f
+change schedule   | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+pause schedule    | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+resume schedule   | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+skip              | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+run schedule      | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+delete schedule   | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+approve           | u         y      y    f    f     f      f        f     f      f        f    f     f    f
+reject            | u         y      y    f    f     f      f        f     f      f        f    f     f    f
 `
 
 func callers(t *testing.T, w *world, self, other, page api.Principal) []api.Principal {
@@ -86,10 +127,13 @@ func callers(t *testing.T, w *world, self, other, page api.Principal) []api.Prin
 		out = append(out, who)
 	}
 	for _, scope := range api.GrantableScopes {
+		if scope == api.ScopeVendorsRead || scope == api.ScopeVendorsWrite {
+			continue // see TestCredentialAuthorization
+		}
 		add(w.masterA, scope)
 	}
 	add(w.masterB, api.ScopeRead)
-	return append(out, self, other, page)
+	return append(out, self, other, page, w.grouped(w.a, w.b))
 }
 
 func TestAuthorization(t *testing.T) {
@@ -286,6 +330,15 @@ func TestAuthorization(t *testing.T) {
 		},
 	}
 	maps.Copy(methods, w.webhookMethods())
+	maps.Copy(methods, w.groupMethods())
+	maps.Copy(methods, w.addressMethods())
+	maps.Copy(methods, w.attemptMethods(target))
+	maps.Copy(methods, w.approvalMethods())
+	maps.Copy(methods, w.templateMethods())
+	maps.Copy(methods, w.routeMethods())
+	maps.Copy(methods, w.retainedMethods())
+	maps.Copy(methods, w.sessionMethods())
+	maps.Copy(methods, w.scheduleMethods())
 	codes := map[string]herald.Code{"y": "", "f": herald.CodeForbidden, "u": herald.CodeUnauthorized, "n": herald.CodeNotFound}
 	who := callers(t, w, self, other, page)
 	lines := strings.Split(strings.TrimSpace(matrix), "\n")

@@ -51,6 +51,16 @@ func (s *Messages) DecodeItem(body []byte) (i BatchItem, malformed bool) {
 	return i, false
 }
 
+// Item makes an item of a message that was read elsewhere. With a key, which may
+// be "", the same body gets the same answer, as for Send.
+func (*Messages) Item(r SendRequest, key string, body []byte) BatchItem {
+	i := BatchItem{body: body, message: BatchMessage{SendRequest: r}}
+	if key != "" {
+		i.message.IdempotencyKey = &key
+	}
+	return i
+}
+
 // ValidIdempotencyKey reports whether a key has 1 to 128 visible ASCII
 // characters.
 func ValidIdempotencyKey(key string) bool {
@@ -65,6 +75,7 @@ func (s *Messages) SendBatch(ctx context.Context, p Principal, items []BatchItem
 	open := make([]*sending, 0, len(items))
 	at := make([]int, 0, len(items)) // of those in items
 	s.lookUp(ctx, p, items)
+	ctx = withSender(templatesOnce(ctx), p)
 	for i := range items {
 		w, err := s.evaluateItem(ctx, p, &items[i])
 		if err != nil {

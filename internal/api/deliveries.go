@@ -62,7 +62,7 @@ func (s *Messages) deliveries(ctx context.Context, p Principal, id herald.Messag
 	if d.m, err = s.find(ctx, p.App, id); err != nil {
 		return nil, err
 	}
-	if d.m.State != herald.MessageScheduled && d.m.Target >= 0 {
+	if !d.m.Unreleased() && d.m.Target >= 0 {
 		d.reading, err = s.c.Ledger.Read(ctx, d.m)
 	}
 	return d, err
@@ -226,7 +226,7 @@ func platformOf(x *sets.Index, o herald.Ordinal) (out herald.Platform) {
 
 // reason says in words why a delivery stands where it does.
 func reason(x receipt.Delivery, m *record.Message, online bool, seen time.Time) string {
-	if x.Detail != "" && (x.State == herald.StateReplaced || x.State == herald.StateUnconfirmed) {
+	if x.Detail != "" && (x.State == herald.StateReplaced || x.State == herald.StateUnconfirmed || x.State == herald.StateRejected) {
 		return stepText(record.Event{State: x.State, Detail: x.Detail})
 	}
 	return summary(x.State, m, online, seen)

@@ -41,9 +41,13 @@ func (s *Devices) Register(ctx context.Context, p Principal, r RegisterRequest) 
 	if err != nil {
 		return RegisterAnswer{}, err
 	}
+	addresses, err := s.deviceAddresses(r.Addresses)
+	if err != nil {
+		return RegisterAnswer{}, err
+	}
 	q := registry.RegisterRequest{
 		App: app, Installation: installation, Platform: r.Platform, AppVersion: r.AppVersion, Language: r.Language,
-		TimeZone: r.TimeZone, Alias: alias, Tags: r.Tags, Attributes: attributes,
+		TimeZone: r.TimeZone, Alias: alias, Tags: r.Tags, Attributes: attributes, Addresses: addresses,
 	}
 	if q.Platform == "" {
 		q.Platform = herald.PlatformOther
@@ -86,6 +90,8 @@ func whose(p Principal, r RegisterRequest) (app herald.AppKey, installation stri
 			return "", "", herald.Errorf(herald.CodeForbidden, "Leave installation out.", "a page may register only itself")
 		}
 		installation = p.Installation
+	case GroupOfApps:
+		return "", "", errGroup()
 	case Master:
 	}
 	if p.App != "" {
@@ -239,7 +245,16 @@ func (s *Devices) Get(ctx context.Context, p Principal, id herald.RegistrationID
 	if err != nil {
 		return DeviceView{}, err
 	}
-	return s.view(d)
+	return s.fullView(ctx, d)
+}
+
+// fullView is view with what is read from the record for one device alone.
+func (s *Devices) fullView(ctx context.Context, d record.Device) (DeviceView, error) {
+	v, err := s.view(d)
+	if err == nil {
+		v.Addresses, err = s.addressViews(ctx, d)
+	}
+	return v, err
 }
 
 func (s *Devices) view(d record.Device) (DeviceView, error) {
@@ -357,7 +372,7 @@ func (s *Devices) Update(ctx context.Context, p Principal, id herald.Registratio
 	if u.Revoke {
 		s.c.Presence.Disconnect(p.App, d.Ord, live.Reason{Code: live.CloseBadToken, Text: "the token was revoked"})
 	}
-	return s.view(d)
+	return s.fullView(ctx, d)
 }
 
 // Remove retires a device and erases what is known of it.

@@ -132,6 +132,9 @@ func (s *Devices) FinishErasures(ctx context.Context) error {
 
 func (s *Devices) erase(ctx context.Context, e record.Erasure) error {
 	changed, err := s.c.Messages.Erase(ctx, e)
+	if s.c.Retained != nil {
+		s.c.Retained.Forget(e.App)
+	}
 	for _, id := range changed {
 		s.c.Ledger.Catalog().Forget(e.App, id)
 	}

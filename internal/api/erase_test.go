@@ -73,7 +73,8 @@ func TestErase(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	const installation = "installation-of-anna"
-	anna := w.device(w.a, api.RegisterRequest{Installation: installation, Alias: "anna", Attributes: map[string]string{"city": "Timbuktu"}, Profile: api.Profile{Platform: "ios"}})
+	anna := w.device(w.a, api.RegisterRequest{Installation: installation, Alias: "anna", Attributes: map[string]string{"city": "Timbuktu"},
+		Addresses: []api.DeviceAddress{{Vendor: herald.VendorAPNs, Token: "token-on-her-phone"}}, Profile: api.Profile{Platform: "ios"}})
 	bob := w.device(w.a, api.RegisterRequest{Alias: "bob"})
 	second := w.device(w.a, api.RegisterRequest{Alias: "bob"})
 	for i, d := range []api.Principal{anna, bob, second} {
@@ -125,6 +126,9 @@ func TestErase(t *testing.T) {
 		t.Error("the hash of the installation is nowhere even before")
 	}
 
+	_, err := w.s.Devices.PutAddresses(ctx, w.masterA, "anna", api.RecipientAddressesRequest{Phone: "+8613800138000", Email: "her@mail.example"})
+	w.must(err)
+	secrets = append(secrets, "token-on-her-phone", "+8613800138000", "her@mail.example")
 	w.must(w.s.Devices.Erase(ctx, w.masterA, anna.Device))
 	rows, file := w.rows(), w.bytes()
 	for _, s := range secrets {

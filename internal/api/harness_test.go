@@ -23,8 +23,10 @@ import (
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/retained"
 	"github.com/herald-push/herald/internal/sets"
 	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/topiclog"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,9 +95,12 @@ func (h *hub) Disconnect(_ herald.AppKey, o herald.Ordinal, why live.Reason) {
 
 func (h *hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
 	took := sets.Intersect(d.Set, h.Online(d.App))
-	h.mu.Lock()
-	h.handed[d.Msg.ID]++
-	h.mu.Unlock()
+	// Settle looks at what was reported once it sees that this was handed over.
+	defer func() {
+		h.mu.Lock()
+		h.handed[d.Msg.ID]++
+		h.mu.Unlock()
+	}()
 	if d.Kind == record.ReleaseMessage && !took.Empty() {
 		h.ledger.Report(d.App, record.Event{Msg: d.Msg.ID, State: herald.StateSent, Set: took, Time: d.At, Via: "websocket"})
 	}
@@ -116,6 +121,8 @@ type world struct {
 	d        *dispatch.Dispatcher
 	hub      *hub
 	topics   *topicHub
+	keeper   *retained.Keeper
+	log      *topiclog.Log
 	a, b     herald.AppKey
 	masterA  api.Principal
 	masterB  api.Principal
@@ -151,19 +158,22 @@ func newWorld(t *testing.T) *world {
 		},
 	})
 	w.must(err)
-	w.registry = registry.New(registry.Config{Store: w.db, ServerKey: make([]byte, 32), Now: clock})
-	w.ledger = receipt.New(receipt.Config{Store: w.db, Messages: w.db, DeadAt: w.registry.DeadAt, Now: clock})
+	w.registry = registry.New(registry.Config{Store: w.db, ServerKey: make([]byte, 32), Now: clock, Sealer: bare{}})
+	w.ledger = receipt.New(receipt.Config{Store: w.db, Messages: w.db, Plans: w.db, DeadAt: w.registry.DeadAt, Now: clock})
 	w.hub = &hub{ledger: w.ledger, online: map[seat]bool{}, handed: map[herald.MessageID]int{}}
 	w.topics = &topicHub{subscribed: map[seatedTopic]*sets.Set{}}
 	backlog := offline.New(offline.Config{Store: w.db, Ledger: w.ledger, Registry: w.registry, Now: clock})
 	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Subscribers: w.topics.Subscribers, Now: clock})
 	w.d, err = dispatch.New(ctx, dispatch.Config{
 		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{everything{w.hub}}, Evaluate: api.Evaluate(evaluator), Now: clock,
+		Make: func(ctx context.Context, s *record.Schedule, at time.Time) (dispatch.Request, error) {
+			return w.s.Schedules.Make(ctx, s, at)
+		},
 	})
 	w.must(err)
 	w.s = api.New(api.Config{
 		Registry: w.registry, Audience: evaluator, Dispatch: w.d, Ledger: w.ledger, Backlog: backlog, Presence: w.hub,
-		Subscriptions: w.topics, Messages: w.db, Webhooks: w.webhooks(clock), Audits: w.db, Now: clock,
+		Subscriptions: w.topics, Messages: w.db, Webhooks: w.webhooks(clock), Vault: w.vault(clock), Audits: w.db, Groups: w.db, Templates: w.db, Retained: w.retained(clock), Sessions: w.persistent(clock), Attempts: w.db, Environments: vendors, Now: clock,
 	})
 	for _, key := range []*herald.AppKey{&w.a, &w.b} {
 		row, _, err := w.registry.CreateApp(ctx, "test")
@@ -273,3 +283,9 @@ func asJSON(t *testing.T, v any) string {
 }
 
 func long(n int) string { return strings.Repeat("a", n) }
+
+// bare seals nothing.
+type bare struct{}
+
+func (bare) Seal(_ string, secret []byte) []byte          { return secret }
+func (bare) Open(_ string, sealed []byte) ([]byte, error) { return sealed, nil }

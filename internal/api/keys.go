@@ -16,7 +16,7 @@ import (
 // KeyRequest is the body of POST /v1/keys.
 type KeyRequest struct {
 	Name      string     `json:"name" minLength:"1" maxLength:"128"`
-	Scopes    []string   `json:"scopes" minItems:"1" doc:"What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write, webhooks:read, webhooks:write."`
+	Scopes    []string   `json:"scopes" minItems:"1" doc:"What the key may do: messages:send, messages:read, devices:read, devices:write, receipts:write, webhooks:read, webhooks:write, credentials:read, credentials:write."`
 	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When the key is refused from; by default never."`
 	Networks  []string   `json:"networks,omitempty" maxItems:"100" doc:"Addresses and networks (CIDR) from which the key may be used; by default any."`
 }

@@ -33,9 +33,14 @@ func (s *Messages) Get(ctx context.Context, p Principal, id herald.MessageID) (M
 	if err := p.may(ScopeRead); err != nil {
 		return MessageView{}, err
 	}
-	m, err := s.find(ctx, p.App, id)
+	return s.show(ctx, p.App, id)
+}
+
+// show is Get for a caller who may.
+func (s *Messages) show(ctx context.Context, app herald.AppKey, id herald.MessageID) (MessageView, error) {
+	m, err := s.find(ctx, app, id)
 	if herald.CodeOf(err) == herald.CodeNotFound {
-		return s.counted(ctx, p.App, id)
+		return s.counted(ctx, app, id)
 	}
 	if err != nil {
 		return MessageView{}, err
@@ -65,7 +70,7 @@ func (s *Messages) counted(ctx context.Context, app herald.AppKey, id herald.Mes
 // view shows a message with its counts.
 func (s *Messages) view(ctx context.Context, m *record.Message) (MessageView, error) {
 	v, err := plainView(m)
-	if err != nil || m.State == herald.MessageScheduled || m.Target < 0 {
+	if err != nil || m.Unreleased() || m.Target < 0 {
 		return v, err
 	}
 	c, err := s.c.Ledger.Counts(ctx, m)
@@ -73,6 +78,9 @@ func (s *Messages) view(ctx context.Context, m *record.Message) (MessageView, er
 		return v, err
 	}
 	v.Counts = &c
+	if err := s.showPlan(ctx, &v, m); err != nil {
+		return v, err
+	}
 	if v.State == herald.MessageSending && !c.Open() {
 		v.State = herald.MessageDone
 	}
@@ -88,8 +96,10 @@ func plainView(m *record.Message) (MessageView, error) {
 		CollapseKey: m.CollapseKey, OrderingKey: m.OrderingKey, Stored: m.TTL > 0,
 		AcceptedAt: m.Accepted, ExpiresAt: m.Expires(), Unknown: m.Unknown,
 	}
-	if m.Scheduled() {
-		v.SendAt = &m.Due
+	showWhen(&v, m)
+	showFacts(&v, m.Facts)
+	if m.State == herald.MessageAwaiting {
+		v.ExpiresAt = m.Accepted.Add(herald.ApprovalTTL)
 	}
 	if !m.Ended.IsZero() {
 		v.EndedAt = &m.Ended
@@ -98,7 +108,13 @@ func plainView(m *record.Message) (MessageView, error) {
 	if err := json.Unmarshal(m.Body, &c); err != nil {
 		return v, err
 	}
-	v.Notification, v.Data = c.Notification, c.Data
+	v.Notification, v.Data, v.PlatformData = c.Notification, c.Data, c.PlatformData
+	if m.Facts != nil {
+		v.Vendors = m.Facts.Vendors
+	}
+	if m.Facts != nil && m.Facts.Schedule != nil {
+		v.Schedule = &MessageSchedule{ID: m.Facts.Schedule.ID, Occurrence: m.Facts.Schedule.Occurrence}
+	}
 	return v, nil
 }
 
@@ -107,6 +123,7 @@ func plainView(m *record.Message) (MessageView, error) {
 var listedStates = map[herald.MessageState]herald.MessageState{
 	"": "", herald.MessageScheduled: herald.MessageScheduled, herald.MessageSending: herald.MessageSending, herald.MessageDone: herald.MessageSending,
 	herald.MessageWithdrawn: herald.MessageWithdrawn, herald.MessageExpired: herald.MessageExpired, herald.MessageReplaced: herald.MessageReplaced,
+	herald.MessageAwaiting: herald.MessageAwaiting, herald.MessageRejected: herald.MessageRejected,
 }
 
 // List shows messages, newest first, with their counts, on which their state
@@ -123,7 +140,7 @@ func (s *Messages) List(ctx context.Context, p Principal, state herald.MessageSt
 	}
 	stored, known := listedStates[state]
 	if !known {
-		return MessagePage{}, herald.Invalid("state", "Use scheduled, sending, done, withdrawn, expired or replaced.", "%.20q is not a state to list by", string(state))
+		return MessagePage{}, herald.Invalid("state", "Use awaiting_approval, scheduled, sending, done, withdrawn, expired, replaced or rejected.", "%.20q is not a state to list by", string(state))
 	}
 	f := record.MessageFilter{State: stored, Limit: limit + 1}
 	if cursor != "" {

@@ -19,6 +19,9 @@ func (s *Devices) patch(ctx context.Context, p Principal, id herald.Registration
 	if out.Alias, err = s.alias(p, p.App, u.Alias, u.AliasToken); err != nil {
 		return out, err
 	}
+	if out.Addresses, err = s.deviceAddresses(u.Addresses); err != nil {
+		return out, err
+	}
 	if u.Tags != nil || u.TagsAdd != nil || u.TagsRemove != nil {
 		if err := s.mayTag(p, p.App); err != nil {
 			return out, err

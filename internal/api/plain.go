@@ -159,10 +159,13 @@ func contentJSON(c *herald.Content) (b []byte, plain bool, err error) {
 // plainContent writes a content in which nothing has to be escaped or made
 // compact; false for others.
 func plainContent(c *herald.Content) (b []byte, ok bool) {
+	if c.PlatformData != nil {
+		return nil, false
+	}
 	n := c.Notification
 	size := len(c.Data) + 32
 	if n != nil {
-		if n.Badge != nil || n.Actions != nil || n.Platforms != nil {
+		if n.Badge != nil || n.Actions != nil || n.Platforms != nil || n.Languages != nil {
 			return nil, false
 		}
 		size += len(n.Title) + len(n.Body) + len(n.Image) + len(n.Click) + len(n.Sound) + 64

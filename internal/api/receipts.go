@@ -104,7 +104,8 @@ func (s *Receipts) ordinals(ctx context.Context, p Principal, list []Receipt) (m
 	return out, err
 }
 
-// sentTo reports whether a message is for a device.
+// sentTo reports whether a message is for a device and, if it is released in
+// steps, has come to it.
 func (s *Receipts) sentTo(ctx context.Context, app herald.AppKey, id herald.MessageID, o herald.Ordinal) (bool, error) {
 	m, ok := s.c.Ledger.Volatile(app, id)
 	if !ok {
@@ -121,5 +122,9 @@ func (s *Receipts) sentTo(ctx context.Context, app herald.AppKey, id herald.Mess
 	if m.IsDirect() && errors.Is(err, record.ErrDamaged) {
 		return true, nil // its devices are known, and what they report heals it
 	}
-	return state != "", err
+	if err != nil || state == "" || !m.Planned() {
+		return state != "", err
+	}
+	_, released, err := s.c.Ledger.StepOf(ctx, m, o)
+	return released, err
 }

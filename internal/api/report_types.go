@@ -9,7 +9,7 @@ import (
 // Report is how a message fares: GET /v1/messages/{id}/report.
 type Report struct {
 	MessageID  herald.MessageID               `json:"message_id"`
-	State      herald.MessageState            `json:"state" enum:"scheduled,sending,done,withdrawn,expired,replaced" doc:"Of the message as a whole."`
+	State      herald.MessageState            `json:"state" enum:"awaiting_approval,scheduled,sending,done,withdrawn,expired,replaced,rejected" doc:"Of the message as a whole."`
 	AcceptedAt time.Time                      `json:"accepted_at"`
 	EndedAt    *time.Time                     `json:"ended_at,omitempty"`
 	Funnel     *Funnel                        `json:"funnel,omitempty" doc:"All devices. Absent while the message is scheduled."`

@@ -48,16 +48,16 @@ func TestSegmentsAndFilesAuthorization(t *testing.T) {
 	w.segment(w.masterA, "there", herald.Audience{All: true})
 	file := w.upload(w.masterA, "anna").ID
 	const table = `
-		anonymous master send read dread dwrite receipts hread hwrite otherkey self other page
-		put     | u y f f f y f f f f f f f
-		show    | u y f f y f f f f f f f f
-		list    | u y f f y f f f f f f f f
-		delete  | u y f f f y f f f f f f f
-		upload  | u y y f f f f f f f f f f
-		file    | u y y f f f f f f f f f f
-		files   | u y y f f f f f f f f f f
-		discard | u y y f f f f f f f f f f
-		tag     | u y f f f y f f f f f f f`
+		anonymous master send read dread dwrite receipts hread hwrite otherkey self other page group
+		put     | u y f f f y f f f f f f f f
+		show    | u y f f y f f f f f f f f f
+		list    | u y f f y f f f f f f f f f
+		delete  | u y f f f y f f f f f f f f
+		upload  | u y y f f f f f f f f f f f
+		file    | u y y f f f f f f f f f f f
+		files   | u y y f f f f f f f f f f f
+		discard | u y y f f f f f f f f f f f
+		tag     | u y f f f y f f f f f f f f`
 	calls := map[string]func(context.Context, api.Principal) error{
 		"put": func(ctx context.Context, p api.Principal) error {
 			_, _, err := w.s.Segments.Put(ctx, p, "s", api.SegmentRequest{Audience: herald.Audience{All: true}})

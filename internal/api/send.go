@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -15,6 +16,15 @@ import (
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/record"
 )
+
+const forNobody = "the audience is empty now"
+
+// ForNobody reports whether an error is about a message that is for nobody and
+// requires a target. Those of a group are kept as text, so it goes by that.
+func ForNobody(err error) bool {
+	var e *herald.Error
+	return errors.As(err, &e) && e.Code == herald.CodeInvalidRequest && e.Field == "audience" && e.Message == forNobody
+}
 
 // Decode reads the body of a send request, strictly. Its errors are
 // *herald.Error with the member at fault.
@@ -31,7 +41,12 @@ func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key str
 	if err := s.maySend(p, &r); err != nil {
 		return SendAnswer{}, err
 	}
-	w, err := s.evaluate(ctx, p.App, &r, s.idempotency(key, body))
+	return s.accept(withSender(ctx, p), p, r, s.idempotency(key, body))
+}
+
+// accept accepts a message of somebody who may send it.
+func (s *Messages) accept(ctx context.Context, p Principal, r SendRequest, i *record.Idempotency) (SendAnswer, error) {
+	w, err := s.evaluate(ctx, p.App, &r, i)
 	if err != nil {
 		return s.refused(ctx, p.App, w, err)
 	}
@@ -49,7 +64,7 @@ func (s *Messages) Send(ctx context.Context, p Principal, r SendRequest, key str
 // IsPrompt reports whether Send would not have to wait for anything: nothing is
 // stored, and whom the message is for is in memory.
 func (s *Messages) IsPrompt(p Principal, r *SendRequest, key string) bool {
-	if key != "" || r.TTL == nil || *r.TTL != 0 {
+	if key != "" || r.TTL == nil || *r.TTL != 0 || r.Template != nil || r.Replaces != 0 {
 		return false
 	}
 	_, known := s.c.Audience.Known(p.App, &r.Audience)
@@ -75,10 +90,19 @@ func (s *Messages) idempotency(key string, body []byte) *record.Idempotency {
 // evaluate checks a message and turns whom it is for into a target. What it
 // gives has the idempotency row also after an error.
 func (s *Messages) evaluate(ctx context.Context, app herald.AppKey, r *SendRequest, i *record.Idempotency) (*sending, error) {
-	w := &sending{}
-	var err error
+	w := &sending{q: dispatch.Request{Idempotency: i}}
+	r, facts, err := s.rendered(ctx, app, r)
+	if err != nil {
+		return w, err
+	}
 	w.q, err = s.request(app, r, s.c.Now().UTC())
 	w.q.Idempotency = i
+	if facts != nil {
+		factsOf(&w.q).Template = facts.Template
+	}
+	if err == nil {
+		err = s.addFacts(ctx, app, r, &w.q)
+	}
 	if err != nil {
 		return w, err
 	}
@@ -89,17 +113,20 @@ func (s *Messages) evaluate(ctx context.Context, app herald.AppKey, r *SendReque
 		}
 	}
 	if r.RequireTarget && t.Devices == 0 {
-		return w, herald.Invalid("audience", "Check the names, or leave out require_target.", "the audience is empty now")
+		return w, herald.Invalid("audience", "Check the names, or leave out require_target.", forNobody)
 	}
 	w.target = t.Devices
 	w.answer = SendAnswer{Target: &w.target, Unknown: t.Unknown, Stored: w.q.Message.TTL > 0}
-	if !w.q.Message.Due.IsZero() {
+	if waits(&w.q, s.c.Now()) {
 		w.answer.Target, w.answer.Estimate = nil, &w.target
 		for _, id := range audience.FilesOf(&r.Audience) { // they are needed then
 			if err := s.c.Registry.KeepFile(ctx, app, id, w.q.Message.Due); err != nil {
 				return w, err
 			}
 		}
+	}
+	if err := s.hold(ctx, app, w); err != nil {
+		return w, err
 	}
 	w.q.Target = target(t)
 	if i != nil {
@@ -138,6 +165,12 @@ func (s *Messages) maySend(p Principal, r *SendRequest) error {
 		return p.may(ScopeSend)
 	}
 	a := r.Audience
+	if r.Replaces != 0 {
+		return herald.Errorf(herald.CodeForbidden, "Send it from a back end.", "a page may not replace a message, which may be for others")
+	}
+	if r.Route != nil || r.Debug || r.Digest != nil {
+		return herald.Errorf(herald.CodeForbidden, "Send it from a back end.", "a page may not choose a route, or see what vendors are told")
+	}
 	if p.Device == "" {
 		return herald.Errorf(herald.CodeForbidden, "Register the page first with POST /v1/devices.", "this page is no device yet")
 	}
@@ -158,7 +191,7 @@ func (s *Messages) request(app herald.AppKey, r *SendRequest, now time.Time) (q 
 	if err := validContent(r); err != nil {
 		return q, err
 	}
-	content := herald.Content{Notification: r.Notification, Data: r.Data}
+	content := herald.Content{Notification: r.Notification, Data: r.Data, PlatformData: r.PlatformData}
 	body, plain, err := contentJSON(&content)
 	if err != nil {
 		return q, herald.Invalid("data", "Send any JSON value.", "is not JSON")
@@ -201,36 +234,64 @@ func (s *Messages) request(app herald.AppKey, r *SendRequest, now time.Time) (q 
 	default:
 		return q, herald.Invalid("priority", "Write low, normal or high.", "%.20q is not a priority", string(m.Priority))
 	}
-	return dispatch.Request{Message: m, Body: body, Plain: plain}, nil
+	if err := validWay(r, m.TTL); err != nil {
+		return q, err
+	}
+	q = dispatch.Request{Message: m, Body: body, Plain: plain}
+	if len(r.Vendors) > 0 {
+		q.Facts = &record.Facts{Vendors: r.Vendors}
+	}
+	return q, s.when(app, r, now, &q)
 }
 
 func validContent(r *SendRequest) error {
-	if r.Notification == nil && (len(r.Data) == 0 || string(r.Data) == "null") {
+	if r.Notification == nil && (len(r.Data) == 0 || string(r.Data) == "null") && len(r.PlatformData) == 0 {
 		return herald.Invalid("notification", "Give a notification, or data, or both.", "the message says nothing")
+	}
+	for p := range r.PlatformData {
+		if !p.Valid() {
+			return herald.Invalid("platform_data."+string(p), "Use the name of a platform, such as ios or android.", "%.40q is not a platform", string(p))
+		}
+	}
+	if err := r.Vendors.Validate("vendors"); err != nil {
+		return err
 	}
 	if r.Notification == nil {
 		return nil
 	}
-	if err := validNotification("notification", r.Notification, true); err != nil {
+	return validWhole("notification", r.Notification)
+}
+
+// validWhole checks a notification with what differs on platforms and in
+// languages; field is the member that it is.
+func validWhole(field string, n *herald.Notification) error {
+	if err := validNotification(field, n, true); err != nil {
 		return err
 	}
-	for p, over := range r.Notification.Platforms {
-		at := fmt.Sprintf("notification.platforms.%s", p)
+	for p, over := range n.Platforms {
+		at := fmt.Sprintf("%s.platforms.%s", field, p)
 		if !p.Valid() {
 			return herald.Invalid(at, "Use the name of a platform, such as ios or android.", "%.40q is not a platform", string(p))
 		}
-		if over.Platforms != nil {
-			return herald.Invalid(at+".platforms", "Remove it.", "overrides cannot be nested")
-		}
-		if err := validNotification(at, &over, false); err != nil {
+		if err := validOverride(at, &over); err != nil {
 			return err
 		}
 	}
-	return nil
+	return validLanguages(field+".languages", n.Languages)
+}
+
+func validOverride(at string, over *herald.Notification) error {
+	if over.Platforms != nil {
+		return herald.Invalid(at+".platforms", "Remove it.", "overrides cannot be nested")
+	}
+	if over.Languages != nil {
+		return herald.Invalid(at+".languages", "Remove it.", "overrides cannot be nested")
+	}
+	return validNotification(at, over, false)
 }
 
 func validNotification(at string, n *herald.Notification, whole bool) error {
-	if whole && n.Title == "" && n.Body == "" && n.Platforms == nil && n.Badge == nil && n.Sound == "" && n.Image == "" {
+	if whole && n.Empty() {
 		return herald.Invalid(at, "Give it at least a title or a body.", "the notification says nothing")
 	}
 	for _, x := range [...]struct{ field, address string }{{"image", n.Image}, {"click", n.Click}} {

@@ -14,6 +14,7 @@ import (
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
+	"github.com/herald-push/herald/internal/vault"
 	"github.com/herald-push/herald/internal/webhook"
 )
 
@@ -37,9 +38,10 @@ type MessageReader interface {
 	Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error)
 	Messages(ctx context.Context, app herald.AppKey, f record.MessageFilter) ([]*record.Message, error)
 	// MessagesFor lists, newest first, the released messages before an ID (0
-	// for the newest) that may be for a device. It looks at no more than so
+	// for the newest) that may be for a device; of group messages may, if it is
+	// not nil, tells whether it is worth to look. It looks at no more than so
 	// many, and gives the ID of the last one looked at; 0 if there are no more.
-	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
+	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int, may func(herald.MessageID) bool) ([]*record.Message, herald.MessageID, error)
 	// Counted finds what is kept of a message that was purged.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 	Eraser
@@ -57,22 +59,39 @@ type Config struct {
 	Subscriptions Subscriptions
 	Messages      MessageReader
 	Webhooks      *webhook.Sender
+	Vault         *vault.Vault
 	Audits        AuditStore
-	Log           *slog.Logger
-	Now           func() time.Time
+	Groups        GroupStore
+	Templates     TemplateStore
+	Retained      RetainedStore
+	Sessions      SessionStore
+	// Attempts and Vault are nil where there are no vendors.
+	Attempts AttemptStore
+	// Environments gives those that a vendor has, the default first, and whether
+	// there is a driver for it. nil means that there is none for any.
+	Environments func(vendor herald.Vendor) (list []string, known bool)
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Service is what callers may ask, in parts.
 type Service struct {
-	Messages *Messages
-	Devices  *Devices
-	Audience *Audience
-	Apps     *Apps
-	Receipts *Receipts
-	Topics   *Topics
-	Segments *Segments
-	Files    *Files
-	Webhooks *Webhooks
+	Messages  *Messages
+	Devices   *Devices
+	Audience  *Audience
+	Apps      *Apps
+	Receipts  *Receipts
+	Topics    *Topics
+	Sessions  *Sessions
+	Segments  *Segments
+	Files     *Files
+	Webhooks  *Webhooks
+	Schedules *Schedules
+	Groups    *Groups
+	Templates *Templates
+	Routes    *Routes
+	// Credentials are those of vendors.
+	Credentials *Credentials
 }
 
 // New makes a service over the stages.
@@ -83,10 +102,12 @@ func New(c Config) *Service {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	messages := &Messages{c}
 	return &Service{
-		Messages: &Messages{c}, Devices: &Devices{c, make(chan struct{}, maxUploads)}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
-		Topics: &Topics{c}, Segments: &Segments{c}, Files: &Files{c, make(chan struct{}, maxUploads)},
-		Webhooks: &Webhooks{c},
+		Messages: messages, Devices: &Devices{c, make(chan struct{}, maxUploads)}, Audience: &Audience{c}, Apps: &Apps{c}, Receipts: &Receipts{c},
+		Topics: &Topics{c}, Sessions: &Sessions{c}, Segments: &Segments{c}, Files: &Files{c, make(chan struct{}, maxUploads)},
+		Webhooks: &Webhooks{c}, Schedules: &Schedules{c}, Groups: &Groups{c, messages}, Templates: &Templates{c, messages}, Routes: &Routes{c},
+		Credentials: &Credentials{c},
 	}
 }
 

@@ -45,8 +45,9 @@ func (s *Devices) Timeline(ctx context.Context, p Principal, id herald.Registrat
 	}
 	out := DeviceTimeline{RegistrationID: id, SeenAt: d.Seen, KeptSince: s.c.Now().Add(-herald.TraceRetention).UTC(), Items: []TimelineItem{}}
 	messages := &Messages{s.c}
+	may := s.c.Ledger.MayTarget(p.App, d.Ord)
 	for looked := 0; looked < lookedAt; looked += lookedAtOnce {
-		list, last, err := s.c.Messages.MessagesFor(ctx, p.App, d.Ord, before, lookedAtOnce)
+		list, last, err := s.c.Messages.MessagesFor(ctx, p.App, d.Ord, before, lookedAtOnce, may)
 		if err != nil {
 			return out, err
 		}

@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/live"
@@ -11,9 +9,10 @@ import (
 
 // Subscriptions knows who is subscribed to topics; live.Hub is one.
 type Subscriptions interface {
-	// Publish hands a publication to who is subscribed to its topic now, and
-	// gives the number of devices that it was handed to.
-	Publish(app herald.AppKey, p live.Publication) int
+	// PublishThen hands a publication to who is subscribed to its topic now, after
+	// it was stored if that is needed. then is told the number of devices that it
+	// was handed to, once what was to be kept is durable.
+	PublishThen(app herald.AppKey, p live.Publication, then func(devices int, err error))
 	// Topic counts who is subscribed to a topic.
 	Topic(app herald.AppKey, t herald.Topic) live.TopicCount
 	// Topics lists the topics that somebody is subscribed to, in byte order:
@@ -24,63 +23,8 @@ type Subscriptions interface {
 	Recheck(app herald.AppKey)
 }
 
-// Topics publishes and counts subscribers.
+// Topics publishes, counts subscribers and shows what is kept of topics.
 type Topics struct{ c Config }
-
-// MaxPublicationBytes is how large the data of a publication may be, as JSON
-// without spaces. A frame of a client has about as much room for it.
-const MaxPublicationBytes = 16 << 10
-
-// Publish hands data to who is subscribed to a topic now.
-func (s *Topics) Publish(_ context.Context, p Principal, r PublishRequest) (PublishAnswer, error) {
-	if err := mayPublish(p); err != nil {
-		return PublishAnswer{}, err
-	}
-	if err := herald.ValidTopic("topic", string(r.Topic)); err != nil {
-		return PublishAnswer{}, err
-	}
-	if p.Kind == Device {
-		if err := s.c.Registry.MayUseTopic(p.App, p.Device, herald.TopicPublish, r.Topic); err != nil {
-			return PublishAnswer{}, err
-		}
-	}
-	data, err := publication(r.Data)
-	if err != nil {
-		return PublishAnswer{}, err
-	}
-	// An app server is nobody: its principal has no device.
-	n := s.c.Subscriptions.Publish(p.App, live.Publication{Topic: r.Topic, From: p.Device, Data: data, Time: s.c.Now().UTC()})
-	return PublishAnswer{Topic: r.Topic, Devices: int64(n)}, nil
-}
-
-// mayPublish checks who publishes; which topics a device may publish to is for
-// the settings of its app to say.
-func mayPublish(p Principal) error {
-	switch p.Kind {
-	case Device:
-		return nil
-	case Page:
-		return herald.Errorf(herald.CodeForbidden, "Use the device token that POST /v1/devices answered.", "a page token is not for topics")
-	}
-	return p.may(ScopeSend)
-}
-
-// publication checks the data of a publication and gives it without spaces.
-func publication(data json.RawMessage) (json.RawMessage, error) {
-	if len(data) == 0 {
-		return nil, herald.Invalid("data", "Give any JSON value.", "is missing")
-	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, data); err != nil {
-		return nil, herald.Invalid("data", "Send any JSON value.", "is not JSON")
-	}
-	if b.Len() > MaxPublicationBytes {
-		e := herald.Errorf(herald.CodeTooLarge, "Send an address from which the app fetches the rest.", "%d bytes as JSON are more than %d", b.Len(), MaxPublicationBytes)
-		e.Field = "data"
-		return nil, e
-	}
-	return b.Bytes(), nil
-}
 
 // List shows topics with the number of who is subscribed.
 func (s *Topics) List(_ context.Context, p Principal, q TopicQuery) (TopicPage, error) {

@@ -44,11 +44,11 @@ func (h *topicHub) subscribe(p api.Principal, t herald.Topic) {
 	h.subscribed[at].Add(p.Ord)
 }
 
-func (h *topicHub) Publish(app herald.AppKey, p live.Publication) int {
+func (h *topicHub) PublishThen(app herald.AppKey, p live.Publication, then func(int, error)) {
 	h.mu.Lock()
 	h.published = append(h.published, published{app, p})
 	h.mu.Unlock()
-	return h.Topic(app, p.Topic).Devices
+	then(h.Topic(app, p.Topic).Devices, nil)
 }
 
 func (h *topicHub) Subscribers(app herald.AppKey, t herald.Topic) *sets.Set {
@@ -90,8 +90,10 @@ func (h *topicHub) Recheck(app herald.AppKey) {
 func TestPublish(t *testing.T) {
 	w := newWorld(t)
 	self, other := w.device(w.a, api.RegisterRequest{}), w.device(w.a, api.RegisterRequest{})
+	_, err := w.s.Devices.Update(t.Context(), w.masterA, self.Device, api.DeviceUpdate{Alias: ptr(herald.Alias("anna"))})
+	w.must(err)
 	stranger := w.device(w.b, api.RegisterRequest{})
-	_, err := w.s.Apps.Update(t.Context(), w.masterA, api.AppUpdate{Topics: &api.TopicRulesUpdate{Publish: &[]herald.TopicFilter{"chat/+", "device/{registration_id}/#"}}})
+	_, err = w.s.Apps.Update(t.Context(), w.masterA, api.AppUpdate{Topics: &api.TopicRulesUpdate{Publish: &[]herald.TopicFilter{"chat/+", "device/{registration_id}/#", "user/{alias}"}}})
 	w.must(err)
 	w.topics.subscribe(self, "chat/7")
 	w.topics.subscribe(other, "chat/7")
@@ -110,6 +112,7 @@ func TestPublish(t *testing.T) {
 		{"to nobody", w.masterA, "no one/is here", `null`, 0, ""},
 		{"a device", self, "chat/7", `1`, 2, self.Device},
 		{"a device, its own topic", self, "device/" + herald.Topic(self.Device) + "/state", `"on"`, 0, self.Device},
+		{"a device, the topic of its user", self, "user/anna", `1`, 0, self.Device},
 		{"the other app, any topic", w.masterB, "chat/7", `[]`, 1, ""},
 		{"the longest data", w.masterA, "chat/7", longest, 2, ""},
 		{"longer by spaces", w.masterA, "chat/7", " " + longest + "\n", 2, ""},
@@ -132,6 +135,9 @@ func TestPublish(t *testing.T) {
 func TestPublishRefused(t *testing.T) {
 	w := newWorld(t)
 	self := w.device(w.a, api.RegisterRequest{})
+	userless := w.device(w.b, api.RegisterRequest{})
+	_, err := w.s.Apps.Update(t.Context(), w.masterB, api.AppUpdate{Topics: &api.TopicRulesUpdate{Publish: &[]herald.TopicFilter{"user/{alias}"}}})
+	w.must(err)
 	for _, tt := range []struct {
 		name  string
 		who   api.Principal
@@ -141,6 +147,7 @@ func TestPublishRefused(t *testing.T) {
 		field string
 	}{
 		{"by default", self, "chat/7", `1`, herald.CodeForbidden, ""},
+		{"without an alias", userless, "user/anna", `1`, herald.CodeForbidden, ""},
 		{"no topic", w.masterA, "", `1`, herald.CodeInvalidRequest, "topic"},
 		{"a filter", w.masterA, "chat/#", `1`, herald.CodeInvalidRequest, "topic"},
 		{"a reserved topic", w.masterA, "herald/push", `1`, herald.CodeInvalidRequest, "topic"},
@@ -256,7 +263,7 @@ func TestTopicRules(t *testing.T) {
 	}
 	_, err := update(&api.TopicRulesUpdate{Publish: &filters{"a", "b", "c/#/d"}})
 	wantInvalid(t, err, "topics.publish[2]")
-	_, err = update(&api.TopicRulesUpdate{Subscribe: &filters{"{alias}"}, Publish: &filters{"#"}})
+	_, err = update(&api.TopicRulesUpdate{Subscribe: &filters{"{tag}"}, Publish: &filters{"#"}})
 	wantInvalid(t, err, "topics.subscribe[0]")
 	if n := len(w.topics.rechecked); n != 4 {
 		t.Errorf("looked at the sessions %d times, want 4", n)

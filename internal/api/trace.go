@@ -28,11 +28,19 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 		return Trace{}, err
 	}
 	t := Trace{MessageID: id, RegistrationID: device, Steps: []TraceStep{{Time: m.Accepted, Event: "accepted", Text: "Herald accepted the message."}}}
+	if p.Backend() {
+		t.Steps = append(t.Steps, s.noChannels(m, d.Platform)...)
+	}
 	if m.State == herald.MessageScheduled || m.Target < 0 {
 		if !p.Backend() && !slices.Contains(m.Audience.RegistrationIDs, device) {
 			return Trace{}, messageNotFound(id) // nobody knows yet whether it is for this device
 		}
-		t.Steps[0].Event, t.Steps[0].Text = "scheduled", "Herald accepted the message for "+stamp(m.Due)+"."
+		if m.Facts != nil && m.Facts.Approval != nil {
+			t.Steps = append(t.Steps, approvalSteps(m)...)
+			t.Summary, err = s.unreleased(ctx, m, p.Backend())
+			return t, err
+		}
+		t.Steps[0].Event, t.Steps[0].Text = "scheduled", "Herald accepted the message for "+dueText(m)+"."
 		t.Summary, err = s.unreleased(ctx, m, p.Backend())
 		return t, err
 	}
@@ -47,25 +55,65 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 		}
 		return t, nil
 	}
-	t.Steps = append(t.Steps, TraceStep{Time: m.Due, Event: "released", Text: released(m.Target)})
+	step, waits, err := s.releasedStep(ctx, m, d.Ord)
+	if err != nil {
+		return Trace{}, err
+	}
+	if step != nil {
+		t.Steps = append(t.Steps, *step)
+	}
 	history, err := s.history(ctx, m, d.Ord)
 	if err != nil {
 		return Trace{}, err
 	}
 	t.Steps = append(t.Steps, history...)
+	if p.Backend() {
+		if err := s.vendorSteps(ctx, &t, m, d.Ord); err != nil {
+			return Trace{}, err
+		}
+	}
 	online := len(s.c.Presence.Transports(p.App, d.Ord)) > 0
 	t.Summary = summary(t.State, m, online, d.Seen)
+	if by := handedTo(history); by != "" && t.State == herald.StateSent {
+		t.Summary = "Sent, not acknowledged yet: it was handed to " + by + ", and is sent to the device when it connects without having acknowledged it."
+	}
+	if waits != "" && t.State == herald.StatePending {
+		t.Summary = waits
+	}
 	return t, nil
+}
+
+// approvalSteps tells what became of a message that had to be approved, and was
+// not released.
+func approvalSteps(m *record.Message) []TraceStep {
+	a := m.Facts.Approval
+	steps := []TraceStep{{Time: m.Accepted, Event: "awaiting_approval", Text: "Another key has to approve it, because it is for many devices."}}
+	switch {
+	case a.By == nil:
+	case m.State == herald.MessageRejected:
+		steps = append(steps, TraceStep{Time: a.At, Event: "rejected", Text: "Another key rejected it."})
+	default:
+		steps = append(steps, TraceStep{Time: a.At, Event: "approved", Text: "Another key approved it, for " + stamp(m.Due) + "."})
+	}
+	return steps
 }
 
 // unreleased says why a message was not released, or not yet. What its audience
 // names is for back ends only.
 func (s *Messages) unreleased(ctx context.Context, m *record.Message, backend bool) (string, error) {
 	switch {
+	case m.State == herald.MessageAwaiting:
+		return "Not sent yet: it waits until another key approves it, at most until " + stamp(m.Accepted.Add(herald.ApprovalTTL)) + ".", nil
+	case m.State == herald.MessageRejected:
+		return "Never sent: another key has rejected it.", nil
+	case m.State == herald.MessageExpired && m.Facts != nil && m.Facts.Approval != nil && m.Facts.Approval.By == nil:
+		return "Never sent: nobody has approved it for 7 days.", nil
 	case m.State == herald.MessageWithdrawn:
 		return "Never sent: it was withdrawn before it was due.", nil
-	case s.c.Now().Before(m.Due):
-		return "Not sent yet: it is scheduled for " + stamp(m.Due) + ", and who it is for is decided then.", nil
+	case m.State == herald.MessageReplaced:
+		return "Never sent: another message replaced it before it was due.", nil
+	case s.c.Now().Before(m.Begins()):
+		return "Not sent yet: it is scheduled for " + dueText(m) + ", and who it is for is decided then.", nil
 	}
 	// What its audience names may have been deleted since it was accepted.
 	var refused *herald.Error
@@ -116,6 +164,9 @@ func released(devices int64) string {
 func stepText(e record.Event) string {
 	switch e.State {
 	case herald.StateSent:
+		if herald.Vendor(e.Via).Channel() != "" {
+			return "Handed to " + e.Via + "."
+		}
 		return "Written to the device's connection (" + e.Via + ")."
 	case herald.StateReceived:
 		if e.Via == "cursor" {
@@ -128,6 +179,10 @@ func stepText(e record.Event) string {
 		return "The device reported a click on it."
 	case record.ToldState:
 		return "The device acknowledged that it was withdrawn."
+	case herald.StateWithdrawn:
+		if e.Detail == "stopped" {
+			return "The sender stopped the message before it was released to this device."
+		}
 	case herald.StateReplaced:
 		return "A newer message with the same collapse key replaced it: " + e.Detail + "."
 	case herald.StateUnconfirmed:
@@ -144,7 +199,7 @@ var endText = map[herald.DeliveryState]string{
 	herald.StateDeviceGone: "The device was removed.",
 	herald.StateRebound:    "It was sent to an alias that the device does not have any more.",
 	herald.StateOverflow:   "More than 1,000 messages waited for the device; the newest were kept.",
-	herald.StateRejected:   "It was refused.",
+	herald.StateRejected:   "The device had as many messages of its category as the app allows in that time.",
 	herald.StateDead:       "It was given up.",
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/egress"
+	"github.com/herald-push/herald/internal/seal"
 	"github.com/herald-push/herald/internal/webhook"
 )
 
@@ -25,9 +26,9 @@ func (endpoint) Post(context.Context, string, http.Header, []byte) (egress.Answe
 }
 
 func (w *world) webhooks(clock func() time.Time) *webhook.Sender {
-	s, err := webhook.New(webhook.Config{Store: w.db, Egress: endpoint{}, ServerKey: make([]byte, 32), Now: clock})
+	ring, err := seal.New(make([]byte, 32))
 	w.must(err)
-	return s
+	return webhook.New(webhook.Config{Store: w.db, Egress: endpoint{}, Seal: ring, Now: clock})
 }
 
 func (w *world) webhook() api.WebhookAnswer {

@@ -23,7 +23,10 @@ type Config struct {
 	// Subscribers gives the devices of an app that are subscribed to a topic
 	// now. The set is not changed by the evaluator. Default: nobody is.
 	Subscribers func(app herald.AppKey, t herald.Topic) *sets.Set
-	Now         func() time.Time // default time.Now
+	// Persistent gives those whose subscription outlives their connection, as a
+	// set of the evaluator's own. Default: nobody's does.
+	Persistent func(ctx context.Context, app herald.AppKey, t herald.Topic) (*sets.Set, error)
+	Now        func() time.Time // default time.Now
 }
 
 // Evaluator evaluates audiences. It is safe for use by several goroutines.
@@ -31,6 +34,7 @@ type Evaluator struct {
 	registry    *registry.Registry
 	online      func(app herald.AppKey) *sets.Set
 	subscribers func(app herald.AppKey, t herald.Topic) *sets.Set
+	persistent  func(ctx context.Context, app herald.AppKey, t herald.Topic) (*sets.Set, error)
 	now         func() time.Time
 }
 
@@ -42,7 +46,10 @@ func New(c Config) *Evaluator {
 	if c.Subscribers == nil {
 		c.Subscribers = func(herald.AppKey, herald.Topic) *sets.Set { return sets.New() }
 	}
-	return &Evaluator{registry: c.Registry, online: c.Online, subscribers: c.Subscribers, now: c.Now}
+	if c.Persistent == nil {
+		c.Persistent = func(context.Context, herald.AppKey, herald.Topic) (*sets.Set, error) { return sets.New(), nil }
+	}
+	return &Evaluator{registry: c.Registry, online: c.Online, subscribers: c.Subscribers, persistent: c.Persistent, now: c.Now}
 }
 
 // Target is what an audience comes to.
@@ -99,7 +106,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, key herald.AppKey, a herald.Au
 		if err := e.current(ctx, key, lists, &found); err != nil {
 			return Target{}, err
 		}
-		t, current := e.evaluate(app, &a, found, e.present(app, key, names), before)
+		here, err := e.present(ctx, app, key, names)
+		if err != nil {
+			return Target{}, err
+		}
+		t, current := e.evaluate(app, &a, found, here, before)
 		// Segments, and who is bound to an alias, are read from the record,
 		// the sets from memory. Both stand at one position if the log did not
 		// move between them; with nothing looked up they always do, and with
@@ -121,7 +132,7 @@ type present struct {
 // present asks before the index is held, so that no lock of the sessions is
 // taken under that of the index. What the expression does not ask for stays
 // nil: copying it may cost more than all the rest.
-func (e *Evaluator) present(app *registry.App, key herald.AppKey, n names) (p present) {
+func (e *Evaluator) present(ctx context.Context, app *registry.App, key herald.AppKey, n names) (p present, err error) {
 	if n.online {
 		p.online = e.online(key)
 	}
@@ -132,9 +143,14 @@ func (e *Evaluator) present(app *registry.App, key herald.AppKey, n names) (p pr
 		p.topics = make(map[herald.Topic]*sets.Set, len(n.topics))
 	}
 	for t := range n.topics {
-		p.topics[t] = e.subscribers(key, t)
+		set, err := e.persistent(ctx, key, t)
+		if err != nil {
+			return p, err
+		}
+		set.Or(e.subscribers(key, t))
+		p.topics[t] = set
 	}
-	return p
+	return p, nil
 }
 
 // evaluate walks the expression twice: once to learn which sets it asks for,

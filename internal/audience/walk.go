@@ -205,7 +205,32 @@ func (w *walk) union(names []string) operand {
 		}
 		list[i] = x.set
 	}
-	return own(sets.UnionAll(list...))
+	return own(unionAll(list))
+}
+
+// unionBytes is how much is joined before others get the processor: some three
+// dense sets of ten million.
+const unionBytes = 4 << 20
+
+// unionAll joins sets: small ones all at once, dense ones some at a time.
+func unionAll(list []*sets.Set) *sets.Set {
+	var out *sets.Set
+	from, size := 0, int64(0)
+	for i, s := range list {
+		if size += s.Size(); size < unionBytes && i+1 < len(list) {
+			continue
+		}
+		if out == nil {
+			out = sets.UnionAll(list[from : i+1]...)
+		} else {
+			for _, more := range list[from : i+1] {
+				out.Or(more)
+			}
+		}
+		from, size = i+1, 0
+		letOthersRun()
+	}
+	return out
 }
 
 // days names the sets of today and the n days before it (UTC).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -33,7 +34,7 @@ type FanoutRun struct {
 
 // FanoutTransports are what fan-out is measured over.
 func FanoutTransports() []string {
-	return []string{swarm.WebSocket, swarm.SSE, swarm.Stream, swarm.TCP}
+	return []string{swarm.WebSocket, swarm.SSE, swarm.Stream, swarm.TCP, swarm.MQTT}
 }
 
 // Check refuses what cannot be run.
@@ -79,8 +80,12 @@ func enter(ctx context.Context, l *Load, name string, r rival, clients int, ack 
 // connect connects the clients.
 func (c *contest) connect(ctx context.Context, l *Load, ack bool) (swarm.Answer, error) {
 	target, tokens := c.Target()
+	ids := ""
+	if p, ok := c.rival.(*product); ok && target.Proto == swarm.MQTT {
+		ids = p.ids()
+	}
 	a, err := c.crew.do(ctx, swarm.Command{
-		Do: "connect", Target: target, Clients: c.clients, Parallel: l.Parallel, Tokens: tokens, Ack: ack, Nap: l.Nap,
+		Do: "connect", IDs: ids, Target: target, Clients: c.clients, Parallel: l.Parallel, Tokens: tokens, Ack: ack, Nap: l.Nap,
 		Address: l.address(c.clients),
 	})
 	if err != nil {
@@ -88,7 +93,7 @@ func (c *contest) connect(ctx context.Context, l *Load, ack bool) (swarm.Answer,
 	}
 	c.seq, c.got, c.posted = 0, 0, 0
 	if p, ok := c.rival.(*product); ok {
-		err = p.online(ctx, c.clients)
+		err = p.online(ctx, c.clients+p.others())
 	}
 	return a, err
 }
@@ -178,7 +183,7 @@ func (r *FanoutRun) size(ctx context.Context, report *Report, n int) (err error)
 	defer func() { err = errors.Join(err, floor.leave()) }()
 	for _, transport := range r.Transports {
 		acks := []bool{false}
-		if r.Ack && (transport == swarm.WebSocket || transport == swarm.TCP) {
+		if r.Ack && slices.Contains([]string{swarm.WebSocket, swarm.TCP, swarm.MQTT}, transport) {
 			acks = append(acks, true)
 		}
 		for _, ack := range acks {

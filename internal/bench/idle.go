@@ -26,7 +26,7 @@ type IdleRun struct {
 
 // IdleTransports are those of which idle connections are measured.
 func IdleTransports() []string {
-	return []string{swarm.WebSocket, swarm.SSE, swarm.Stream, swarm.Poll, swarm.TCP}
+	return []string{swarm.WebSocket, swarm.SSE, swarm.Stream, swarm.Poll, swarm.TCP, swarm.MQTT}
 }
 
 // Check refuses what cannot be run.

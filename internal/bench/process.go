@@ -22,6 +22,7 @@ type process struct {
 	cmd   *exec.Cmd
 	url   string
 	tcp   string        // address of raw TCP, if it was asked for
+	mqtt  string        // and of MQTT
 	ready time.Duration // from its start until it answered that it is ready
 	ended chan error
 	// worker is the process that does the work, where that is a child of what
@@ -43,7 +44,7 @@ func serve(ctx context.Context, program, folder string, out io.Writer, more ...s
 	// are refused.
 	//nolint:gosec // the program is this one, the folder an argument of who runs it
 	cmd := exec.CommandContext(ctx, program, append([]string{"serve", "--data", folder, "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
-		"--set", "server.tcp=", "--set", "log.format=json", "--set", "limits.key_rate=0", "--set", "limits.device_rate=0"}, more...)...)
+		"--set", "server.tcp=", "--set", "server.mqtt=", "--set", "log.format=json", "--set", "limits.key_rate=0", "--set", "limits.device_rate=0"}, more...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Minute
 	stderr, err := cmd.StderrPipe()
@@ -55,9 +56,9 @@ func serve(ctx context.Context, program, folder string, out io.Writer, more ...s
 		return nil, fmt.Errorf("bench: starting %s: %w", program, err)
 	}
 	p := &process{cmd: cmd, ended: make(chan error, 1)}
-	url, tcp := make(chan string, 1), make(chan string, 4)
+	url, ports := make(chan string, 1), make(chan [2]string, 16)
 	go func() {
-		readLog(stderr, url, tcp, out)
+		readLog(stderr, url, ports, out)
 		p.ended <- cmd.Wait()
 	}()
 	select {
@@ -73,16 +74,20 @@ func serve(ctx context.Context, program, folder string, out io.Writer, more ...s
 		}
 	}
 	p.ready = time.Since(begun)
-	select {
-	case p.tcp = <-tcp: // it was logged before the URL
-	default:
+	for len(ports) > 0 { // they were logged before the URL
+		switch port := <-ports; port[0] {
+		case "tcp":
+			p.tcp = port[1]
+		case "mqtt":
+			p.mqtt = port[1]
+		}
 	}
 	return p, nil
 }
 
 // readLog finds the address in the log, and passes on what is worse than
 // information.
-func readLog(r io.Reader, url, tcp chan<- string, out io.Writer) {
+func readLog(r io.Reader, url chan<- string, ports chan<- [2]string, out io.Writer) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -92,8 +97,11 @@ func readLog(r io.Reader, url, tcp chan<- string, out io.Writer) {
 			continue
 		}
 		switch {
-		case line.Msg == "listening" && line.Transport == "tcp":
-			tcp <- line.Address
+		case line.Msg == "listening" && line.Transport != "" && line.Address != "":
+			select {
+			case ports <- [2]string{line.Transport, line.Address}:
+			default: // nobody waits for so many
+			}
 		case line.Msg == "listening" && line.URL != "":
 			url <- line.URL
 		}

@@ -29,8 +29,10 @@ type product struct {
 	devices   int
 	more      int // devices beside those, which other clients are
 	ttl       int
-	batched   bool // bursts are one request
-	acked     bool // receipts are counted
+	topic     swarm.Target // over MQTT, with Topic: clients subscribe, and messages are published
+	sender    *sender      // that publishes then
+	batched   bool         // bursts are one request
+	acked     bool         // receipts are counted
 	sent      []herald.MessageID
 	rows      int // messages in the copy of its database
 }
@@ -67,9 +69,12 @@ func (p *product) start(ctx context.Context) (err error) {
 	if err := copyFile(filepath.Join(data, "herald.db"), p.bare()); err != nil {
 		return err
 	}
-	args := append([]string{"--set", "limits.address_connections=0", "--set", "limits.address_rate=1e9"}, p.load.Serve...)
+	args := append([]string{"--set", "limits.address_connections=0", "--set", "limits.address_rate=1e9", "--set", "mqtt.publish_rate=1000000"}, p.load.Serve...)
 	if p.transport == swarm.TCP {
 		args = append(args, "--set", "server.tcp=127.0.0.1:0")
+	}
+	if p.transport == swarm.MQTT {
+		args = append(args, "--set", "server.mqtt=127.0.0.1:0")
 	}
 	p.server, err = serve(ctx, p.load.Program, data, p.load.Log, args...)
 	return err
@@ -137,6 +142,9 @@ func (p *product) Target() (swarm.Target, string) {
 		t.Path = "/v1/live/poll?wait=60"
 	case swarm.TCP:
 		t.Address = p.server.tcp
+	case swarm.MQTT:
+		t = p.topic
+		t.Proto, t.Address, t.User = swarm.MQTT, p.server.mqtt, string(p.seeded.AppKey)
 	}
 	return t, p.tokens()
 }
@@ -144,6 +152,9 @@ func (p *product) Target() (swarm.Target, string) {
 // Broadcast sends to all devices, in one request if the API takes many
 // messages in one.
 func (p *product) Broadcast(ctx context.Context, first uint32, count int) error {
+	if p.sender != nil {
+		return p.sender.broadcast(p.topic, first, count, p.load.Payload)
+	}
 	var bodies [][]byte
 	for i := range uint32(count) {
 		b := fmt.Appendf(nil, `{"audience":"all","ttl":%d,"data":`, p.ttl)
@@ -285,6 +296,7 @@ func (p *product) online(ctx context.Context, n int) error {
 // Stop ends the server and removes its folder.
 func (p *product) Stop() error {
 	var err error
+	p.sender.close()
 	if p.server != nil {
 		err = p.server.stop()
 	}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -30,7 +29,8 @@ type other struct {
 	folder  string
 	address string
 	http    *http.Client
-	conn    net.Conn // that publishes over MQTT
+	target  swarm.Target
+	sender  *sender // that publishes over MQTT
 }
 
 // otherKind tells products apart.
@@ -53,9 +53,18 @@ func otherKinds() []otherKind {
 		args: func(config string) []string { return []string{"-c", config} },
 		config: func(_, address string, _ int) string {
 			host, port, _ := net.SplitHostPort(address) // we made it
-			return fmt.Sprintf("listener %s %s\nallow_anonymous true\npersistence false\nlog_type error\nmax_connections -1\n", port, host)
+			return fmt.Sprintf("listener %s %s\nallow_anonymous true\npersistence false\nlog_type error\nmax_connections -1\nmax_queued_messages 0\n", port, host)
 		},
-		target: swarm.Target{Proto: swarm.MQTT},
+		target: swarm.Target{Proto: swarm.MQTT, Topic: "bench", QoS: 1},
+	}, {
+		name: "mosquitto-persistent", program: "mosquitto", packages: "mosquitto",
+		args: func(config string) []string { return []string{"-c", config} },
+		config: func(folder, address string, _ int) string {
+			host, port, _ := net.SplitHostPort(address) // we made it
+			return fmt.Sprintf("listener %s %s\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\n"+
+				"log_type error\nmax_connections -1\nmax_queued_messages 0\n", port, host, folder)
+		},
+		target: swarm.Target{Proto: swarm.MQTT, Topic: "bench", QoS: 1},
 	}, {
 		name: "nchan", program: "nginx", packages: "nginx libnginx-mod-nchan", module: nchanModule, worker: true,
 		args: func(config string) []string { return []string{"-e", "stderr", "-c", config} },
@@ -138,13 +147,31 @@ func (k *otherKind) find() (string, error) {
 	return program, nil
 }
 
-// startRival starts another product.
+// startRival starts another product. Another process may take its port in the
+// moment in which it is free; then it ends, and is started once more.
 func startRival(ctx context.Context, l *Load, name string, clients int) (_ rival, err error) {
 	k, program, err := findRival(name)
 	if err != nil {
 		return nil, err
 	}
-	o := &other{load: l, kind: &k, http: manyCallers()}
+	for range 3 {
+		var o *other
+		if o, err = startOther(ctx, l, k, program, clients); err == nil {
+			return o, nil
+		}
+		if !errors.Is(err, errRivalEnded) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// errRivalEnded is that it has ended before it was ready.
+var errRivalEnded = errors.New("has ended")
+
+// startOther starts it once.
+func startOther(ctx context.Context, l *Load, k otherKind, program string, clients int) (_ *other, err error) {
+	o := &other{load: l, kind: &k, http: manyCallers(), target: k.target}
 	if o.folder, err = os.MkdirTemp("", "herald-bench-"); err != nil {
 		return nil, err
 	}
@@ -188,21 +215,21 @@ func freeAddress(ctx context.Context) (string, error) {
 
 // ready waits until the product listens.
 func (o *other) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", o.address)
 		if err == nil {
 			// The port is open before the worker is there.
 			if err = o.findWorker(); err == nil {
-				return o.greet(conn)
+				return o.greet(ctx, conn)
 			}
 			_ = conn.Close()
 		}
 		select {
 		case err := <-o.process.ended:
 			o.process.ended <- err
-			return fmt.Errorf("bench: %s has ended: %w", o.kind.name, err)
+			return fmt.Errorf("bench: %s %w", o.kind.name, errors.Join(errRivalEnded, err))
 		default:
 		}
 		if !rest(ctx, 20*time.Millisecond) {
@@ -211,23 +238,16 @@ func (o *other) ready(ctx context.Context) error {
 	}
 }
 
-// greet makes a connection the one that publishes, for MQTT.
-func (o *other) greet(conn net.Conn) error {
+// greet makes the connection that publishes, for MQTT.
+func (o *other) greet(ctx context.Context, conn net.Conn) error {
 	if o.kind.target.Proto != swarm.MQTT {
 		return conn.Close()
 	}
-	o.conn = conn
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		return err
+	err := conn.Close() // it only knocked
+	if err == nil {
+		o.sender, err = newSender(ctx, o.address, "bench-sender", "", "")
 	}
-	if _, err := conn.Write(swarm.MQTTConnect("bench-sender")); err != nil {
-		return err
-	}
-	var answer [4]byte // CONNACK
-	if _, err := io.ReadFull(bufio.NewReaderSize(conn, 16), answer[:]); err != nil || answer[3] != 0 {
-		return fmt.Errorf("bench: %s refuses who publishes: %x, %w", o.kind.name, answer, err)
-	}
-	return conn.SetDeadline(time.Time{})
+	return err
 }
 
 // findWorker finds the child that does the work.
@@ -253,21 +273,18 @@ func (o *other) Process() *process { return &o.process }
 
 // Target is the product, without tokens.
 func (o *other) Target() (swarm.Target, string) {
-	t := o.kind.target
+	t := o.target
 	t.Address = o.address
 	return t, ""
 }
 
 // Broadcast publishes.
 func (o *other) Broadcast(ctx context.Context, first uint32, count int) error {
+	if o.sender != nil {
+		return o.sender.broadcast(o.target, first, count, o.load.Payload)
+	}
 	for i := range uint32(count) {
 		payload := swarm.Mark{Kind: swarm.Broadcast, Seq: first + i, Sent: time.Now().UnixNano()}.Append(nil, o.load.Payload)
-		if o.conn != nil {
-			if _, err := o.conn.Write(swarm.MQTTPublish(nil, 0, payload)); err != nil {
-				return err
-			}
-			continue
-		}
 		if err := o.publish(ctx, payload); err != nil {
 			return err
 		}
@@ -298,9 +315,7 @@ func (o *other) Settle(context.Context) error { return nil }
 
 // Stop ends the product and removes its folder.
 func (o *other) Stop() error {
-	if o.conn != nil {
-		_ = o.conn.Close()
-	}
+	o.sender.close()
 	o.http.CloseIdleConnections()
 	if o.process.cmd != nil {
 		_ = o.process.cmd.Process.Signal(os.Interrupt) // it may have ended

@@ -78,8 +78,7 @@ func (w *rowWriter) open(ctx context.Context, path string) (err error) {
 	if _, err := os.Stat(path); err != nil {
 		return err // the driver would make the file
 	}
-	w.db, err = sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(OFF)"+
-		"&_pragma=cache_size(-16384)&_pragma=wal_autocheckpoint(4000)")
+	w.db, err = sql.Open("sqlite", BareDSN(path))
 	if err != nil {
 		return err
 	}
@@ -92,12 +91,12 @@ func (w *rowWriter) open(ctx context.Context, path string) (err error) {
 	}{
 		{&w.begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
-		{&w.head, "UPDATE app_head SET pos = ?, next_n = ? WHERE app = ?"},
-		{&w.release, "INSERT INTO release_log (app, pos, kind, msg, at) VALUES (?, ?, ?, ?, ?)"},
+		{&w.head, BareHead},
+		{&w.release, BareRelease},
 		{&w.message, `INSERT INTO msg (app, id, state, ended, ends, pos, end_pos, eval_pos, by_alias, devices, unknown, first_n,
 			priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc)
 			VALUES (?, ?, 'sending', 0, ?, ?, 0, ?, 0, 1, 0, ?, 'normal', '', '', ?, ?, ?, ?, ?, ?, 1, ?, ?)`},
-		{&w.entry, "INSERT INTO entry (app, ord, pos, n, msg) VALUES (?, ?, ?, ?, ?)"},
+		{&w.entry, BareEntry},
 	} {
 		if *p.to, err = w.conn.PrepareContext(ctx, p.query); err != nil { //nolint:sqlclosecheck // they are kept, and end with the database
 			return err

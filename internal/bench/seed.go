@@ -251,7 +251,7 @@ func (p *Population) seen(o herald.Ordinal, d *Profile) time.Time {
 
 // setsOf names the sets that a device is in, but for small tags.
 func (p *Population) setsOf(d *Profile) []string {
-	row := record.Device{Platform: d.Platform, AppVersion: d.Version, Language: d.Language}
+	row := record.Device{Platform: d.Platform, AppVersion: d.Version, Language: d.Language, TimeZone: d.TimeZone}
 	var out []string
 	for _, c := range record.ProfileChanges(nil, &row) {
 		out = append(out, c.Set)

@@ -47,7 +47,8 @@ type StormResult struct {
 }
 
 const (
-	stormCallers  = 64 // that register and send at once
+	stormCallers  = 64 // that register at once
+	batchCallers  = 4  // that send batches at once
 	stormProbeTTL = time.Minute
 	stormTTL      = 6 * time.Hour
 	// baseDevices never connect. They make a message to all one to a group
@@ -136,25 +137,35 @@ func (s *storm) register(ctx context.Context, i int) (*stormDevice, error) {
 	return register(ctx, s.http, s.server.url, s.seeded, fmt.Sprintf("storm-%d-%d", i, time.Now().UnixNano()))
 }
 
-func (s *storm) send(ctx context.Context, to herald.Audience) (herald.MessageID, error) {
-	sent, err := s.client.Send(ctx, client.Message{
+func (s *storm) message(to herald.Audience) client.Message {
+	return client.Message{
 		Audience: to, Notification: &herald.Notification{Title: "Your order has shipped", Body: s.body}, TTL: client.TTL(stormTTL),
-	})
-	return sent.ID, err
+	}
 }
 
-// wait sends what is to wait for devices.
+// wait sends what is to wait for devices: one message after the other to each of
+// them, many in a call, because how fast they are accepted is not measured here.
 func (s *storm) wait(ctx context.Context, away []*stormDevice) error {
 	half := s.Pending / 2
 	for range half {
-		id, err := s.send(ctx, herald.Audience{All: true})
+		sent, err := s.client.Send(ctx, s.message(herald.Audience{All: true}))
 		if err != nil {
 			return err
 		}
-		s.groups = append(s.groups, id)
+		s.groups = append(s.groups, sent.ID)
 	}
-	took, err := share(len(away)*half, stormCallers, func(i int) error {
-		_, err := s.send(ctx, herald.Audience{RegistrationIDs: []herald.RegistrationID{away[i%len(away)].id}})
+	calls := (len(away) + client.MaxBatch - 1) / client.MaxBatch // for one to each
+	took, err := share(half*calls, batchCallers, func(i int) error {
+		from := i % calls * client.MaxBatch
+		part := away[from:min(from+client.MaxBatch, len(away))]
+		list := make([]client.Message, len(part))
+		for i, d := range part {
+			list[i] = s.message(herald.Audience{RegistrationIDs: []herald.RegistrationID{d.id}})
+		}
+		results, err := s.client.SendBatch(ctx, list)
+		for _, r := range results {
+			err = errors.Join(err, r.Err)
+		}
 		return err
 	})
 	if err == nil {

@@ -17,11 +17,17 @@ type Config struct {
 	Store  Store  `koanf:"store"`
 	TLS    TLS    `koanf:"tls"`
 	Live   Live   `koanf:"live"`
+	MQTT   MQTT   `koanf:"mqtt"`
 	Limits Limits `koanf:"limits"`
 	Memory Memory `koanf:"memory"`
 	Egress Egress `koanf:"egress"`
-	Audit  Audit  `koanf:"audit"`
-	Log    Log    `koanf:"log"`
+	// Webhooks bounds what is sent to endpoints of webhooks.
+	Webhooks Webhooks `koanf:"webhooks"`
+	// Secrets says which keys seal what has to be read again.
+	Secrets Secrets `koanf:"secrets"`
+	API     API     `koanf:"api"`
+	Audit   Audit   `koanf:"audit"`
+	Log     Log     `koanf:"log"`
 }
 
 // Server says where to listen and what to be called.
@@ -38,6 +44,10 @@ type Server struct {
 	// TCPTLS is the address of the raw TCP transport over TLS. Default empty:
 	// there is none.
 	TCPTLS string `koanf:"tcp_tls"`
+	// MQTT is the address of MQTT. Default 127.0.0.1:1883; empty switches it off.
+	MQTT string `koanf:"mqtt"`
+	// MQTTTLS is the address of MQTT over TLS. Default empty: there is none.
+	MQTTTLS string `koanf:"mqtt_tls"`
 	// TrustedProxies are believed about the address of a client: addresses,
 	// networks, loopback, private. Default empty: nobody is.
 	TrustedProxies []string `koanf:"trusted_proxies"`
@@ -116,6 +126,24 @@ type Live struct {
 	IOUring bool `koanf:"io_uring"`
 }
 
+// MQTT bounds sessions over MQTT, and what is kept for them.
+type MQTT struct {
+	// SessionExpiry is how long the session of a client before MQTT 5.0 is kept
+	// that asked for it. Default 168h, which are 7 days.
+	SessionExpiry time.Duration `koanf:"session_expiry"`
+	// LogTTL is how long a publication that names no end waits for sessions that
+	// are away. Default 24h.
+	LogTTL time.Duration `koanf:"log_ttl"`
+	// MaxWaiting is how many publications wait for one session, of which the
+	// newest are kept. Default 1000.
+	MaxWaiting int `koanf:"max_waiting"`
+	// PublishRate is how often each client may publish in a second, with bursts
+	// of twice as many. Default 100.
+	PublishRate int `koanf:"publish_rate"`
+	// Retained is how many retained messages an app may have. Default 10000.
+	Retained int `koanf:"retained"`
+}
+
 // Limits bounds what callers may ask.
 type Limits struct {
 	// KeyRate is API requests per second for each app or key, with bursts of
@@ -135,6 +163,9 @@ type Limits struct {
 	// GroupMessages is how many live messages to more than 1,000 devices an
 	// app may have. Default 10000.
 	GroupMessages int `koanf:"group_messages"`
+	// Schedules is how many schedules that have not ended an app may have, at
+	// most 100000. Default 1000.
+	Schedules int `koanf:"schedules"`
 }
 
 // Memory bounds what is held in memory so that it need not be read.
@@ -156,6 +187,35 @@ type Egress struct {
 	HTTP bool `koanf:"http"`
 }
 
+// API says which APIs of others are served beside /v1.
+type API struct {
+	// JPush serves version 3 of the REST API of JPush under /v3/, for the same
+	// app keys and master secrets. Default true.
+	JPush bool `koanf:"jpush"`
+	// JPushZone is the time zone of times in it, which are written without one.
+	// Default Asia/Shanghai.
+	JPushZone string `koanf:"jpush_zone"`
+}
+
+// Webhooks bounds what is sent to endpoints of webhooks.
+type Webhooks struct {
+	// InFlight is how many requests an endpoint may have at once, 1 to 64. With
+	// 1 it is told in the order of the log. Default 8.
+	InFlight int `koanf:"in_flight"`
+}
+
+// Secrets says where the keys come from that seal secrets in the record: one of
+// its members. Default: none; then it is the key that "herald secrets rotate"
+// made in the data folder, or one that is derived from the server key.
+type Secrets struct {
+	// Keys are the keys themselves, which are a secret.
+	Keys string `koanf:"keys"`
+	// KeyFile is a file with the keys.
+	KeyFile string `koanf:"key_file"`
+	// KeyCommand is a program with its arguments that prints the keys.
+	KeyCommand []string `koanf:"key_command"`
+}
+
 // Audit bounds the log of who changed what.
 type Audit struct {
 	// Keep is how long its entries are kept; 0 is for ever. Default 90 days.
@@ -173,14 +233,17 @@ type Log struct {
 // Default gives the defaults.
 func Default() Config {
 	return Config{
-		Data:   "./herald-data",
-		Server: Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
-		Store:  Store{Driver: StoreSQLite},
-		Live:   Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true, IOUring: true},
-		Limits: Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000},
-		Memory: Memory{Sets: 512 << 20},
-		Egress: Egress{Ports: []string{"443"}},
-		Audit:  Audit{Keep: 90 * 24 * time.Hour},
-		Log:    Log{Level: "info", Format: "json"},
+		Data:     "./herald-data",
+		Server:   Server{HTTP: "127.0.0.1:7700", TCP: "127.0.0.1:7701", MQTT: "127.0.0.1:1883", Ops: "127.0.0.1:7709", DrainTime: 30 * time.Second},
+		Store:    Store{Driver: StoreSQLite},
+		Live:     Live{Heartbeat: 50 * time.Second, Timeout: 75 * time.Second, SessionQueue: 256 << 10, QueueMemory: 512 << 20, Compression: true, IOUring: true},
+		MQTT:     MQTT{SessionExpiry: 7 * 24 * time.Hour, LogTTL: 24 * time.Hour, MaxWaiting: 1000, PublishRate: 100, Retained: 10000},
+		Limits:   Limits{KeyRate: 1000, DeviceRate: 10, PublishRate: 10, AddressRate: 20, AddressConnections: 200, GroupMessages: 10000, Schedules: 1000},
+		Memory:   Memory{Sets: 512 << 20},
+		Egress:   Egress{Ports: []string{"443"}},
+		Webhooks: Webhooks{InFlight: 8},
+		API:      API{JPush: true, JPushZone: "Asia/Shanghai"},
+		Audit:    Audit{Keep: 90 * 24 * time.Hour},
+		Log:      Log{Level: "info", Format: "json"},
 	}
 }

@@ -30,6 +30,8 @@ func (c Config) validateEdge(bad func(key, remedy, format string, args ...any)) 
 		bad("server.https", "Set tls.cert and tls.key, or tls.acme_domains.", "needs a certificate")
 	case !files && !acme && c.Server.TCPTLS != "":
 		bad("server.tcp_tls", "Set tls.cert and tls.key, or tls.acme_domains.", "needs a certificate")
+	case !files && !acme && c.Server.MQTTTLS != "":
+		bad("server.mqtt_tls", "Set tls.cert and tls.key, or tls.acme_domains.", "needs a certificate")
 	}
 	for _, d := range t.ACMEDomains {
 		if !domain(d) {
@@ -70,8 +72,8 @@ func (c Config) edgeWarnings() []string {
 	if len(c.TLS.ACMEDomains) > 0 && !atPort(c.Server.HTTPS, 443) && !atPort(c.Server.HTTP, 80) {
 		out = append(out, "tls.acme_domains: the authority connects to port 443 of each name, and server.https has another. Something must lead port 443 there.")
 	}
-	if c.TLS.Cert != "" && c.Server.HTTPS == "" && c.Server.TCPTLS == "" {
-		out = append(out, "tls.cert is set and nothing uses it: server.https and server.tcp_tls are empty.")
+	if c.TLS.Cert != "" && c.Server.HTTPS == "" && c.Server.TCPTLS == "" && c.Server.MQTTTLS == "" {
+		out = append(out, "tls.cert is set and nothing uses it: server.https, server.tcp_tls and server.mqtt_tls are empty.")
 	}
 	return out
 }

@@ -42,10 +42,18 @@ func (c Config) Validate() error {
 		problems = append(problems, err)
 	}
 	c.Live.validate(bad)
+	c.MQTT.validate(bad)
 	c.Limits.validate(bad)
 	if c.Memory.Sets < minSets {
 		bad("memory.sets", "Use 536870912 unless memory is very short.", "%d is less than %d bytes", c.Memory.Sets, minSets)
 	}
+	if _, err := time.LoadLocation(c.API.JPushZone); err != nil || c.API.JPushZone == "" {
+		bad("api.jpush_zone", "Use an IANA name such as Asia/Shanghai.", "%.40q is not a time zone", c.API.JPushZone)
+	}
+	if c.Webhooks.InFlight < 1 || c.Webhooks.InFlight > 64 {
+		bad("webhooks.in_flight", "Choose from 1 to 64; 8 is usual.", "%d is out of range", c.Webhooks.InFlight)
+	}
+	c.Secrets.validate(bad)
 	if c.Audit.Keep != 0 && c.Audit.Keep < time.Hour {
 		bad("audit.keep", "Use 2160h for 90 days, or 0s for ever.", "%v is less than an hour", c.Audit.Keep)
 	}
@@ -63,6 +71,7 @@ func (s Server) validate(bad func(key, remedy, format string, args ...any)) {
 	for _, a := range []struct{ key, value, example string }{
 		{"server.http", s.HTTP, "127.0.0.1:7700"}, {"server.ops", s.Ops, "127.0.0.1:7709"}, {"server.tcp", s.TCP, "127.0.0.1:7701"},
 		{"server.https", s.HTTPS, "0.0.0.0:443"}, {"server.tcp_tls", s.TCPTLS, "0.0.0.0:7702"},
+		{"server.mqtt", s.MQTT, "127.0.0.1:1883"}, {"server.mqtt_tls", s.MQTTTLS, "0.0.0.0:8883"},
 	} {
 		if a.value == "" && a.key != "server.http" && a.key != "server.ops" {
 			continue // there is none
@@ -120,6 +129,27 @@ func (l Live) validate(bad func(key, remedy, format string, args ...any)) {
 	}
 }
 
+func (m MQTT) validate(bad func(key, remedy, format string, args ...any)) {
+	const longest = 30 * 24 * time.Hour
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+		usual string
+	}{{"mqtt.session_expiry", m.SessionExpiry, "168h"}, {"mqtt.log_ttl", m.LogTTL, "24h"}} {
+		if d.value < time.Minute || d.value > longest {
+			bad(d.key, "Choose from 1m to 720h, which are 30 days; "+d.usual+" is usual.", "%s is out of range", d.value)
+		}
+	}
+	for _, n := range []struct {
+		key                       string
+		value, least, most, usual int
+	}{{"mqtt.max_waiting", m.MaxWaiting, 1, 100_000, 1000}, {"mqtt.publish_rate", m.PublishRate, 1, 1_000_000, 100}, {"mqtt.retained", m.Retained, 1, 1_000_000, 10_000}} {
+		if n.value < n.least || n.value > n.most {
+			bad(n.key, fmt.Sprintf("Choose from %d to %d; %d is usual.", n.least, n.most, n.usual), "%d is out of range", n.value)
+		}
+	}
+}
+
 func (l Limits) validate(bad func(key, remedy, format string, args ...any)) {
 	for _, r := range []struct {
 		key  string
@@ -134,6 +164,9 @@ func (l Limits) validate(bad func(key, remedy, format string, args ...any)) {
 	}
 	if l.AddressConnections < 0 {
 		bad("limits.address_connections", "Use 0 for no limit.", "%d is negative", l.AddressConnections)
+	}
+	if l.Schedules < 1 || l.Schedules > 100_000 {
+		bad("limits.schedules", "Choose from 1 to 100000; 1000 is usual.", "%d is out of range", l.Schedules)
 	}
 	if l.GroupMessages < 1 || l.GroupMessages > 1_000_000 {
 		bad("limits.group_messages", "Choose from 1 to 1000000; 10000 is usual.", "%d is out of range", l.GroupMessages)

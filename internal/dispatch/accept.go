@@ -12,8 +12,13 @@ type Request struct {
 	Message     herald.Message
 	Body        []byte // its content as JSON
 	Plain       bool   // see record.Message
+	Facts       *record.Facts
 	Target      Target // ignored for a scheduled message
+	Hold        bool   // until it is approved: see Facts.Approval
 	Idempotency *record.Idempotency
+	// Firing is the occurrence of a schedule that the message is for, if it is
+	// for one; the message ID is put into it.
+	Firing *record.Firing
 	// Answer, if set, gives what an idempotent repetition is told, once the
 	// ID is known.
 	Answer func(id herald.MessageID) []byte
@@ -42,6 +47,7 @@ func (d *Dispatcher) Accept(ctx context.Context, r Request) (m *record.Message, 
 		return nil, done.Prior, err
 	}
 	m = &a.Message
+	d.begun(m)
 	if a.Volatile {
 		return m, nil, d.now(ctx, m)
 	}
@@ -77,6 +83,8 @@ func (d *Dispatcher) AcceptAll(ctx context.Context, list []*Request) []Outcome {
 	for i, done := range d.keepAll(ctx, kept) {
 		o, a := &out[at[i]], kept[i]
 		o.ID, o.Prior, o.Err = a.ID, done.Prior, done.Err
+		d.begun(&a.Message)
+		a.Idempotency = nil // the message is kept in memory, and with it all that it lies in
 		if a.Volatile && done.Err == nil && done.Prior == nil {
 			o.Err = d.now(ctx, &a.Message) // the store has kept no more than the key
 		}
@@ -89,19 +97,30 @@ func (d *Dispatcher) AcceptAll(ctx context.Context, list []*Request) []Outcome {
 func (d *Dispatcher) acceptance(r *Request, groups int) (*record.Acceptance, error) {
 	d.accepted.Add(1)
 	now := d.c.Now().UTC()
-	a := &record.Acceptance{Message: record.Message{Message: r.Message, Body: r.Body, Plain: r.Plain, State: herald.MessageSending}, Idempotency: r.Idempotency}
+	a := &record.Acceptance{Message: record.Message{Message: r.Message, Body: r.Body, Plain: r.Plain, Facts: r.Facts, State: herald.MessageSending}, Idempotency: r.Idempotency}
 	m := &a.Message
 	m.ID, m.Accepted = d.ids.Next(now), now
+	if a.Firing = r.Firing; a.Firing != nil {
+		a.Firing.Run.Message = m.ID
+	}
 	if m.Due.IsZero() {
 		m.Due = now
 	}
-	if m.Scheduled() {
+	if r.Hold {
+		m.State, m.Target = herald.MessageAwaiting, -1
+	} else if m.Waits() {
 		m.State, m.Target = herald.MessageScheduled, -1
 	} else {
 		if err := d.mayAccept(m, r.Target, groups); err != nil {
 			return nil, err
 		}
 		aim(m, r.Target)
+		if err := d.cut(m, r.Target, now); err != nil {
+			return nil, err
+		}
+	}
+	if m.State == herald.MessageSending && !m.Planned() {
+		m.Later = d.later(m)
 	}
 	a.Volatile = m.TTL == 0
 	if r.Idempotency != nil && r.Answer != nil {
@@ -111,7 +130,9 @@ func (d *Dispatcher) acceptance(r *Request, groups int) (*record.Acceptance, err
 }
 
 // stores reports whether anything of a message goes into the record.
-func (*Dispatcher) stores(a *record.Acceptance) bool { return !a.Volatile || a.Idempotency != nil }
+func (*Dispatcher) stores(a *record.Acceptance) bool {
+	return !a.Volatile || a.Idempotency != nil || a.Firing != nil
+}
 
 // mayAccept refuses a message to many devices when too many are live. What was
 // accepted for a later time is released all the same: it was promised.

@@ -42,11 +42,19 @@ type Config struct {
 	Outlets  []Outlet
 	// Evaluate evaluates the audience of a message that falls due.
 	Evaluate func(ctx context.Context, app herald.AppKey, a herald.Audience) (Target, error)
+	// Make makes the message of an occurrence of a schedule, or (zero) one for
+	// now: everything of the request but what ties it to the schedule. What it refuses with a code other
+	// than storage_unavailable and internal is refused for good.
+	Make func(ctx context.Context, s *record.Schedule, occurrence time.Time) (Request, error)
+	// ScheduleLimit is how many schedules that have not ended an app may have.
+	ScheduleLimit int
 	// GroupLimit is how many live group messages an app may have.
 	GroupLimit int
-	Node       int
-	Log        *slog.Logger
-	Now        func() time.Time // default time.Now
+	// Routes lead beyond the live channel.
+	Routes RouteConfig
+	Node   int
+	Log    *slog.Logger
+	Now    func() time.Time // default time.Now
 }
 
 // Dispatcher takes messages to the channels. It is safe for use by several
@@ -59,13 +67,16 @@ type Dispatcher struct {
 	ctx      context.Context // ends when Close is called
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
+	due      chan struct{} // capacity 1: something falls due now
+	routes   chan struct{} // capacity 1: a step of a route may
 
 	mu        sync.Mutex
 	followers map[herald.AppKey]*follower
+	caps      map[herald.AppKey]*capBook
 	stuck     map[herald.MessageID]string // why due messages are not released, as was logged
 }
 
-// New makes a dispatcher. It reads the highest message ID, so that its own are
+// New makes a dispatcher. It reads the highest ID, so that its own are
 // above it whatever the clock says.
 func New(ctx context.Context, c Config) (*Dispatcher, error) {
 	if c.Now == nil {
@@ -77,11 +88,18 @@ func New(ctx context.Context, c Config) (*Dispatcher, error) {
 	if c.GroupLimit == 0 {
 		c.GroupLimit = herald.MaxGroupMessages
 	}
+	if c.ScheduleLimit == 0 {
+		c.ScheduleLimit = herald.MaxSchedules
+	}
 	last, err := c.Store.MaxMessageID(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, last), followers: map[herald.AppKey]*follower{}}
+	schedule, err := c.Store.MaxScheduleID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1)}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return d, nil
 }
@@ -89,6 +107,10 @@ func New(ctx context.Context, c Config) (*Dispatcher, error) {
 // Accepted is how many messages were taken since the start, the refused and
 // repeated ones included.
 func (d *Dispatcher) Accepted() uint64 { return d.accepted.Load() }
+
+// NextID gives an ID above those of all messages so far, for what is named like
+// a message and is none.
+func (d *Dispatcher) NextID() herald.MessageID { return d.ids.Next(d.c.Now().UTC()) }
 
 // Start begins to follow the log of every app and to do what falls due.
 func (d *Dispatcher) Start(ctx context.Context) error {
@@ -98,6 +120,9 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 		}
 	}
 	d.wg.Go(d.keepTime)
+	if d.c.Routes.Vendors != nil {
+		d.wg.Go(d.keepRoutes)
+	}
 	return nil
 }
 
@@ -280,6 +305,9 @@ func (d *Dispatcher) Withdraw(ctx context.Context, app herald.AppKey, id herald.
 // come between the two. It is a no-op for every other message.
 func (d *Dispatcher) Settle(ctx context.Context, m *record.Message) error {
 	state, ended := endOf[m.State]
+	if !ended && m.Planned() {
+		return d.settleStop(ctx, m)
+	}
 	if !ended || m.Pos == 0 {
 		return nil
 	}

@@ -165,11 +165,19 @@ func (f *follower) reach(ctx context.Context, pos herald.Pos) error {
 // that are connecting: first the states know the release, then the backlog
 // shows it, then it goes out live.
 func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
-	if r.Kind == record.ReleaseWithdraw {
+	switch r.Kind {
+	case record.ReleaseWithdraw:
 		return d.releaseNotice(ctx, r)
+	case record.ReleasePlan:
+		return d.releasePlan(ctx, r)
+	case record.ReleaseStep:
+		return d.releaseStep(ctx, r)
+	case record.ReleaseStop:
+		return d.releaseStop(ctx, r)
 	}
 	m := r.Msg
 	d.c.Ledger.Track(m)
+	d.keepToCaps(ctx, m)
 	d.c.Ledger.Advance(m.App, r.Pos)
 	if m.State != herald.MessageSending {
 		d.c.Ledger.Ended(m)
@@ -178,7 +186,7 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 	d.gone(m)
 	d.rebound(m)
 	if m.CollapseKey != "" {
-		if err := d.collapse(ctx, m); err != nil {
+		if err := d.collapse(ctx, m, nil); err != nil {
 			d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
 		}
 	}
@@ -232,6 +240,9 @@ func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error 
 			rc.Recall(r.Msg.App, r.Msg.ID)
 		}
 	}
+	if d.c.Routes.Recall != nil {
+		d.c.Routes.Recall.Recall(r.Msg.App, r.Msg.ID)
+	}
 	faults.Point("recalled")
 	// What was reported until now is counted before the end is: copies that
 	// went out become unconfirmed, and their devices get the notice.
@@ -244,21 +255,26 @@ func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error 
 }
 
 // collapse replaces older messages with the same collapse key, on the devices
-// that the new one is for.
-func (d *Dispatcher) collapse(ctx context.Context, m *record.Message) error {
+// that the new one is for; of these only on some, unless they are nil. One that
+// the new one overrides ends as a whole, also before it is released.
+func (d *Dispatcher) collapse(ctx context.Context, m *record.Message, some *sets.Set) error {
 	ids, err := d.c.Store.ByCollapseKey(ctx, m.App, m.CollapseKey)
 	if err != nil {
 		return err
 	}
+	overrides := overridden(m)
 	for _, id := range ids {
+		if id == overrides || id == m.ID {
+			continue
+		}
 		old, err := d.c.Ledger.Catalog().Message(ctx, m.App, id)
 		if err != nil {
 			return err
 		}
-		if id == m.ID || old.Pos == 0 || old.Pos > m.Pos {
+		if old.Pos == 0 || old.Pos > m.Pos {
 			continue
 		}
-		left, err := d.replace(ctx, old, m)
+		left, err := d.replace(ctx, old, m, some)
 		if err != nil {
 			return err
 		}
@@ -268,7 +284,38 @@ func (d *Dispatcher) collapse(ctx context.Context, m *record.Message) error {
 			}
 		}
 	}
-	return nil
+	if overrides == 0 {
+		return nil
+	}
+	return d.override(ctx, overrides, m)
+}
+
+// overridden is the message that a message overrides; 0 if there is none.
+func overridden(m *record.Message) herald.MessageID {
+	if m.Facts == nil {
+		return 0
+	}
+	return m.Facts.Replaces
+}
+
+// override ends an older message wherever it was not received, for the devices
+// that the new one is for and for others. One that has ended stays as it is.
+func (d *Dispatcher) override(ctx context.Context, id herald.MessageID, m *record.Message) error {
+	old, err := d.c.Store.Message(ctx, m.App, id)
+	switch {
+	case herald.CodeOf(err) == herald.CodeNotFound:
+		return nil // it had TTL 0, or was purged
+	case err != nil:
+		return err
+	case !old.Ended.IsZero():
+		return nil
+	}
+	if old.Pos > 0 {
+		if _, err := d.replace(ctx, old, m, nil); err != nil {
+			return err
+		}
+	}
+	return d.end(ctx, old, herald.MessageReplaced)
 }
 
 // replacedAtOnce is how many parts of an older message are replaced in one
@@ -277,7 +324,7 @@ const replacedAtOnce = 16
 
 // replace ends an older message on the devices that the new one is for, part
 // by part, and reports whether it waits for others.
-func (d *Dispatcher) replace(ctx context.Context, old, m *record.Message) (left bool, err error) {
+func (d *Dispatcher) replace(ctx context.Context, old, m *record.Message, some *sets.Set) (left bool, err error) {
 	e := record.Event{Msg: old.ID, State: herald.StateReplaced, Set: sets.New(), Via: "server", Detail: m.ID.String()}
 	parts := 0
 	apply := func() error {
@@ -291,7 +338,11 @@ func (d *Dispatcher) replace(ctx context.Context, old, m *record.Message) (left 
 	}
 	err = d.c.Ledger.PendingIn(ctx, old, nil, func(waiting *sets.Set) error {
 		n := int64(0)
-		err := d.c.Ledger.PendingIn(ctx, m, waiting, func(both *sets.Set) error {
+		among := waiting
+		if some != nil {
+			among = sets.Intersect(waiting, some)
+		}
+		err := d.c.Ledger.PendingIn(ctx, m, among, func(both *sets.Set) error {
 			n += both.Len()
 			e.Set.Or(both)
 			return nil

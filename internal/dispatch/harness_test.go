@@ -69,8 +69,11 @@ type bench struct {
 	ledger   *receipt.Ledger
 	outlet   *outlet
 	d        *Dispatcher
-	target   Target // what an audience that falls due comes to
-	refusal  error  // or why it cannot be evaluated
+	target   Target                   // what an audience that falls due comes to
+	refusal  error                    // or why it cannot be evaluated
+	routes   func(*bench) RouteConfig // nil: there is only the live channel
+	made     Request                  // what an occurrence of a schedule comes to, unless refusal says why not
+	dense    bool                     // targets are kept slab by slab, however small
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -104,7 +107,7 @@ func (b *bench) open() {
 	b.t.Helper()
 	var err error
 	b.db, err = sqlite.Open(b.t.Context(), sqlite.Config{
-		Path: filepath.Join(b.dir, "herald.db"), Now: b.clock,
+		Path: filepath.Join(b.dir, "herald.db"), Now: b.clock, Inline: b.inline(),
 		OnSets: func(app herald.AppKey, e record.SetLogEntry) {
 			if b.registry != nil {
 				b.registry.OnSets(app, e)
@@ -124,13 +127,27 @@ func (b *bench) open() {
 	b.must(err)
 	b.registry = registry.New(registry.Config{Store: b.db, ServerKey: make([]byte, 32), Now: b.clock})
 	b.must(b.registry.Load(b.t.Context()))
-	b.ledger = receipt.New(receipt.Config{Store: b.db, Messages: b.db, DeadAt: b.registry.DeadAt, Now: b.clock})
+	b.ledger = receipt.New(receipt.Config{Store: b.db, Messages: b.db, Plans: b.db, DeadAt: b.registry.DeadAt, Now: b.clock, Small: -int64(b.inline())})
 	b.outlet = &outlet{ledger: b.ledger, online: sets.New(), inside: make(chan struct{}, 1)}
+	var routes RouteConfig
+	if b.routes != nil {
+		routes = b.routes(b)
+	}
 	b.d, err = New(b.t.Context(), Config{
-		Store: b.db, Ledger: b.ledger, Registry: b.registry, Outlets: []Outlet{b.outlet}, Now: b.clock,
+		Routes: routes,
+		Store:  b.db, Ledger: b.ledger, Registry: b.registry, Outlets: []Outlet{b.outlet}, Now: b.clock,
 		Evaluate: func(context.Context, herald.AppKey, herald.Audience) (Target, error) { return b.target, b.refusal },
+		Make:     func(context.Context, *record.Schedule, time.Time) (Request, error) { return b.made, b.refusal },
 	})
 	b.must(err)
+}
+
+// inline is 1, for a store and a ledger that take nothing for small, or 0.
+func (b *bench) inline() int {
+	if b.dense {
+		return 1
+	}
+	return 0
 }
 
 func (b *bench) close() {
@@ -252,7 +269,7 @@ func (b *bench) report(id herald.MessageID, s herald.DeliveryState, ords ...hera
 // withdrawn waits until the record has the end of a message.
 func (b *bench) withdrawn(id herald.MessageID) {
 	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for b.message(id).State != herald.MessageWithdrawn {
 		if time.Now().After(deadline) {
 			b.t.Fatal("the message is not withdrawn")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // MessageStore takes messages into the record.
@@ -33,6 +34,13 @@ type MessageStore interface {
 	// takes a log position for the notice, which is returned (0 otherwise).
 	// A scheduled message loses its job.
 	EndMessage(ctx context.Context, app herald.AppKey, id herald.MessageID, state herald.MessageState, now time.Time) (herald.Pos, error)
+}
+
+// ApprovalStore keeps messages that wait to be approved.
+type ApprovalStore interface {
+	// Decide ends the wait of a message that is to be approved (else conflict;
+	// not_found if there is none): it is scheduled, or has ended as rejected.
+	Decide(ctx context.Context, app herald.AppKey, id herald.MessageID, d record.Decision) error
 }
 
 // MessageReader finds messages.
@@ -78,10 +86,67 @@ type CountStore interface {
 	KeepCounts(ctx context.Context, c record.Counted, until time.Time) error
 }
 
+// ScheduleStore keeps schedules. What makes a message of one is in the commit of
+// the message: see record.Acceptance.
+type ScheduleStore interface {
+	// CreateSchedule writes a schedule with its first job, unless its app has as
+	// many as it may that have not ended (limit_reached). A repetition with the
+	// same idempotency key gives the answer of the first call.
+	CreateSchedule(ctx context.Context, s record.Schedule, most int, i *record.Idempotency) (prior []byte, err error)
+	// ChangeSchedule replaces a schedule and its job, if it still has the version
+	// that is given (else conflict), with the run of an occurrence that is
+	// skipped by it, if there is one.
+	ChangeSchedule(ctx context.Context, s record.Schedule, most int, skipped *record.ScheduleRun) error
+	// DeleteSchedule deletes a schedule with its job and its runs. Its messages
+	// stay.
+	DeleteSchedule(ctx context.Context, app herald.AppKey, id herald.ScheduleID) error
+	// Fire deals with an occurrence that makes no message.
+	Fire(ctx context.Context, id herald.ScheduleID, f record.Firing) error
+	// PurgeSchedules deletes schedules that ended before a time, and runs of
+	// occurrences before it, at most limit of each. It reports whether more is
+	// left.
+	PurgeSchedules(ctx context.Context, before time.Time, limit int) (more bool, err error)
+}
+
+// ScheduleReader finds schedules and their runs.
+type ScheduleReader interface {
+	// Schedule finds a schedule; not_found if there is none.
+	Schedule(ctx context.Context, app herald.AppKey, id herald.ScheduleID) (record.Schedule, error)
+	// Schedules lists schedules in the order of creation, and counts all that
+	// the state of the filter selects.
+	Schedules(ctx context.Context, app herald.AppKey, f record.ScheduleFilter) ([]record.Schedule, int64, error)
+	// ScheduleRun finds the run of an occurrence that nobody asked for by hand;
+	// nil if there is none.
+	ScheduleRun(ctx context.Context, app herald.AppKey, id herald.ScheduleID, occurrence time.Time) (*record.ScheduleRun, error)
+	// ScheduleRuns lists the runs of a schedule after a place, newest first.
+	ScheduleRuns(ctx context.Context, app herald.AppKey, id herald.ScheduleID, after record.RunCursor, limit int) ([]record.ScheduleRun, error)
+	// MaxScheduleID is the highest schedule ID of all apps; 0 if there is none.
+	MaxScheduleID(ctx context.Context) (herald.ScheduleID, error)
+}
+
+// PlanStore keeps how messages are released in steps.
+type PlanStore interface {
+	// PlanOf gives the plan of a message; not_found if it has none.
+	PlanOf(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Plan, error)
+	// PlanPart walks the devices of a part of a plan, slab by slab from the
+	// slab of an ordinal on, as long as each wants more.
+	PlanPart(ctx context.Context, app herald.AppKey, id herald.MessageID, part int, from herald.Ordinal, each func(*sets.Set) (more bool)) error
+	// StepPlans makes steps, in their order and in one commit. Those whose job
+	// is not held any more are left out.
+	StepPlans(ctx context.Context, list []*record.Step) error
+	// ChangePlan pauses, resumes or stops a plan. A stop takes a log position,
+	// which is returned. With nothing to change it answers conflict.
+	ChangePlan(ctx context.Context, app herald.AppKey, id herald.MessageID, c record.PlanChange) (record.Plan, herald.Pos, error)
+}
+
 // Store is all that dispatch needs of the record.
 type Store interface {
+	ScheduleStore
+	ScheduleReader
 	MessageStore
 	MessageReader
 	JobStore
 	CountStore
+	PlanStore
+	ApprovalStore
 }

@@ -31,6 +31,7 @@ func (d *Dispatcher) keepTime() {
 		select {
 		case <-d.ctx.Done():
 			return
+		case <-d.due:
 		case <-ticker.C:
 		}
 	}
@@ -43,25 +44,49 @@ func (d *Dispatcher) report(what string, err error) {
 }
 
 func (d *Dispatcher) releaseDue(ctx context.Context) error {
-	now := d.c.Now()
-	next, err := d.c.Store.NextJob(ctx)
-	if err != nil || next.IsZero() || next.After(now) {
-		return err
-	}
-	jobs, err := d.c.Store.LeaseJobs(ctx, now, leaseFor, duePage)
-	if err != nil {
-		return err
-	}
-	for _, job := range jobs {
-		if job.Kind != record.JobRelease {
-			d.c.Log.Error("dispatch: a job of an unknown kind is left alone", "kind", job.Kind)
-			continue
+	for more := true; more && ctx.Err() == nil; {
+		now := d.c.Now()
+		next, err := d.c.Store.NextJob(ctx)
+		if err != nil || next.IsZero() || next.After(now) {
+			return err
 		}
-		if err := d.releaseJob(ctx, job); !d.refused(job, err) {
-			d.report("releasing a scheduled message", err)
+		jobs, err := d.c.Store.LeaseJobs(ctx, now, leaseFor, duePage)
+		if err != nil {
+			return err
 		}
+		d.doJobs(ctx, jobs)
+		more = len(jobs) == duePage
 	}
 	return nil
+}
+
+// doJobs does what is due, in its order: what devices were to get one after the
+// other, and was kept back until the same moment, is released one after the
+// other.
+func (d *Dispatcher) doJobs(ctx context.Context, jobs []record.Job) {
+	for len(jobs) > 0 {
+		n := 0
+		for n < len(jobs) && jobs[n].Kind == record.JobStep {
+			n++
+		}
+		if n > 0 {
+			d.report("releasing messages in steps", d.stepJobs(ctx, jobs[:n]))
+			jobs = jobs[n:]
+			continue
+		}
+		job := jobs[0]
+		jobs = jobs[1:]
+		switch job.Kind {
+		case record.JobRelease:
+			if err := d.releaseJob(ctx, job); !d.refused(job, err) {
+				d.report("releasing a scheduled message", err)
+			}
+		case record.JobSchedule:
+			d.report("making the message of a schedule", d.fireJob(ctx, job))
+		default:
+			d.c.Log.Error("dispatch: a job of an unknown kind is left alone", "kind", job.Kind)
+		}
+	}
 }
 
 // maxStuck is of how many messages it is remembered that it was logged why they
@@ -107,10 +132,17 @@ func (d *Dispatcher) releaseJob(ctx context.Context, job record.Job) error {
 	released := *m
 	aim(&released, target)
 	released.State = herald.MessageSending
+	if err := d.cut(&released, target, d.c.Now()); err != nil {
+		return err
+	}
+	if !released.Planned() {
+		released.Later = d.later(&released)
+	}
 	_, err = d.c.Store.ReleaseDue(ctx, job, released)
 	if herald.CodeOf(err) == herald.CodeConflict {
 		return nil // withdrawn, or another node has done it
 	}
+	d.begun(&released)
 	return err
 }
 
@@ -150,6 +182,12 @@ func (d *Dispatcher) purge(ctx context.Context, now time.Time) error {
 			d.c.Ledger.Catalog().Forget(m.App, m.ID)
 		}
 		purged += len(list)
+	}
+	for more := true; more; {
+		var err error
+		if more, err = d.c.Store.PurgeSchedules(ctx, now.Add(-herald.CountRetention), duePage); err != nil {
+			return err
+		}
 	}
 	if purged == 0 {
 		return nil

@@ -69,8 +69,10 @@ func Run(ctx context.Context, cfg config.Config, s System) []Finding {
 		s.port(ctx, "port http", cfg.Server.HTTP, "server.http"),
 		s.port(ctx, "port ops", cfg.Server.Ops, "server.ops"),
 		s.portTCP(ctx, cfg.Server),
+		s.portMQTT(ctx, cfg.Server),
 		s.portOfTLS(ctx, "port https", cfg.Server.HTTPS, "server.https", cfg.Server),
 		s.portOfTLS(ctx, "port tcp tls", cfg.Server.TCPTLS, "server.tcp_tls", cfg.Server),
+		s.portOfTLS(ctx, "port mqtt tls", cfg.Server.MQTTTLS, "server.mqtt_tls", cfg.Server),
 		s.certificate(cfg.TLS),
 		s.folder(cfg.Data),
 		s.diskSync(cfg.Data),
@@ -114,6 +116,24 @@ func (s System) portTCP(ctx context.Context, c config.Server) Finding {
 	f := s.port(ctx, "port tcp", c.TCP, "server.tcp")
 	if f.State == Failure && s.Listen(c.HTTP) != nil && s.Alive(ctx, reachable(c.HTTP)) {
 		return ok("port tcp", "%s is taken, by the server of Herald that answers on %s as it seems", c.TCP, c.HTTP)
+	}
+	return f
+}
+
+// portMQTT checks the port of MQTT, which a broker that is there already may
+// have: at the default address the server does without it then.
+func (s System) portMQTT(ctx context.Context, c config.Server) Finding {
+	if c.MQTT == "" {
+		return ok("port mqtt", "MQTT is switched off")
+	}
+	f := s.port(ctx, "port mqtt", c.MQTT, "server.mqtt")
+	switch {
+	case f.State != Failure:
+	case s.Listen(c.HTTP) != nil && s.Alive(ctx, reachable(c.HTTP)):
+		return ok("port mqtt", "%s is taken, by the server of Herald that answers on %s as it seems", c.MQTT, c.HTTP)
+	case c.MQTT == config.Default().Server.MQTT:
+		f.State = Warning
+		f.Remedy = "Without it Herald starts, and there is no MQTT but on /mqtt of server.http. " + f.Remedy
 	}
 	return f
 }

@@ -64,6 +64,9 @@ func TestFindings(t *testing.T) {
 		state  State
 		text   string
 	}{
+		{"MQTT off", func(_ *System, c *config.Config) { c.Server.MQTT = "" }, "port mqtt", OK, "switched off"},
+		{"MQTT taken at its default", func(s *System, _ *config.Config) { s.Listen = taken }, "port mqtt", Warning, "127.0.0.1:1883 cannot be used: address already in use"},
+		{"MQTT taken", func(s *System, c *config.Config) { s.Listen, c.Server.MQTT = taken, "0.0.0.0:1883" }, "port mqtt", Failure, "0.0.0.0:1883 cannot be used: address already in use"},
 		{"raw TCP off", func(_ *System, c *config.Config) { c.Server.TCP = "" }, "port tcp", OK, "switched off"},
 		{"raw TCP taken", func(s *System, _ *config.Config) { s.Listen = taken }, "port tcp", Failure, "127.0.0.1:7701 cannot be used: address already in use"},
 		{"raw TCP taken by Herald", func(s *System, c *config.Config) {

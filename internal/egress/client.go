@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,9 +11,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +47,8 @@ type Config struct {
 	// Roots are the certificate authorities to trust. Default those of the
 	// system.
 	Roots *x509.CertPool
+	// Certificates are shown to a server that asks for one. Default none.
+	Certificates []tls.Certificate
 }
 
 // Client makes calls. It is safe for use by several goroutines.
@@ -85,9 +90,9 @@ func New(cfg Config) (*Client, error) {
 		Transport: &http.Transport{
 			Proxy:       nil, // none of the environment: it would connect where we have not looked
 			DialContext: c.dial, ForceAttemptHTTP2: true, DisableCompression: true,
-			TLSClientConfig:     &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
+			TLSClientConfig:     &tls.Config{RootCAs: cfg.Roots, Certificates: cfg.Certificates, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: c.timeout, MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConns: 256, MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second,
+			MaxIdleConns: 256, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
 		},
 		// An answer that points elsewhere is the answer.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -126,24 +131,53 @@ type Answer struct {
 	RetryAfter time.Duration
 }
 
+// Request is a call.
+type Request struct {
+	Method string // default POST
+	URL    string
+	Header http.Header
+	Body   []byte
+}
+
+// Unanswered is the error of a call to which no answer came.
+type Unanswered struct {
+	// Asked tells that the request was sent: the other side may have acted on it.
+	Asked bool
+	Err   error
+}
+
+func (e *Unanswered) Error() string { return e.Err.Error() }
+func (e *Unanswered) Unwrap() error { return e.Err }
+
 // Post sends a body to an address. An answer of any status is no error.
 func (c *Client) Post(ctx context.Context, raw string, header http.Header, body []byte) (Answer, error) {
-	u, err := c.Check(raw)
+	return c.Do(ctx, Request{URL: raw, Header: header, Body: body})
+}
+
+// Do makes a call. An answer of any status is no error; without one the error is
+// an *Unanswered, or a *herald.Error if the address may not be called.
+func (c *Client) Do(ctx context.Context, req Request) (Answer, error) {
+	u, err := c.Check(req.URL)
 	if err != nil {
 		return Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	var asked atomic.Bool // net/http writes on a goroutine of its own
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { asked.Store(i.Err == nil) }})
+	r, err := http.NewRequestWithContext(ctx, cmp.Or(req.Method, http.MethodPost), u.String(), bytes.NewReader(req.Body))
 	if err != nil {
 		return Answer{}, fmt.Errorf("egress: %w", err)
 	}
-	for name, values := range header {
+	for name, values := range req.Header {
 		r.Header[name] = values
 	}
 	resp, err := c.client.Do(r)
 	if err != nil {
-		return Answer{}, plain(err)
+		if err = plain(err); errors.As(err, new(*herald.Error)) {
+			return Answer{}, err
+		}
+		return Answer{}, &Unanswered{asked.Load(), err}
 	}
 	defer resp.Body.Close()
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, RetryAfter: retryAfter(resp.Header, time.Now())}

@@ -251,3 +251,34 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestUnanswered: who calls is told whether the other side may have acted.
+func TestUnanswered(t *testing.T) {
+	port := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.WriteString(w, "got")
+			return
+		}
+		panic(http.ErrAbortHandler)
+	})
+	c := client(t, Config{Allow: []string{"loopback"}, Ports: []string{"any"}, HTTP: true})
+	if a, err := c.Do(t.Context(), Request{Method: http.MethodGet, URL: "http://127.0.0.1:" + port}); err != nil || string(a.Body) != "got" {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	var lost *Unanswered
+	if _, err := c.Do(t.Context(), Request{URL: "http://127.0.0.1:" + port, Body: []byte("x")}); !errors.As(err, &lost) || !lost.Asked || !strings.HasPrefix(err.Error(), "egress: ") {
+		t.Errorf("cut: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	_ = l.Close()
+	if _, err := c.Do(t.Context(), Request{URL: "http://" + nobody}); !errors.As(err, &lost) || lost.Asked {
+		t.Errorf("nobody there: %v", err)
+	}
+	if _, err := c.Do(t.Context(), Request{URL: "http://10.0.0.1/"}); herald.CodeOf(err) == "" || errors.As(err, &lost) && lost.Asked {
+		t.Errorf("not allowed: %v", err)
+	}
+}

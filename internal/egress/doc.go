@@ -1,5 +1,5 @@
-// Package egress holds the only HTTP client that may call an address that a
-// user gave. What it refuses is a call to the operator's own network in the
+// Package egress holds the only HTTP client, and the only dialer, that may call
+// an address that a user gave. What it refuses is a call to the operator's own network in the
 // user's name (server-side request forgery).
 //
 // Guarantees: a host is resolved once for each connection, every address that

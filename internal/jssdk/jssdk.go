@@ -1,6 +1,6 @@
 // Package jssdk serves the JavaScript SDK at a server's own address, so that a
 // page needs no package manager to receive messages: herald.js for a script
-// tag, herald.mjs for import.
+// tag, herald.mjs for import, and the same of herald-sw for a service worker.
 //
 // The scripts in dist are built from sdk/js by `npm run build` there, and are
 // committed, because the server must build without Node. A test in test/jssdk
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-//go:embed dist/herald.js dist/herald.mjs
+//go:embed dist/herald.js dist/herald.mjs dist/herald-sw.js dist/herald-sw.mjs
 var dist embed.FS
 
 // Path is where [Handler] is to be mounted.
@@ -45,7 +45,7 @@ type script struct {
 // they are public, and as modules they are fetched with CORS.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, name := range []string{"herald.js", "herald.mjs"} {
+	for _, name := range []string{"herald.js", "herald.mjs", "herald-sw.js", "herald-sw.mjs"} {
 		mux.Handle("GET "+Path+name, load(name))
 	}
 	return mux

@@ -18,6 +18,14 @@ type bounded struct {
 	stop  context.CancelFunc
 }
 
+// Within is context.WithTimeout, and makes its timer for who waits for the end
+// only: most of what is asked of the record is in memory, and waits for nothing.
+func Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	b := within(ctx, d)
+	return b, b.end
+}
+
+// within is Within for who needs no function to end it.
 func within(ctx context.Context, d time.Duration) *bounded {
 	return &bounded{Context: ctx, by: time.Now().Add(d)}
 }

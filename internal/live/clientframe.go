@@ -25,6 +25,7 @@ type ClientFrame struct {
 	Topic    herald.Topic
 	Data     json.RawMessage
 	Presence bool
+	Retained bool // what is kept of the topics is wanted too
 	Ref      string
 }
 
@@ -40,7 +41,7 @@ var members = map[string][]string{
 	"ping":  {},
 	"pong":  {},
 
-	"subscribe":   {"topics", "presence", "ref"},
+	"subscribe":   {"topics", "presence", "retained", "ref"},
 	"unsubscribe": {"topics", "ref"},
 	"publish":     {"topic", "data", "ref"},
 }
@@ -64,6 +65,32 @@ func ParseClientFrame(b []byte) (ClientFrame, error) {
 		return f, nil
 	}
 	return parseClientFrame(b)
+}
+
+// ParseReceipt reads what a client publishes about messages over a protocol with
+// topics: the frame "event" of the session protocol, with its type or without. The
+// errors are those of [ParseClientFrame].
+func ParseReceipt(b []byte) (ClientFrame, error) {
+	f := ClientFrame{Type: "event"}
+	if len(b) > herald.MaxFrameBytes || !utf8.Valid(b) {
+		return f, ErrNotFrame
+	}
+	raw, err := object(b)
+	if err != nil {
+		return f, err
+	}
+	// What is written for the other transports is the same frame.
+	if err := text(raw, "type", &f.Type); err != nil {
+		return f, err
+	} else if f.Type != "event" {
+		return f, herald.Invalid("type", `Write "event", or leave it out.`, "%.40q is no receipt", f.Type)
+	}
+	for name := range raw {
+		if name != "type" && !slices.Contains(members["event"], name) {
+			return f, herald.Invalid(short(name), "Leave it out. A receipt has event, ids.", "a receipt has no such member")
+		}
+	}
+	return f, f.fill(raw)
 }
 
 func parseClientFrame(b []byte) (ClientFrame, error) {
@@ -231,7 +258,9 @@ func (s *Session) act(f ClientFrame) error {
 	case "event":
 		err = s.Event(f.Event, f.IDs)
 	case "subscribe":
-		err = s.Subscribe(f.Topics, f.Presence, f.Ref)
+		if err = s.Subscribe(f.Topics, f.Presence, f.Ref); err == nil && f.Retained {
+			s.sendRetained(f.Topics)
+		}
 	case "unsubscribe":
 		err = s.Unsubscribe(f.Topics, f.Ref)
 	case "publish":

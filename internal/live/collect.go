@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,27 +16,36 @@ import (
 // the session sends until there is an answer: the first page of the backlog if
 // anything waits, else the first release or publication that comes, with what is
 // there by then.
+//
+// It is all that is kept of a request while it is held, in one piece. What is
+// kept in many small ones lies among the garbage of requests, and holds the pages
+// of the heap that this has filled.
 type collector struct {
-	hub   *Hub
-	ready chan struct{} // capacity 1: look again whether there is an answer; nil if held is not
-	held  *heldPoll     // finishes when there is an answer, with no goroutine that waits
+	hub      *Hub
+	mu       sync.Mutex    // guards what follows
+	ready    chan struct{} // capacity 1: look again whether there is an answer; of a goroutine that waits
+	pending  Pending       // of a request that is held: there is none
+	frames   []Frame
+	bytes    int
+	why      *Reason // the session was closed, and why
+	paged    bool    // the backlog has been read
+	live     bool    // something came after that
+	failed   bool    // it cannot be read
+	done     bool    // no more is taken
+	fed      bool    // something was published
+	late     bool    // an empty answer will do
+	ended    bool    // there is an answer, or none will come
+	presence bool    // is asked for; set once, like what follows
 
-	mu     sync.Mutex // guards what follows
-	frames []Frame
-	bytes  int
-	paged  bool   // the backlog has been read
-	live   bool   // something came after that
-	failed bool   // it cannot be read
-	done   bool   // no more is taken
-	fed    bool   // something was published
-	late   bool   // an empty answer will do
-	ended  bool   // there is an answer, or none will come
-	why    Reason // the session was closed, and why
+	cursor mark  // of the request
+	feed   *feed // of the topics that the request names; nil for none
 
-	feed *feed // of the topics that the request names; nil for none
+	line          *waitLine // guarded by waits.mu, like what follows
+	ahead, behind *collector
+	lateAt        time.Duration
+
+	session Session
 }
-
-func newCollector(h *Hub) *collector { return &collector{hub: h, ready: make(chan struct{}, 1)} }
 
 // Send takes a frame: see Conn.
 func (c *collector) Send(f Frame) error {
@@ -62,8 +72,8 @@ func (c *collector) Send(f Frame) error {
 func (c *collector) Close(why Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.why.Code == 0 {
-		c.why, c.done = why, true
+	if c.why == nil {
+		c.why, c.done = &why, true
 	}
 	c.signal()
 }
@@ -98,16 +108,17 @@ func (c *collector) look() {
 
 // signal notes that there may be an answer now; c.mu is held.
 func (c *collector) signal() {
-	if c.held != nil {
+	switch {
+	case c.pending != nil:
 		if !c.ended && c.answered() {
 			c.ended = true
-			c.held.run(c.held.finish)
+			c.pending.Run(c.finish)
 		}
-		return
-	}
-	select {
-	case c.ready <- struct{}{}:
-	default:
+	case c.ready != nil:
+		select {
+		case c.ready <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -127,7 +138,10 @@ func (c *collector) hasAnswer(late bool) bool {
 // wait waits for an answer, an empty one after the time given. While the
 // backlog has not been read yet it waits longer, within bounds.
 func (c *collector) wait(ctx context.Context, d time.Duration) {
-	late := false
+	ready, late := make(chan struct{}, 1), false
+	c.mu.Lock()
+	c.ready = ready
+	c.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for !c.hasAnswer(late) {
@@ -140,22 +154,22 @@ func (c *collector) wait(ctx context.Context, d time.Duration) {
 			}
 			late = true
 			timer.Reset(c.hub.opts.HelloTimeout)
-		case <-c.ready:
+		case <-ready:
 		}
 	}
 }
 
-// finish takes nothing more and gives what there is, or why there is no answer.
-func (c *collector) finish() ([]Frame, error) {
+// take takes nothing more and gives what there is, or why there is no answer.
+func (c *collector) take() ([]Frame, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done = true
 	c.hub.queued.Add(-int64(c.bytes))
 	switch {
-	case len(c.frames) > 0 || c.paged && !c.failed && c.why.Code == 0:
+	case len(c.frames) > 0 || c.paged && !c.failed && c.why == nil:
 		return c.frames, nil
-	case c.why.Code != 0:
-		return nil, c.hub.errorOf(c.why)
+	case c.why != nil:
+		return nil, c.hub.errorOf(*c.why)
 	}
 	return nil, retry(herald.CodeStorageUnavailable, time.Second, "what waits cannot be read now")
 }
@@ -184,24 +198,15 @@ func retry(code herald.Code, after time.Duration, text string) *herald.Error {
 	return e
 }
 
-// asked is a request of a Poller that was let in.
-type asked struct {
-	hub    *Hub
-	poller Poller
-	key    deviceKey
-	hello  Hello
-	c      *collector
-	s      *Session
-}
-
 // poll answers one request of a Poller. If it reports true, the answer comes
 // later, and the place is left then.
 func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller, at *Place) (bool, error) {
-	hello, err := RequestHello(r)
+	q := r.URL.Query()
+	hello, err := requestHello(r, q)
 	if err != nil {
 		return false, err
 	}
-	wait, err := p.Wait(r)
+	wait, err := p.Wait(q)
 	if err != nil {
 		return false, err
 	}
@@ -210,39 +215,47 @@ func (h *Hub) poll(w http.ResponseWriter, r *http.Request, p Poller, at *Place) 
 		return false, err
 	}
 	at.known()
-	a := &asked{hub: h, poller: p, key: deviceKey{d.App, d.Ord}, hello: hello}
-	if err := h.pace.take(a.key, h.opts.PollRate, h.now()); err != nil {
+	if err := h.pace.take(deviceKey{d.App, d.Ord}, h.opts.PollRate, h.now()); err != nil {
 		return false, err
 	}
-	a.hello.Ack = AckUpto
-	since := r.URL.Query().Get("since")
-	if hold, ok := w.(Holder); ok && wait > 0 {
-		a.hold(w, hold, wait, since, at)
+	hello.Ack = AckUpto
+	c := &collector{hub: h, cursor: h.pace.mark(hello.Cursor), presence: hello.Presence}
+	c.begin(r.Context(), p, d.App, hello, q.Get("since"), wait)
+	if holder, ok := w.(Holder); ok && wait > 0 && !c.hasAnswer(false) {
+		c.hold(holder, wait)
 		return true, nil
 	}
-	a.begin(newCollector(h), since)
-	a.c.wait(r.Context(), wait)
-	return false, a.answer(w)
+	c.wait(r.Context(), wait)
+	return false, c.answer(w)
 }
 
-// begin opens the session of the request.
-func (a *asked) begin(c *collector, since string) {
-	a.c = c
-	if len(a.hello.Topics) > 0 {
-		c.feed = a.hub.feed(a.key.app, a.hello.Topics, since)
+// begin opens the session of the request, and reads the first page of its
+// backlog. It leaves neither to the hub's workers, which are few: of those that
+// ask again at once, many have their cursors written together then.
+func (c *collector) begin(ctx context.Context, p Poller, app herald.AppKey, hello Hello, since string, wait time.Duration) {
+	if len(hello.Topics) > 0 {
+		for i, name := range hello.Topics {
+			hello.Topics[i] = herald.Topic(strings.Clone(string(name))) // the request is not kept for them
+		}
+		c.feed = c.hub.feed(app, hello.Topics, since)
 	}
-	a.s = a.hub.Attach(a.poller, c, true)
-	_ = a.s.Hello(a.hello) // fails only if the hub is going, which the collector knows
+	s := &c.session
+	c.hub.attach(s, p, c, true)
+	if s.opening(hello) == nil { // else the hub is going, which the collector knows
+		limit := within(ctx, wait+c.hub.opts.HelloTimeout)
+		defer limit.end()
+		c.hub.pool.begin(s, func() (again bool) { return s.open(limit) == stateReplaying && !c.hasAnswer(false) })
+	}
 }
 
 // answer ends the session and writes what there is.
-func (a *asked) answer(w http.ResponseWriter) error {
-	h, c, s := a.hub, a.c, a.s
-	frames, err := c.finish() // before the position is read: nothing is taken after it
+func (c *collector) answer(w http.ResponseWriter) error {
+	h, s := c.hub, &c.session
+	frames, err := c.take() // before the position is read: nothing is taken after it
 	cursor, since := s.cursor(), ""
 	if c.feed != nil {
 		if err == nil {
-			frames, since = c.feed.answer(s, frames, a.hello.Presence)
+			frames, since = c.feed.answer(s, frames, c.presence)
 		}
 		c.feed.end()
 	}
@@ -251,9 +264,10 @@ func (a *asked) answer(w http.ResponseWriter) error {
 		return err
 	}
 	if len(frames) > 0 {
-		h.pace.brought(a.key, h.opts.PollRate, a.hello.Cursor, answered{cursor, since, c.live}, h.now())
+		d := s.owner()
+		h.pace.brought(deviceKey{d.App, d.Ord}, h.opts.PollRate, c.cursor, answered{h.pace.mark(cursor), h.pace.mark(since), c.live}, h.now())
 	}
-	contentType, body := a.poller.Answer(frames, cursor, since)
+	contentType, body := s.codec.Transport.(Poller).Answer(frames, cursor, since)
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Cache-Control", "no-store")

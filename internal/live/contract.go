@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -12,8 +13,8 @@ import (
 
 // Frame is what a transport writes to a socket for one message: immutable, and
 // shared by every session that gets it. It holds nothing of a session: no
-// number, cursor or name of its own. (What a protocol must number, such as an
-// MQTT packet ID, is a prefix of fixed length that its Conn writes.)
+// number, cursor or name of its own. (What a protocol must number has a number
+// that follows from the position in the log: see Release.Pos.)
 type Frame []byte
 
 // Errors of Conn.Send.
@@ -91,9 +92,9 @@ type Endpoint interface {
 // net/http. While it is held it is a session, which acknowledges by cursor.
 type Poller interface {
 	Endpoint
-	// Wait reads from a request for how long it may be held; the error is a
-	// *herald.Error.
-	Wait(r *http.Request) (time.Duration, error)
+	// Wait reads from the query of a request for how long it may be held; the
+	// error is a *herald.Error.
+	Wait(query url.Values) (time.Duration, error)
 	// Answer makes the body of a response of frames, and its content type. The
 	// cursor is that of the last release which the frames hold or left out;
 	// since says the same of publications, and is "" without topics.
@@ -139,6 +140,7 @@ type Release struct {
 	Msg     *record.Message
 	Content herald.Content // of the platform that it is encoded for
 	Cursor  string         // "" for a message with TTL 0
+	Pos     herald.Pos     // in the log of the app; 0 for a message with TTL 0
 
 	members []byte // what frameMembers gave, in place of Content
 }
@@ -218,6 +220,12 @@ type Device struct {
 	ID       herald.RegistrationID
 	Platform herald.Platform
 	BoundPos herald.Pos // see record.Device
+	// Alias is that of the device if the rules of its app name it, see Aliases;
+	// else it is not known, and empty.
+	Alias herald.Alias
+	// Until is when what the token proves ends; zero: never. A session tells it
+	// only where it opens.
+	Until time.Time
 }
 
 // Directory knows devices; registry is one.
@@ -236,6 +244,15 @@ type Directory interface {
 	// or a *herald.Error that is forbidden. It does not block. When the answer
 	// changes, Hub.Recheck is called.
 	MayUse(d Device, v herald.TopicVerb, t herald.Topic) error
+}
+
+// Linguist is an add-on of a Directory that knows the languages of devices.
+//
+// Languages gives, for some language tags of which those with more subtags come
+// first, a function that tells the first of them that a device's language begins
+// with; "" if it begins with none. The function does not block.
+type Linguist interface {
+	Languages(app herald.AppKey, tags []string) func(herald.Ordinal) string
 }
 
 // Waiting is a release that waits for a device.

@@ -12,7 +12,7 @@ func (h *Hub) Topic(key herald.AppKey, name herald.Topic) TopicCount {
 	a.topics.mu.RLock()
 	defer a.topics.mu.RUnlock()
 	if t := a.topics.named[name]; t != nil {
-		c.Devices, c.Sessions = t.count, t.sessions
+		c.Devices, c.Sessions = int(t.count), int(t.sessions)
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -79,7 +80,7 @@ func (h *Hub) Deliver(_ context.Context, d record.Handover) (*sets.Set, error) {
 // other.
 func (f *fanOut) offer() error {
 	for _, s := range f.list {
-		frame, err := f.enc.frame(s.codec, s.platform)
+		frame, err := f.enc.frame(s)
 		if err != nil {
 			return err
 		}
@@ -168,13 +169,13 @@ func (s *Session) offer(e *encoder, f Frame) offered {
 		if s.state == stateOpening {
 			return refused // not welcomed yet, so not connected
 		}
-		return s.push(f)
+		return s.push(f, e.kind, e.msg.ID, 0)
 	}
 	if e.pos <= s.high {
 		return deferred
 	}
 	if s.state == stateLive {
-		if s.push(f) == sent {
+		if s.push(f, e.kind, e.msg.ID, e.pos) == sent {
 			s.high = e.pos
 			return sent
 		}
@@ -190,10 +191,14 @@ func (s *Session) wants(kind record.ReleaseKind, m *record.Message) bool {
 	return kind != record.ReleaseMessage || !m.ByAlias || s.bound <= m.EvalPos
 }
 
-// push queues a frame; s.mu is held.
-func (s *Session) push(f Frame) offered {
-	if s.send(f) != nil {
-		return refused
+// push queues the frame of a release; s.mu is held.
+func (s *Session) push(f Frame, kind record.ReleaseKind, id herald.MessageID, pos herald.Pos) offered {
+	err := s.send(f, kind, id, pos)
+	if err == nil {
+		return sent
 	}
-	return sent
+	if pos != 0 {
+		s.busy().window = errors.Is(err, ErrWindow)
+	}
+	return refused
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -41,12 +42,25 @@ type Taker interface {
 // Holder is an add-on of an http.ResponseWriter whose answer may be written
 // after ServeHTTP has returned.
 type Holder interface {
-	// Hold keeps the request open until done is called, once, after the answer
-	// was written. When the client goes before that, gone is called, from any
-	// goroutine; done has to be called then too. run has a function run on one of
-	// few goroutines, which is where an answer is to be written: there may be
-	// thousands at a time.
-	Hold(gone func()) (run func(func()), done func())
+	// Hold keeps the request open until it is answered, with what the header of
+	// the answer has by now. The ResponseWriter is not used after it.
+	Hold(h Held) Pending
+}
+
+// Held is who has to answer a request that is held.
+type Held interface {
+	// Gone is called, from any goroutine, when the client goes before there is an
+	// answer. There has to be one then too.
+	Gone()
+}
+
+// Pending is a request that is held.
+type Pending interface {
+	// Run has a function run on one of few goroutines, which is where an answer
+	// is to be written: there may be thousands at a time.
+	Run(f func())
+	// Answer ends the request with what is written; it is called once.
+	Answer(write func(http.ResponseWriter))
 }
 
 // CloseWithin is how long what is queued may take when a connection is closed;

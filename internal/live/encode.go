@@ -1,9 +1,9 @@
 package live
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -17,6 +17,7 @@ import (
 type frameKey struct {
 	transport Transport
 	platform  herald.Platform // "" unless the message differs there
+	language  string          // of the message; "" for who has none of them
 	msg       herald.MessageID
 	kind      record.ReleaseKind
 	pos       herald.Pos
@@ -115,14 +116,19 @@ type encoder struct {
 	pos     herald.Pos
 	content *herald.Content // as accepted; nil until it is needed
 	err     error           // the content cannot be read
-	made    []encoded       // few: transports times platforms
+	made    []encoded       // few: transports times platforms times languages
 	last    encoded         // of the session before; most are alike
+	// speaks gives the language of the message that a device gets; nil if the
+	// message has none, or looked is not set yet.
+	speaks func(herald.Ordinal) string
+	looked bool
 }
 
 // encoded is the frame for the sessions over one transport on one platform.
 type encoded struct {
 	codec    *codec
 	platform platformNumber
+	language string
 	frame    Frame
 }
 
@@ -136,27 +142,58 @@ func (h *Hub) encoder(kind record.ReleaseKind, msg *record.Message, pos herald.P
 	return &encoder{hub: h, kind: kind, msg: msg, pos: pos}
 }
 
-// frame gives the frame for a transport and a platform.
-func (e *encoder) frame(c *codec, p platformNumber) (Frame, error) {
-	if e.last.codec == c && e.last.platform == p {
+// frame gives the frame for the transport, platform and language of a session.
+func (e *encoder) frame(s *Session) (Frame, error) {
+	c, p, language := s.codec, s.platform, e.language(s.ord)
+	if e.last.codec == c && e.last.platform == p && e.last.language == language {
 		return e.last.frame, nil
 	}
 	for i := range e.made {
-		if m := &e.made[i]; m.codec == c && m.platform == p {
+		if m := &e.made[i]; m.codec == c && m.platform == p && m.language == language {
 			e.last = *m
 			return m.frame, nil
 		}
 	}
-	f, err := e.find(c.Transport, p.platform())
+	f, err := e.find(c.Transport, p.platform(), language)
 	if err == nil {
-		e.last = encoded{c, p, f}
+		e.last = encoded{c, p, language, f}
 		e.made = append(e.made, e.last)
 	}
 	return f, err
 }
 
-func (e *encoder) find(t Transport, p herald.Platform) (Frame, error) {
-	k := frameKey{transport: t, msg: e.msg.ID, kind: e.kind, pos: e.pos}
+// language gives the language of the message in which a device gets it; "" if
+// it has none for the device. Sessions do not know their language: to ask the
+// directory costs only messages that have languages.
+func (e *encoder) language(o herald.Ordinal) string {
+	if !e.looked {
+		e.looked = true
+		l, asks := e.hub.opts.Directory.(Linguist)
+		if asks && e.kind == record.ReleaseMessage && e.mayHaveLanguages() {
+			if c, err := e.decode(); err == nil {
+				if tags := c.LanguageTags(); tags != nil {
+					e.speaks = l.Languages(e.msg.App, tags)
+				}
+			}
+		}
+	}
+	if e.speaks == nil {
+		return ""
+	}
+	return e.speaks(o)
+}
+
+// mayHaveLanguages is false for the many messages that say the same in every
+// language, without reading them.
+func (e *encoder) mayHaveLanguages() bool {
+	if n := e.msg.Content.Notification; n != nil {
+		return n.Languages != nil
+	}
+	return !e.msg.Plain && bytes.Contains(e.msg.Body, []byte(`"languages"`))
+}
+
+func (e *encoder) find(t Transport, p herald.Platform, language string) (Frame, error) {
+	k := frameKey{transport: t, language: language, msg: e.msg.ID, kind: e.kind, pos: e.pos}
 	// Nobody will replay what has TTL 0, and what is for one device is seldom
 	// sent twice; it would only drive out what many get.
 	kept := e.pos != 0 && (e.kind != record.ReleaseMessage || len(e.msg.Direct) != 1)
@@ -165,7 +202,7 @@ func (e *encoder) find(t Transport, p herald.Platform) (Frame, error) {
 			return f, nil
 		}
 	}
-	r := Release{Kind: e.kind, Msg: e.msg, Cursor: e.hub.cursor(e.msg.App, e.pos)}
+	r := Release{Kind: e.kind, Msg: e.msg, Cursor: e.hub.cursor(e.msg.App, e.pos), Pos: e.pos}
 	var except []herald.Platform
 	if e.kind == record.ReleaseMessage && !e.asStored(&r) {
 		all, err := e.decode()
@@ -173,10 +210,10 @@ func (e *encoder) find(t Transport, p herald.Platform) (Frame, error) {
 			return nil, err
 		}
 		var differs bool
-		if r.Content, differs = all.For(p); differs {
+		if r.Content, differs = all.In(p, language); differs {
 			k.platform = p
-		} else if all.Notification != nil {
-			except = slices.Collect(maps.Keys(all.Notification.Platforms))
+		} else {
+			except = all.DiffersOn()
 		}
 	}
 	f := t.Encode(r)

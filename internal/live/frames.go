@@ -3,7 +3,6 @@ package live
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -38,14 +37,6 @@ type errorFrame struct {
 	Remedy string      `json:"remedy"`
 	Field  string      `json:"field,omitempty"`
 	Ref    string      `json:"ref,omitempty"`
-}
-
-type topicFrame struct {
-	Type  string                `json:"type"`
-	Topic herald.Topic          `json:"topic"`
-	Time  string                `json:"time"`
-	From  herald.RegistrationID `json:"from,omitempty"`
-	Data  json.RawMessage       `json:"data"`
 }
 
 type presenceFrame struct {
@@ -105,19 +96,6 @@ func AppendReleaseJSON(b []byte, r Release) []byte {
 		f.Priority = herald.PriorityNormal
 	}
 	return append(b, line(f)...)
-}
-
-// TopicJSON writes a publication as a frame of the session protocol, on one
-// line. What a hub publishes is written once, and the bytes are shared.
-func TopicJSON(p Publication) []byte {
-	if p.json != nil {
-		return p.json
-	}
-	data := p.Data
-	if data == nil {
-		data = json.RawMessage("null")
-	}
-	return slices.Clip(line(topicFrame{Type: "topic", Topic: p.Topic, Time: stamp(p.Time), From: p.From, Data: data}))
 }
 
 // ControlJSON writes what the server says about a session, on one line.

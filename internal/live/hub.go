@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -30,11 +31,14 @@ type Hub struct {
 	dropped atomic.Int64 // publications for which a queue had no room
 
 	replayed atomic.Uint64 // messages of backlogs that were sent
+	polled   atomic.Uint64 // the same, to those that poll
 
 	codecs   atomic.Pointer[[]*codec]
 	apps     apps
 	openings openings
+	expiries expiries
 	offers   offers
+	waits    waits
 	recalls  recalls
 	busy     busyTopics
 
@@ -70,6 +74,7 @@ func NewHub(o Options) *Hub {
 		catchUps: make(chan struct{}, max(1, min(o.Workers, runtime.GOMAXPROCS(0)-1))),
 
 		process: rand.Uint64(),
+		pace:    pace{seed: maphash.MakeSeed()},
 	}
 }
 
@@ -213,6 +218,9 @@ func (h *Hub) Check(ctx context.Context, hello Hello) (Device, error) {
 		return Device{}, err
 	}
 	if len(hello.Topics) > 0 {
+		if err := validTopics("topic", hello.Topics); err != nil {
+			return Device{}, err
+		}
 		if err := h.maySubscribe(d, "topic", hello.Topics); err != nil {
 			return Device{}, err
 		}

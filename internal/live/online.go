@@ -28,6 +28,9 @@ type app struct {
 	count  int
 
 	topics topics // has a lock of its own
+
+	learning sync.Mutex // taken before all others; guards what follows
+	learned  bool       // the sessions have the aliases that the rules name
 }
 
 type deviceKey struct {
@@ -123,12 +126,16 @@ func (h *Hub) Offered(key herald.AppKey, ord herald.Ordinal) (pos herald.Pos) {
 }
 
 // Rebind tells open sessions of a device at which log position its alias
-// changed. What was evaluated before and names aliases is not for it any more.
+// changed. What was evaluated before and names aliases is not for it any more,
+// and topics are those of the new alias when it returns. Where the rules of the
+// app name the alias it is read.
 func (h *Hub) Rebind(key herald.AppKey, ord herald.Ordinal, pos herald.Pos) {
 	h.openings.note(deviceKey{key, ord}, lateChange{bound: pos})
-	for _, s := range h.sessionsOf(key, ord) {
+	list := h.sessionsOf(key, ord)
+	for _, s := range list {
 		s.rebind(pos)
 	}
+	h.rebindTopics(key, ord, pos, list)
 }
 
 // Disconnect ends every session of a device, e.g. because it was removed or

@@ -18,6 +18,11 @@ type Options struct {
 	Receipts  Receipts
 	Log       *slog.Logger // default: discard
 
+	// TopicLog stores publications for sessions that persist, Retained keeps
+	// publications for who subscribes later; without one, nothing is.
+	TopicLog TopicLog
+	Retained Retained
+
 	// Heartbeat is how often a client must be heard, Timeout the silence after
 	// which its session is dead. Defaults: 50 s and 75 s.
 	Heartbeat time.Duration

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -15,6 +16,19 @@ type pace struct {
 	mu         sync.Mutex // guards what follows
 	young, old map[deviceKey]*pollBucket
 	turned     time.Duration // when young began, by the hub's clock
+	seed       maphash.Seed  // of marks; set once
+}
+
+// mark stands for a cursor or the like, of which only has to be known whether it
+// is another one: two that differ have the same mark once in 2^64. 0 is that of
+// "".
+type mark uint64
+
+func (p *pace) mark(s string) mark {
+	if s == "" {
+		return 0
+	}
+	return mark(maphash.String(p.seed, s))
 }
 
 // pollBucket is the tokens of a device.
@@ -26,9 +40,9 @@ type pollBucket struct {
 
 // answered is what an answer brought.
 type answered struct {
-	cursor string // how far it went in the log
-	since  string // how far it went in topics
-	live   bool   // it has what came while the request was held
+	cursor mark // how far it went in the log
+	since  mark // how far it went in topics
+	live   bool // it has what came while the request was held
 }
 
 // paceKept is how long an unused bucket is kept at least; it is full by then.
@@ -74,7 +88,7 @@ func (p *pace) take(k deviceKey, rate float64, now time.Duration) error {
 // brought gives the token back if the answer had frames, and the client had not
 // been given them before: it acknowledges what it had, by its cursor, or they
 // are of topics or came while the request was held.
-func (p *pace) brought(k deviceKey, rate float64, cursor string, a answered, now time.Duration) {
+func (p *pace) brought(k deviceKey, rate float64, cursor mark, a answered, now time.Duration) {
 	if rate <= 0 {
 		return
 	}
@@ -82,7 +96,7 @@ func (p *pace) brought(k deviceKey, rate float64, cursor string, a answered, now
 	defer p.mu.Unlock()
 	full := max(1, 2*rate)
 	b := p.of(k, now, full)
-	acknowledged := (cursor == b.last.cursor || b.last.cursor == "") && a.cursor != cursor
+	acknowledged := (cursor == b.last.cursor || b.last.cursor == 0) && a.cursor != cursor
 	if a.live || acknowledged || a.since != b.last.since {
 		b.tokens = min(full, b.tokens+1)
 	}

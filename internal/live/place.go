@@ -58,10 +58,15 @@ func (p *Place) Hub() *Hub { return p.hub }
 // Leave gives the place back. It is called once.
 func (p *Place) Leave() {
 	p.known()
-	p.hub.mu.Lock()
-	defer p.hub.mu.Unlock()
-	if p.hub.links--; p.hub.links == 0 && p.hub.idle != nil {
-		close(p.hub.idle)
+	p.hub.left()
+}
+
+// left gives back the place of who has authenticated.
+func (h *Hub) left() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.links--; h.links == 0 && h.idle != nil {
+		close(h.idle)
 	}
 }
 
@@ -136,6 +141,14 @@ func (p *Place) mayTry() error {
 	}
 	return nil
 }
+
+// MayTry tells whether what the client of a connection presents may be checked
+// now, and Tried counts it if the error says that it was refused: for who checks
+// more than tokens.
+func MayTry(c Conn) error { return placeOf(c).mayTry() }
+
+// Tried is the other part of [MayTry].
+func Tried(c Conn, err error) { placeOf(c).tried("-", err) }
 
 // tried counts the token of this client if it was refused.
 func (p *Place) tried(token string, err error) {

@@ -91,7 +91,7 @@ func TestPace(t *testing.T) {
 		start := time.Now()
 		k := deviceKey{"app", 1}
 		take := func() error { return p.take(k, 2, time.Since(start)) }
-		brought := func(cursor string, a answered) { p.brought(k, 2, cursor, a, time.Since(start)) }
+		brought := func(cursor mark, a answered) { p.brought(k, 2, cursor, a, time.Since(start)) }
 		empty := func() (n int) {
 			for ; n < 100 && take() == nil; n++ {
 			}
@@ -112,12 +112,12 @@ func TestPace(t *testing.T) {
 			t.Errorf("%d after half a second, want 1", n)
 		}
 		time.Sleep(time.Hour)
-		cursor := ""
+		cursor := mark(0)
 		for i := range 100 { // each gives the cursor back
 			if take() != nil {
 				t.Fatalf("refused at page %d", i)
 			}
-			next := string(rune('a' + i))
+			next := mark(1 + i)
 			brought(cursor, answered{cursor: next})
 			cursor = next
 		}
@@ -125,18 +125,18 @@ func TestPace(t *testing.T) {
 			if take() != nil {
 				t.Fatalf("refused at publication %d", i)
 			}
-			brought(cursor, answered{cursor: cursor, since: string(rune('a' + i))})
+			brought(cursor, answered{cursor: cursor, since: mark(1 + i)})
 		}
 		for i := range 100 {
 			if take() != nil {
 				t.Fatalf("refused at what came while it was held, %d", i)
 			}
-			brought(cursor, answered{cursor: cursor, since: "z", live: true})
+			brought(cursor, answered{cursor: cursor, since: 1000, live: true})
 		}
 		time.Sleep(time.Hour)
 		n := 0
 		for ; n < 100 && take() == nil; n++ { // the same page for the same cursor
-			brought("", answered{cursor: "x", since: "z"})
+			brought(0, answered{cursor: 1001, since: 1000})
 		}
 		if n != 4 {
 			t.Errorf("%d of a page that is not acknowledged, want 4", n)
@@ -144,7 +144,7 @@ func TestPace(t *testing.T) {
 		if p.take(k, 0, time.Since(start)) != nil {
 			t.Error("without a limit there is one")
 		}
-		p.brought(k, 0, "", answered{}, time.Since(start))
+		p.brought(k, 0, 0, answered{}, time.Since(start))
 		time.Sleep(paceKept)
 		_ = take()
 		time.Sleep(paceKept)

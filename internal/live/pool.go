@@ -71,12 +71,28 @@ func (p *pool) work(ctx context.Context) {
 		// gives it, at each step of a message that goes out live.
 		runtime.Gosched()
 		p.mu.Lock()
-		if again || s.poolState == poolAgain {
-			p.append(s)
-		} else {
-			s.poolState = poolIdle
-		}
+		p.after(s, again)
 	}
+}
+
+// after notes that a turn is over; p.mu is held.
+func (p *pool) after(s *Session, again bool) {
+	if again || s.poolState == poolAgain {
+		p.append(s)
+	} else {
+		s.poolState = poolIdle
+	}
+}
+
+// begin has the first turn of a session be the caller's own.
+func (p *pool) begin(s *Session, turn func() (again bool)) {
+	p.mu.Lock()
+	s.poolState = poolWorking
+	p.mu.Unlock()
+	again := turn()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.after(s, again)
 }
 
 func (p *pool) stop() {

@@ -94,7 +94,7 @@ func (s *Session) tellPresence(a *topics) {
 		for _, sub := range s.topics.list {
 			if place := sub.topic.at(sub.slot); place.told == notTold {
 				place.told = int64(sub.topic.count)
-				list = append(list, telling{sub, s, sub.topic.count})
+				list = append(list, telling{sub, s, int(sub.topic.count)})
 			}
 		}
 		a.mu.Unlock()
@@ -136,7 +136,7 @@ func (a *topics) untold(t *topic, i int) (list []telling, end bool) {
 		place := &t.blocks[i].slots[j]
 		if place.s != nil && place.told != notAsked && place.told != int64(t.count) {
 			place.told = int64(t.count)
-			list = append(list, telling{subscription{t, int32(i*blockSize + j)}, place.s, t.count})
+			list = append(list, telling{subscription{topic: t, slot: int32(i*blockSize + j)}, place.s, int(t.count)})
 		}
 	}
 	return list, false

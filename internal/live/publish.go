@@ -2,82 +2,125 @@ package live
 
 import (
 	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
 )
 
-// Publication is what was published to a topic: for who is subscribed at that
-// moment, not stored and not acknowledged.
-type Publication struct {
-	Topic herald.Topic
-	From  herald.RegistrationID // the device that published; "" for an app server
-	Data  json.RawMessage       // any JSON value
-	Time  time.Time             // zero means now
-
-	json []byte // what TopicJSON gives; shared
-}
-
-// outgoing is a publication with its frames, each made once. What goes to many
-// sessions and to those that poll is one of these.
-type outgoing struct {
-	Publication
-	number uint64        // among the recent ones of the app; 0 if it is not kept
-	at     time.Duration // when, by the hub's clock
-
-	mu   sync.Mutex
-	made []madeFrame // few: one for each transport; the platform is not used
-}
-
-func (p *outgoing) frame(t Transport) Frame {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range p.made {
-		if p.made[i].transport == t {
-			return p.made[i].frame
-		}
-	}
-	f := t.Publication(p.Publication)
-	p.made = append(p.made, madeFrame{transport: t, frame: f})
-	return f
-}
-
-// Publish sends to every session of an app that is subscribed to a topic on
-// this node, and answers how many devices those are. A session whose queue is
-// full misses it: see [Hub.Dropped]. Publications of one caller to one topic
-// reach each session in the order of the calls. Who may publish was checked by
-// the caller, and that the name and the data are valid.
+// Publish is [Hub.PublishThen] for who waits for nothing. It answers how many
+// devices it was handed to; 0 if it has to be stored first.
 func (h *Hub) Publish(key herald.AppKey, p Publication) (devices int) {
-	a := h.lookup(key)
-	if a == nil {
-		return 0 // nobody of this app was ever here
-	}
+	return h.publish(key, p, func(int, error) {})
+}
+
+// PublishThen sends to every session of an app that is subscribed to a topic on
+// this node, and tells how many devices those are. With a QoS above 0 it is
+// stored first if a session that persists wants it; if it is to be kept for who
+// subscribes later (Retain), that is durable when then is called. It does not
+// block. A session whose queue is full misses it: see [Hub.Dropped].
+// Publications of one caller to one topic, with one QoS, reach each session in
+// the order of the calls. Who may publish was checked by the caller, and that
+// the name and the data are valid. then is called once, possibly before
+// PublishThen returns, and must not block; with an error, the publication was
+// not stored or not kept.
+func (h *Hub) PublishThen(key herald.AppKey, p Publication, then func(devices int, err error)) {
+	h.publish(key, p, then)
+}
+
+func (h *Hub) publish(key herald.AppKey, p Publication, then func(int, error)) (devices int) {
 	if p.Time.IsZero() {
 		p.Time = time.Now()
 	}
-	if p.json = TopicJSON(p); len(p.json) == 0 {
+	o := &Outgoing{Publication: p, at: h.now()}
+	if p.Payload == nil && len(o.text()) == 0 {
+		then(0, herald.Invalid("data", "Send any JSON value.", "is not JSON"))
 		return 0
 	}
-	pub := &outgoing{Publication: p, at: h.now()}
-	a.topics.recent.keep(pub)
-	var last *codec // of the session before; most have the same
-	var frame Frame
-	return a.topics.walk(p.Topic, func(list []*Session) {
-		for _, s := range list {
-			if c, ok := s.conn.(*collector); ok {
-				c.published()
-				continue
-			}
-			if s.codec != last {
-				last, frame = s.codec, pub.frame(s.codec.Transport)
-			}
-			if len(frame) > 0 && errors.Is(s.conn.Send(frame), ErrFull) {
-				h.dropped.Add(1)
-			}
+	a := h.lookup(h.listeners(key)) // nil if nobody of this app was ever here
+	if a != nil {
+		h.choose(a, o)
+	}
+	if p.Retain && h.opts.Retained != nil {
+		then = h.keep(key, o, then)
+	}
+	if l := h.opts.TopicLog; l != nil && p.QoS > 0 && (p.In != 0 || l.Wanted(key, p.Topic) || l.Pending(key)) {
+		h.store(key, o, then)
+		return 0
+	}
+	if a != nil {
+		devices = h.spread(a, o)
+	}
+	then(devices, nil)
+	return devices
+}
+
+// store has the topic log store a publication, and hands it on when it has.
+func (h *Hub) store(key herald.AppKey, o *Outgoing, then func(int, error)) {
+	e := o.entry()
+	h.opts.TopicLog.Append(key, e, func(err error) {
+		if err != nil {
+			then(0, err)
+			return
 		}
+		o.Pos, o.Shares = e.Pos, e.Shares
+		devices := 0
+		if a := h.lookup(h.listeners(key)); a != nil {
+			devices = h.spread(a, o)
+		}
+		if o.Pos != 0 {
+			devices = max(devices, 1) // a session that persists gets it, here or later
+		}
+		then(devices, nil)
 	})
+}
+
+// entry gives the publication as the record has it.
+func (p *Publication) entry() *record.TopicEntry {
+	return &record.TopicEntry{
+		Topic: p.Topic, From: p.From, Client: p.Client, QoS: p.QoS, Retain: p.Retain, Time: p.Time, Expires: p.Expires,
+		Data: p.Data, Payload: p.Payload, Props: p.Props, Shares: p.Shares, In: p.In,
+	}
+}
+
+// PublicationOf gives an entry of the record as it is published.
+func PublicationOf(e *record.TopicEntry) Publication {
+	return Publication{
+		Topic: e.Topic, From: e.From, Client: e.Client, QoS: e.QoS, Retain: e.Retain, Time: e.Time, Expires: e.Expires,
+		Data: e.Data, Payload: e.Payload, Props: e.Props, Shares: e.Shares, Pos: e.Pos,
+	}
+}
+
+// keep has a publication kept for who subscribes later. It gives what is to be
+// called in place of then when the rest is done.
+func (h *Hub) keep(key herald.AppKey, o *Outgoing, then func(int, error)) func(int, error) {
+	j := &joint{left: 2, then: then}
+	h.opts.Retained.Keep(key, o.entry(), func(err error) { j.done(0, err) })
+	return j.done
+}
+
+// joint waits for two things that are done at the same time.
+type joint struct {
+	mu      sync.Mutex // guards what follows
+	left    int
+	devices int
+	err     error
+	then    func(int, error)
+}
+
+func (j *joint) done(devices int, err error) {
+	j.mu.Lock()
+	j.left--
+	j.devices += devices
+	if j.err == nil {
+		j.err = err
+	}
+	left, devices, err := j.left, j.devices, j.err
+	j.mu.Unlock()
+	if left == 0 {
+		j.then(devices, err)
+	}
 }
 
 // Dropped is how many publications did not reach a session, because its queue
@@ -87,6 +130,16 @@ func (h *Hub) Dropped() int64 { return h.dropped.Load() }
 // Publish publishes for the device of the session. ref is the client's own name
 // for it; without one, it is not answered. The error is for the client.
 func (s *Session) Publish(name herald.Topic, data json.RawMessage, ref string) *herald.Error {
+	err := s.PublishThen(Publication{Topic: name, Data: data}, func(int, error) {})
+	if err == nil && ref != "" {
+		s.control(Control{Kind: Published, Ref: ref})
+	}
+	return err
+}
+
+// PublishThen publishes for the device of the session, as [Hub.PublishThen]
+// does, if it may. The error is for the client, and then is not called.
+func (s *Session) PublishThen(p Publication, then func(devices int, err error)) *herald.Error {
 	_, d, open := s.joinedApp()
 	if !open {
 		return errNotOpen()
@@ -97,16 +150,14 @@ func (s *Session) Publish(name herald.Topic, data json.RawMessage, ref string) *
 		e.RetryAfter = time.Second
 		return e
 	}
-	if err := herald.ValidTopic("topic", string(name)); err != nil {
+	if err := herald.ValidTopic("topic", string(p.Topic)); err != nil {
 		return topicError(err, "topic")
 	}
-	if err := s.codec.hub.opts.Directory.MayUse(d, herald.TopicPublish, name); err != nil {
+	if err := s.codec.hub.opts.Directory.MayUse(d, herald.TopicPublish, p.Topic); err != nil {
 		return topicError(err, "topic")
 	}
-	s.codec.hub.Publish(d.App, Publication{Topic: name, From: d.ID, Data: data})
-	if ref != "" {
-		s.control(Control{Kind: Published, Ref: ref})
-	}
+	p.From = d.ID
+	s.codec.hub.publish(d.App, p, then)
 	return nil
 }
 

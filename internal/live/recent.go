@@ -24,12 +24,12 @@ type recent struct {
 	asked  bool       // somebody has polled with topics within recentTime
 	askAt  time.Duration
 	last   uint64 // number of the last publication that was kept
-	list   []*outgoing
+	list   []*Outgoing
 	filled int // bytes
 }
 
 // keep numbers a publication and keeps it, if somebody may ask for it.
-func (r *recent) keep(p *outgoing) {
+func (r *recent) keep(p *Outgoing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.drop(p.at)
@@ -39,14 +39,15 @@ func (r *recent) keep(p *outgoing) {
 	r.last++
 	p.number = r.last
 	r.list = append(r.list, p)
-	r.filled += len(p.json)
+	p.size = p.length()
+	r.filled += p.size
 	for r.filled > recentBytes && len(r.list) > 1 {
 		r.pop()
 	}
 }
 
 func (r *recent) pop() {
-	r.filled -= len(r.list[0].json)
+	r.filled -= r.list[0].size
 	r.list[0] = nil
 	r.list = r.list[1:]
 }
@@ -76,12 +77,14 @@ func (r *recent) watched() bool {
 	return r.asked || r.held > 0 || len(r.list) > 0
 }
 
-// after lists the kept publications behind a number that are of some topics.
-func (r *recent) after(number uint64, names []herald.Topic) (list []*outgoing, last uint64) {
+// after lists the kept publications behind a number that some topics or filters
+// select.
+func (r *recent) after(number uint64, names []herald.Topic) (list []*Outgoing, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	for _, p := range r.list {
-		if p.number > number && slices.Contains(names, p.Topic) {
+		if p.number > number && !p.expired(now) && slices.ContainsFunc(names, func(name herald.Topic) bool { return herald.TopicFilter(name).Selects(p.Topic) }) {
 			list = append(list, p)
 		}
 	}
@@ -163,10 +166,13 @@ func (s *Session) presence(names []herald.Topic) (frames []Frame) {
 		return nil
 	}
 	for _, name := range names {
+		if herald.TopicFilter(name).HasWildcard() {
+			continue
+		}
 		a.topics.mu.RLock()
 		devices := 0
 		if t := a.topics.named[name]; t != nil {
-			devices = t.count
+			devices = int(t.count)
 		}
 		a.topics.mu.RUnlock()
 		var one *presenceFrames

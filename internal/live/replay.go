@@ -21,13 +21,18 @@ const maxRetry = 32 * time.Second
 func (s *Session) turn(ctx context.Context) (again bool) {
 	s.mu.Lock()
 	st, upto := s.state, herald.Pos(0)
+	var work []func(context.Context)
 	if s.task != nil {
 		upto, s.task.cursor = s.task.cursor, 0
+		work, s.task.work = s.task.work, nil
 		s.rest()
 	}
 	s.mu.Unlock()
 	if st == stateOpening {
 		st = s.open(ctx)
+	}
+	for _, f := range work {
+		f(ctx)
 	}
 	if upto != 0 && (st == stateReplaying || st == stateLive) {
 		if err := s.codec.hub.opts.Backlog.Resume(ctx, s.owner(), upto, upto); err != nil {
@@ -51,12 +56,30 @@ func (s *Session) open(ctx context.Context) state {
 	hello := t.hello
 	s.mu.Unlock()
 	d, fresh, err := s.identify(ctx, hello.Token)
+	named := false
+	if err == nil && s.asksRules(&hello) {
+		d.Alias, named, err = h.alias(ctx, d)
+	}
 	if err != nil {
 		s.Close(reasonOf(err))
 		return stateClosed
 	}
+	g, greets := s.conn.(Greeter)
+	if greets {
+		if err := g.Enter(ctx, d); err != nil {
+			s.Close(reasonOf(err))
+			return stateClosed
+		}
+	}
 	if !s.join(d) {
 		return stateClosed
+	}
+	h.expires(s, d.Until)
+	if s.asksRules(&hello) {
+		if err := s.learnAlias(ctx, d, named); err != nil {
+			s.Close(reasonOf(err))
+			return stateClosed
+		}
 	}
 	h.opts.Directory.Seen(d, time.Now())
 	if pos, ok := h.parseCursor(d.App, hello.Cursor); ok {
@@ -66,9 +89,12 @@ func (s *Session) open(ctx context.Context) state {
 		}
 	}
 	t.settling.Lock() // the topics of the request come before those of any frame
-	s.welcome(d.ID, fresh)
+	welcomed := s.welcome(d.ID, fresh)
 	s.subscribeFirst(&hello)
 	t.settling.Unlock()
+	if greets && welcomed {
+		g.Opened(ctx)
+	}
 	s.page(ctx, d, 0)
 	return s.takeEarly()
 }
@@ -100,6 +126,9 @@ func (h *Hub) authenticate(ctx context.Context, token string) (Device, string, e
 
 // reasonOf gives the close code of a failed authentication.
 func reasonOf(err error) Reason {
+	if e := (*Refusal)(nil); errors.As(err, &e) {
+		return e.Reason
+	}
 	text := ""
 	if e := (*herald.Error)(nil); errors.As(err, &e) {
 		text = e.Message
@@ -141,19 +170,26 @@ func (s *Session) join(d Device) bool {
 	return true
 }
 
-func (s *Session) welcome(id herald.RegistrationID, fresh string) {
+// welcome welcomes the client, unless the session was closed meanwhile.
+func (s *Session) welcome(id herald.RegistrationID, fresh string) bool {
 	h := s.codec.hub
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateOpening {
-		return
+		return false
 	}
-	s.control(Control{
+	c := Control{
 		Kind: Welcome, Session: s.wireName(), Token: fresh, Device: id,
 		Heartbeat: h.opts.Heartbeat, Timeout: h.opts.Timeout,
-	})
+	}
+	if g, ok := s.conn.(Greeter); ok {
+		g.Welcome(c)
+	} else {
+		s.control(c)
+	}
 	s.state, s.task.hello, s.heard = stateReplaying, Hello{}, h.now()
-	h.wheel.schedule(s, s.heard+s.pingAfter())
+	h.wheel.schedule(s, s.quiet())
+	return true
 }
 
 // replay reads and sends the next page, and reports whether there is more.
@@ -221,15 +257,23 @@ func (s *Session) sendList(list []Waiting, now time.Time) (whole bool) {
 		}
 	}
 	if len(events) > 0 {
-		s.codec.hub.replayed.Add(uint64(len(events)))
+		if _, poll := s.conn.(*collector); poll {
+			s.codec.hub.polled.Add(uint64(len(events)))
+		} else {
+			s.codec.hub.replayed.Add(uint64(len(events)))
+		}
 		s.codec.hub.opts.Receipts.Report(d.App, events...)
 	}
 	return whole
 }
 
 // Replayed is how many messages were sent to devices for which they had waited,
-// since the start.
+// since the start; Polled is the same of those that poll, to whom most messages
+// come that way.
 func (h *Hub) Replayed() uint64 { return h.replayed.Load() }
+
+// Polled is the other part of what [Hub.Replayed] counts.
+func (h *Hub) Polled() uint64 { return h.polled.Load() }
 
 // replayOne sends one release of a page, unless it is late: not to be sent any
 // more. ok is false when the page ends here,
@@ -239,7 +283,7 @@ func (s *Session) replayOne(w Waiting, now time.Time, late bool) (got offered, o
 	late = late || overdue(w.Kind, w.Msg, w.Pos, now)
 	if !late {
 		var err error
-		if f, err = s.codec.hub.encoder(w.Kind, w.Msg, w.Pos).frame(s.codec, s.platform); err != nil {
+		if f, err = s.codec.hub.encoder(w.Kind, w.Msg, w.Pos).frame(s); err != nil {
 			// It would fail each time: skip it, or the device gets nothing more.
 			s.codec.hub.opts.Log.Error("a message cannot be encoded", "message", w.Msg.ID.String(), "error", err)
 			late = true
@@ -254,7 +298,7 @@ func (s *Session) replayOne(w Waiting, now time.Time, late bool) (got offered, o
 		return deferred, true
 	}
 	if !late && s.wants(w.Kind, w.Msg) {
-		if got = s.push(f); got != sent {
+		if got = s.push(f, w.Kind, w.Msg.ID, w.Pos); got != sent {
 			s.stall()
 			return refused, false
 		}
@@ -303,5 +347,5 @@ func (s *Session) delay() {
 		w.retries++
 	}
 	w.retryAt = h.now() + wait
-	h.wheel.schedule(s, min(w.retryAt, s.heard+s.pingAfter()))
+	h.wheel.schedule(s, min(w.retryAt, s.quiet()))
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/herald-push/herald"
@@ -11,8 +12,10 @@ import (
 // the Authorization header or else the query, the cursor, the way to
 // acknowledge, and topics. Token is empty if the request has none. The names of
 // topics are not checked here.
-func RequestHello(r *http.Request) (Hello, error) {
-	q := r.URL.Query()
+func RequestHello(r *http.Request) (Hello, error) { return requestHello(r, r.URL.Query()) }
+
+// requestHello is RequestHello with the query, which takes its time to be read.
+func requestHello(r *http.Request, q url.Values) (Hello, error) {
 	h := Hello{Token: requestToken(r), Ack: AckMode(q.Get("ack"))}
 	// A browser that comes back sends the header beside the address it was
 	// first given, so the header is the newer one.

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -34,6 +35,11 @@ type Hello struct {
 
 	Topics   []herald.Topic // to subscribe to, all or none
 	Presence bool           // and to be told how many devices are subscribed
+
+	// Timeout is the silence after which the session is dead, where the client
+	// names it and not the server, which then never pings. 0 means that of the
+	// hub, less than 0 that there is none.
+	Timeout time.Duration
 }
 
 // Session is one connected device, whatever the transport. Its methods may be
@@ -65,8 +71,9 @@ type Session struct {
 	app       *app       // where it joined
 	bound     herald.Pos // see Device.BoundPos
 	name      deviceName
-	wheelSlot int16 // 1 + the slot; 0 for none; guarded by wheel.mu
-	settled   bool  // no early frame is left, and none comes any more
+	wheelSlot uint8  // 1 + the slot; 0 for none; guarded by wheel.mu
+	settled   bool   // no early frame is left, and none comes any more
+	silence   uint16 // in halves of a second, see Hello.Timeout; 0 for the hub's
 	heard     time.Duration
 	task      *task          // nil while it is idle
 	topics    *sessionTopics // nil until it subscribes or publishes
@@ -89,8 +96,11 @@ type task struct {
 	missed  herald.Pos
 	cursor  herald.Pos    // to be acknowledged; 0 for none
 	stallAt time.Duration // since when the queue is full, if it is
+	window  bool          // it is not the queue that is full: see ErrWindow
 	retryAt time.Duration // when the backlog is to be read again; 0 if it is not
 	retries uint8
+
+	work []func(context.Context) // see Do
 }
 
 // busy gives the session's task, which it has from now on; s.mu is held.
@@ -103,7 +113,7 @@ func (s *Session) busy() *task {
 
 // rest gives the task up if nothing is left of it; s.mu is held.
 func (s *Session) rest() {
-	if s.state == stateLive && s.settled && s.task != nil && s.task.cursor == 0 {
+	if s.state == stateLive && s.settled && s.task != nil && s.task.cursor == 0 && len(s.task.work) == 0 {
 		s.task = nil
 	}
 }
@@ -125,30 +135,44 @@ func (n deviceName) id() herald.RegistrationID {
 // Handler.Open, and then Hello as soon as it knows the token. oneWay says that
 // the client cannot send, so that its silence means nothing.
 func (h *Hub) Attach(t Transport, c Conn, oneWay bool) *Session {
-	s := &Session{codec: h.codec(t), conn: c, oneWay: oneWay, id: rand.Uint64(), heard: h.now()}
+	s := &Session{}
+	h.attach(s, t, c, oneWay)
+	return s
+}
+
+// attach is Attach with room for a session, which is all zero.
+func (h *Hub) attach(s *Session, t Transport, c Conn, oneWay bool) {
+	s.codec, s.conn, s.oneWay, s.id, s.heard = h.codec(t), c, oneWay, rand.Uint64(), h.now()
 	if !h.enter(s) {
 		s.Close(Reason{CloseDraining, "the server is going away"})
-		return s
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateClosed {
 		h.wheel.schedule(s, s.heard+h.opts.HelloTimeout)
 	}
-	return s
 }
 
 // Hello says whose session it is. The session opens when the token was found
 // good, and is closed with 4001 when not. A second call is an error.
 func (s *Session) Hello(hello Hello) error {
+	err := s.opening(hello)
+	if err == nil {
+		s.codec.hub.pool.push(s)
+	}
+	return err
+}
+
+// opening is Hello, and leaves it to the caller to give the session its turn.
+func (s *Session) opening(hello Hello) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != stateWaiting {
 		return herald.Invalid("type", "Send hello once, as the first frame, and only if the request did not authenticate.", "the session is open already")
 	}
-	s.upto = hello.Ack == AckUpto
+	s.upto, s.silence = hello.Ack == AckUpto, halves(hello.Timeout)
 	s.state, s.busy().hello = stateOpening, hello
-	s.codec.hub.pool.push(s)
 	return nil
 }
 
@@ -164,7 +188,11 @@ func (s *Session) device() Device {
 	if s.app == nil {
 		return Device{}
 	}
-	return Device{App: s.app.key, Ord: s.ord, ID: s.name.id(), Platform: s.platform.platform(), BoundPos: s.bound}
+	d := Device{App: s.app.key, Ord: s.ord, ID: s.name.id(), Platform: s.platform.platform(), BoundPos: s.bound}
+	if s.topics != nil {
+		d.Alias = s.topics.alias
+	}
+	return d
 }
 
 // owner tells whose session it is, whether it is open or not.
@@ -215,13 +243,19 @@ func (s *Session) end() {
 	done := s.state == stateClosed
 	s.state = stateClosed
 	subscribed := s.topics
-	s.task, s.topics = nil, nil
+	if s.task != nil && len(s.task.work) > 0 {
+		s.task = &task{work: s.task.work}
+	} else {
+		s.task = nil
+	}
+	s.topics = subscribed.remains()
 	a, high := s.app, s.high
 	s.mu.Unlock()
 	if done {
 		return
 	}
 	h := s.codec.hub
+	h.expires(s, time.Time{})
 	if a != nil {
 		if s.oneWay && high != 0 {
 			h.offers.note(deviceKey{a.key, s.ord}, high)
@@ -270,7 +304,7 @@ func (s *Session) stall() {
 	if !s.stalled {
 		h, w := s.codec.hub, s.busy()
 		s.stalled, w.stallAt = true, h.now()
-		h.wheel.schedule(s, min(w.stallAt+h.opts.Timeout, s.heard+s.pingAfter()))
+		h.wheel.schedule(s, min(w.stallAt+h.opts.Timeout, s.quiet()))
 	}
 }
 
@@ -318,10 +352,15 @@ func (s *Session) check(now time.Duration) (why Reason, ping bool) {
 		h.pool.push(s)
 	}
 	silent := now - s.heard
-	next := s.heard + s.pingAfter()
+	next := s.quiet()
+	full := s.stalled && !w.window
 	switch {
-	case s.stalled && now-w.stallAt >= o.Timeout:
+	case full && now-w.stallAt >= o.Timeout:
 		return Reason{CloseSlow, "the queue stayed full"}, false
+	case s.silence != 0:
+		if silent >= s.timeout() {
+			return Reason{CloseHeartbeat, "no sign of life for " + s.timeout().String()}, false
+		}
 	case s.oneWay && silent >= s.pingAfter():
 		// Nobody can answer: silence is counted from the ping.
 		s.heard, ping = now, true
@@ -332,7 +371,7 @@ func (s *Session) check(now time.Duration) (why Reason, ping bool) {
 		ping = !s.pinged
 		s.pinged, next = true, s.heard+o.Timeout
 	}
-	if s.stalled {
+	if full {
 		next = min(next, w.stallAt+o.Timeout)
 	}
 	if w != nil && w.retryAt != 0 {

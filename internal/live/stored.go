@@ -14,7 +14,7 @@ import (
 // frameMembers gives the members of a stored body, as they stand in a frame on
 // one line; nil if they cannot stand there as they are, and have to be read
 // and written again. They can if the body is what [json.Marshal] makes of a
-// [herald.Content], has the same notification on all platforms, and nothing in
+// [herald.Content], has the same notification for all devices, and nothing in
 // it is escaped that needs no escape in a frame. To read and write them takes
 // some ten times as long as to look.
 func frameMembers(body []byte) []byte {
@@ -26,7 +26,7 @@ func frameMembers(body []byte) []byte {
 	case !bytes.HasPrefix(body, []byte(data)):
 		return nil
 	}
-	if bytes.Contains(body, []byte(`"platforms"`)) || bytes.Contains(body, []byte(`\u`)) || !json.Valid(body) {
+	if bytes.Contains(body, []byte(`"platforms"`)) || bytes.Contains(body, []byte(`"languages"`)) || bytes.Contains(body, []byte(`\u`)) || !json.Valid(body) {
 		return nil
 	}
 	depth := 0

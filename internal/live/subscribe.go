@@ -10,7 +10,8 @@ import (
 // Subscribe subscribes the session to topics, to all of them or to none, and
 // tells the client so. With presence it is told how many devices are
 // subscribed, now and whenever that changes; without, not any more. ref is the
-// client's own name for what it asked, or "". The error is for the client.
+// client's own name for what it asked, or "". Filters have no presence. The
+// error is for the client.
 func (s *Session) Subscribe(names []herald.Topic, presence bool, ref string) *herald.Error {
 	return s.subscribe("topics", names, presence, ref)
 }
@@ -21,41 +22,57 @@ func (s *Session) subscribe(field string, names []herald.Topic, presence bool, r
 	if !open {
 		return errNotOpen()
 	}
-	for {
-		rules := a.topics.generation()
-		if err := s.codec.hub.maySubscribe(d, field, names); err != nil {
-			return err
-		}
-		done, err := s.enter(&a.topics, rules, field, names, presence)
-		if err != nil {
-			return err
-		}
-		if done {
-			break
-		}
+	if err := validTopics(field, names); err != nil {
+		return err
+	}
+	if err := s.subscribeTo(a, d, field, names, presence, herald.MaxTopics); err != nil {
+		return err
 	}
 	s.control(Control{Kind: Subscribed, Topics: names, Ref: ref})
 	if presence {
 		s.tellPresence(&a.topics)
 	}
-	s.codec.hub.busy.mark(a)
 	return nil
 }
 
-// maySubscribe checks the names of topics, and the rules of the app.
-func (h *Hub) maySubscribe(d Device, field string, names []herald.Topic) *herald.Error {
+// subscribeTo subscribes, as far as the rules of the app and the most that a
+// session may have allow it.
+func (s *Session) subscribeTo(a *app, d Device, field string, names []herald.Topic, presence bool, most int) *herald.Error {
+	for ; ; d = s.owner() { // rules may change, and the alias that they name
+		rules := a.topics.generation()
+		if err := s.codec.hub.maySubscribe(d, field, names); err != nil {
+			return err
+		}
+		done, err := s.enter(&a.topics, rules, field, names, presence, most)
+		if err != nil {
+			return err
+		}
+		if done {
+			s.codec.hub.busy.mark(a)
+			return nil
+		}
+	}
+}
+
+// validTopics checks names of topics, and filters.
+func validTopics(field string, names []herald.Topic) *herald.Error {
 	if n := len(names); n == 0 || n > herald.MaxTopics {
 		return herald.Invalid(field, "Name 1 to 100 topics.", "%d topics are not between 1 and %d", n, herald.MaxTopics)
 	}
 	for _, name := range names {
-		if err := herald.ValidTopic(field, string(name)); err != nil {
+		if err := herald.ValidSubscription(field, string(name)); err != nil {
 			e := topicError(err, field)
 			e.Message = herald.Errorf(e.Code, "", "topic %.60q: %s", string(name), e.Message).Message
 			return e
 		}
 	}
+	return nil
+}
+
+// maySubscribe checks the rules of the app.
+func (h *Hub) maySubscribe(d Device, field string, names []herald.Topic) *herald.Error {
 	for _, name := range names {
-		if err := h.opts.Directory.MayUse(d, herald.TopicSubscribe, name); err != nil {
+		if err := h.maySelect(d, name); err != nil {
 			return topicError(err, field)
 		}
 	}
@@ -91,7 +108,7 @@ func (a *topics) generation() uint64 {
 
 // enter subscribes. It does nothing, and is to be called again, if the rules
 // have changed since they were asked.
-func (s *Session) enter(a *topics, rules uint64, field string, names []herald.Topic, presence bool) (done bool, _ *herald.Error) {
+func (s *Session) enter(a *topics, rules uint64, field string, names []herald.Topic, presence bool, most int) (done bool, _ *herald.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.isOpen() {
@@ -105,16 +122,12 @@ func (s *Session) enter(a *topics, rules uint64, field string, names []herald.To
 		if s.topics.find(name) >= 0 || slices.Contains(names[:i], name) {
 			continue
 		}
-		if have++; have > herald.MaxTopics {
+		if have++; have > most {
 			e := herald.Errorf(herald.CodeLimitReached, "Unsubscribe from topics that are not needed.",
-				"with %.60q the session would have more than %d topics", string(name), herald.MaxTopics)
+				"with %.60q the session would have more than %d topics", string(name), most)
 			e.Field = field
 			return false, e
 		}
-	}
-	told := notAsked
-	if presence {
-		told = notTold
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -122,6 +135,10 @@ func (s *Session) enter(a *topics, rules uint64, field string, names []herald.To
 		return false, nil
 	}
 	for _, name := range names {
+		told := notAsked
+		if presence && !herald.TopicFilter(name).HasWildcard() { // a filter has no presence
+			told = notTold
+		}
 		if i := s.topics.find(name); i >= 0 {
 			a.watch(s.topics.list[i], told)
 		} else {

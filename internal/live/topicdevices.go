@@ -12,7 +12,7 @@ const smallTopic = 64
 
 // devices are those of a topic that has, or had, more sessions than that.
 type devices struct {
-	set  *sets.Set                 // nil for a small topic
+	set  *sets.Set
 	more map[herald.Ordinal]uint16 // sessions of a device beside its first
 }
 
@@ -32,13 +32,13 @@ func (t *topic) sessionsOf(ord herald.Ordinal) (n int) {
 // it is the only one of that device.
 func (t *topic) arrives(ord herald.Ordinal) bool {
 	switch {
-	case t.devices.set != nil:
+	case t.devices != nil:
 		return t.devices.add(ord)
 	case t.sessions <= smallTopic:
 		return t.sessionsOf(ord) == 1
 	}
 	alone := t.sessionsOf(ord) == 1
-	t.devices = devices{sets.New(), map[herald.Ordinal]uint16{}}
+	t.devices = &devices{sets.New(), map[herald.Ordinal]uint16{}}
 	for _, b := range t.blocks {
 		for _, place := range b.slots {
 			if place.s != nil {
@@ -60,7 +60,7 @@ func (d *devices) add(ord herald.Ordinal) bool {
 // leaves notes that a session of a device has no slot any more, and reports
 // whether it was the last one of that device.
 func (t *topic) leaves(ord herald.Ordinal) bool {
-	if t.devices.set == nil {
+	if t.devices == nil {
 		return t.sessionsOf(ord) == 0
 	}
 	switch n := t.devices.more[ord]; n {
@@ -77,7 +77,7 @@ func (t *topic) leaves(ord herald.Ordinal) bool {
 
 // subscribers gives the devices as a set of the caller's own.
 func (t *topic) subscribers() *sets.Set {
-	if t.devices.set != nil {
+	if t.devices != nil {
 		return t.devices.set.Clone()
 	}
 	out := sets.New()

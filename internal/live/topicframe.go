@@ -31,7 +31,10 @@ func (f *ClientFrame) fillTopics(raw map[string]json.RawMessage) error {
 		if err := f.readTopics(raw["topics"]); err != nil {
 			return err
 		}
-		return f.readPresence(raw["presence"])
+		if err := readBool(raw, "presence", &f.Presence); err != nil {
+			return err
+		}
+		return readBool(raw, "retained", &f.Retained)
 	case "publish":
 		var name string
 		if err := text(raw, "topic", &name); err != nil {
@@ -71,13 +74,14 @@ func (f *ClientFrame) readTopics(raw json.RawMessage) error {
 	return nil
 }
 
-func (f *ClientFrame) readPresence(raw json.RawMessage) error {
-	switch string(raw) {
+// readBool reads a member that is true or false, if it is there.
+func readBool(raw map[string]json.RawMessage, name string, to *bool) error {
+	switch string(raw[name]) {
 	case "true":
-		f.Presence = true
+		*to = true
 	case "", "false":
 	default:
-		return herald.Invalid("presence", "Write true or false.", "is neither true nor false")
+		return herald.Invalid(name, "Write true or false.", "is neither true nor false")
 	}
 	return nil
 }

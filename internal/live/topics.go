@@ -1,9 +1,11 @@
 package live
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/sets"
@@ -13,33 +15,52 @@ import (
 // held for that long and no longer, however many there are.
 const blockSize = 512
 
-// sessionBlocks holds room for the sessions of a block; a walk has one.
-var sessionBlocks = sync.Pool{New: func() any { return new([blockSize]*Session) }}
-
 // topics are the topics of an app to which somebody is subscribed. The zero
 // value has none.
 type topics struct {
 	mu      sync.RWMutex // taken after Session.mu; guards what follows, but recent
 	named   map[herald.Topic]*topic
-	rules   uint64   // grows when the rules have changed
-	changed []*topic // those with changed set
+	tree    topicTree // those of named that a publication does not find by name
+	entries uint64    // subscriptions that ever began
+	rules   uint64    // grows when the rules have changed
+	changed []*topic  // those with changed set
 
-	recent recent // has a lock of its own
+	groups atomic.Int32 // of those of named how many are shared
+	recent recent       // has a lock of its own
 }
 
-// topic is one topic. Its sessions stand in slots, which do not move, so that
-// who walks them a block at a time meets each session that stays exactly once.
+// topic is what sessions are subscribed to: the name of a topic, a filter with
+// wildcards, or a shared subscription. Its sessions stand in slots, which do not
+// move, so that who walks them a block at a time meets each session that stays
+// exactly once.
 type topic struct {
 	name     herald.Topic
 	blocks   []block
-	free     []int32 // slots that nobody has; all others up to next are taken
+	free     []int32  // slots that nobody has; all others up to next are taken
+	devices  *devices // nil for a small topic
+	beside   *topic   // in the tree, with the same filter
 	next     int32
-	sessions int
-	watchers int // sessions that are told about presence
-	changed  bool
-	count    int // of devices
-	devices  devices
+	sessions int32
+	watchers int32 // sessions that are told about presence
+	count    int32 // of devices
+	// turn is the slot from which the next session of a shared group is looked
+	// for. It is not guarded.
+	turn    atomic.Int32
+	changed bool
+	shared  bool // $share/<group>/<filter>
 }
+
+// filter gives what the topic's sessions are subscribed to, without the group.
+func (t *topic) filter() string {
+	if !t.shared {
+		return string(t.name)
+	}
+	_, f := herald.SplitShare(string(t.name))
+	return string(f)
+}
+
+// inTree reports whether publications find it by the tree.
+func (t *topic) inTree() bool { return t.shared || herald.TopicFilter(t.name).HasWildcard() }
 
 type block struct {
 	slots []slot // nil while nobody stands in it
@@ -61,12 +82,14 @@ const (
 type subscription struct {
 	topic *topic
 	slot  int32
+	since uint64 // which one of topics.entries it is
 }
 
 // sessionTopics is what a session has to do with topics; guarded by Session.mu.
 type sessionTopics struct {
-	list []subscription
-	rate bucket
+	list  []subscription
+	rate  bucket
+	alias herald.Alias // see Device.Alias
 }
 
 func (l *sessionTopics) find(name herald.Topic) int {
@@ -85,8 +108,17 @@ func (a *topics) enter(name herald.Topic, s *Session, ord herald.Ordinal, told i
 		}
 		// A name may be cut from a whole request, which it must not keep.
 		t = &topic{name: herald.Topic(strings.Clone(string(name)))}
+		group, _ := herald.SplitShare(string(name))
+		t.shared = group != ""
 		a.named[t.name] = t
+		if t.shared {
+			a.groups.Add(1)
+		}
+		if t.inTree() {
+			a.tree.add(t)
+		}
 	}
+	a.entries++
 	i := t.next
 	if n := len(t.free); n > 0 {
 		i, t.free = t.free[n-1], t.free[:n-1]
@@ -102,7 +134,7 @@ func (a *topics) enter(name herald.Topic, s *Session, ord herald.Ordinal, told i
 		t.count++
 		a.change(t)
 	}
-	return subscription{t, i}
+	return subscription{t, i, a.entries}
 }
 
 // put fills a slot. The first block of a topic grows as it is needed, because
@@ -143,6 +175,12 @@ func (a *topics) exit(sub subscription, ord herald.Ordinal) {
 	}
 	if t.sessions == 0 {
 		delete(a.named, t.name)
+		if t.shared {
+			a.groups.Add(-1)
+		}
+		if t.inTree() {
+			a.tree.remove(t)
+		}
 	}
 }
 
@@ -154,19 +192,19 @@ func (a *topics) change(t *topic) {
 	}
 }
 
-// walk calls f with the sessions of a topic, a block at a time, without the
-// lock. It answers the number of devices that there were. Who comes or goes
-// meanwhile may be met or not.
-func (a *topics) walk(name herald.Topic, f func([]*Session)) (devices int) {
-	buf := sessionBlocks.Get().(*[blockSize]*Session)
-	defer sessionBlocks.Put(buf)
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	t := a.named[name]
-	if t == nil {
-		return 0
+// matching appends what selects a name: the topic of that name itself, what
+// the tree has, and who shares. mu is held.
+func (a *topics) matching(name herald.Topic, into []*topic) []*topic {
+	if t := a.named[name]; t != nil {
+		into = append(into, t)
 	}
-	devices = t.count
+	return a.tree.match(string(name), into)
+}
+
+// walk calls f with the sessions of a topic, a block at a time, without the
+// lock, which is held before and after. Who comes or goes meanwhile may be met
+// or not.
+func (a *topics) walk(t *topic, buf *[blockSize]*Session, f func([]*Session)) {
 	for i := 0; i < len(t.blocks); i++ {
 		list := buf[:0]
 		for _, place := range t.blocks[i].slots {
@@ -179,22 +217,25 @@ func (a *topics) walk(name herald.Topic, f func([]*Session)) (devices int) {
 		clear(list)
 		a.mu.RLock()
 	}
-	return devices
 }
 
-// Subscribers gives the devices of an app that are subscribed to a topic on
-// this node now, as a set of the caller's own.
+// Subscribers gives the devices of an app that get what is published to a topic
+// on this node now, by its name or by a filter, as a set of the caller's own.
+// Shared subscriptions do not count: of them one session gets it.
 func (h *Hub) Subscribers(key herald.AppKey, name herald.Topic) *sets.Set {
+	out := sets.New()
 	a := h.lookup(key)
 	if a == nil {
-		return sets.New()
+		return out
 	}
 	a.topics.mu.RLock()
 	defer a.topics.mu.RUnlock()
-	if t := a.topics.named[name]; t != nil {
-		return t.subscribers()
+	for _, t := range a.topics.matching(name, nil) {
+		if !t.shared {
+			out.Or(t.subscribers())
+		}
 	}
-	return sets.New()
+	return out
 }
 
 // TopicCount says how many are subscribed to a topic.
@@ -217,7 +258,7 @@ func (h *Hub) Topics(key herald.AppKey, prefix string, after herald.Topic, limit
 	page := topicPage{most: limit}
 	for name, t := range a.topics.named {
 		if name > after && strings.HasPrefix(string(name), prefix) {
-			page.offer(TopicCount{Topic: name, Devices: t.count, Sessions: t.sessions})
+			page.offer(TopicCount{Topic: name, Devices: int(t.count), Sessions: int(t.sessions)})
 		}
 	}
 	a.topics.mu.RUnlock()
@@ -232,22 +273,39 @@ func (h *Hub) Recheck(key herald.AppKey) {
 	if a == nil {
 		return
 	}
+	h.learnAliases(a)
 	t := &a.topics
 	t.mu.Lock()
 	// Who has asked about the rules and is not subscribed yet asks again.
 	t.rules++
-	names := make([]herald.Topic, 0, len(t.named))
-	for name := range t.named {
-		names = append(names, name)
-	}
+	list := slices.Collect(maps.Values(t.named))
 	t.mu.Unlock()
-	for _, name := range names {
-		t.walk(name, func(list []*Session) {
+	w := newWalk()
+	defer w.end()
+	for _, of := range list {
+		t.mu.RLock()
+		t.walk(of, &w.block, func(list []*Session) {
 			for _, s := range list {
-				if err := h.opts.Directory.MayUse(s.owner(), herald.TopicSubscribe, name); err != nil && s.drop(name) {
-					s.Refuse(topicError(err, "topic"), "")
+				if err := h.maySelect(s.owner(), of.name); err != nil && s.drop(of.name) {
+					s.revoked(of.name, topicError(err, "topic"))
 				}
 			}
 		})
+		t.mu.RUnlock()
 	}
+}
+
+// maySelect asks the rules about a subscription.
+func (h *Hub) maySelect(d Device, name herald.Topic) error {
+	_, filter := herald.SplitShare(string(name))
+	return h.opts.Directory.MayUse(d, herald.TopicSubscribe, herald.Topic(filter))
+}
+
+// revoked tells the client that a subscription ended.
+func (s *Session) revoked(name herald.Topic, why *herald.Error) {
+	if c, ok := s.conn.(Revoked); ok {
+		c.Revoked(string(name), why)
+		return
+	}
+	s.Refuse(why, "")
 }

@@ -32,7 +32,7 @@ func (w *wheel) schedule(s *Session, at time.Duration) {
 	defer w.mu.Unlock()
 	w.unlink(s)
 	n = min(max(n, w.turn), w.turn+wheelSlots-1)
-	s.wheelSlot = int16(n%wheelSlots) + 1
+	s.wheelSlot = uint8(n%wheelSlots) + 1
 	head := &w.slots[n%wheelSlots]
 	if s.wheelNext = *head; s.wheelNext != nil {
 		s.wheelNext.wheelPrev = s
@@ -91,6 +91,7 @@ func (h *Hub) beat(ctx context.Context) {
 		}
 		h.offers.turn(h.now())
 		h.beatTopics(h.now())
+		h.expire(time.Now())
 		list = h.turn(h.now(), list)
 	}
 }

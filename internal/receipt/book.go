@@ -51,6 +51,7 @@ type book struct {
 	wide    []*group // those of several cells that have not ended, in the same order
 	small   postings // those of one cell that have not ended
 	aliased []*group // those of wide that were sent by alias
+	planned []*group // those of wide that are released in steps
 	// Those of one cell that were sent by alias are here, and not in small.
 	aliasedSmall postings
 	byID         map[herald.MessageID]*group
@@ -90,6 +91,13 @@ func (b *book) queued() {
 		default:
 		}
 	}
+}
+
+// isSettled reports whether nothing waits to be written, or is being written.
+func (b *book) isSettled() bool {
+	b.queueMu.Lock()
+	defer b.queueMu.Unlock()
+	return !b.flushing && len(b.queue) == 0 && b.single.events() == 0
 }
 
 // shed drops the reports of devices from a queue that the store does not take:

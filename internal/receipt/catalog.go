@@ -62,7 +62,7 @@ func (c *Catalog) Message(ctx context.Context, app herald.AppKey, id herald.Mess
 		return nil, err
 	}
 	m = slim(m)
-	if m.State != herald.MessageScheduled {
+	if !m.Unreleased() {
 		c.Put(m)
 	}
 	return m, nil
@@ -90,7 +90,7 @@ func (c *Catalog) Messages(ctx context.Context, app herald.AppKey, ids []herald.
 	for _, m := range list {
 		m = slim(m)
 		out[m.ID] = m
-		if m.State != herald.MessageScheduled && !c.noted(m) {
+		if !m.Unreleased() && !c.noted(m) {
 			c.Put(m)
 		}
 	}

@@ -21,6 +21,7 @@ const factsSize = 130
 type facts struct {
 	app    herald.AppKey
 	group  bool // nothing of the following is set then
+	steps  bool // see record.Message.Planned
 	direct []herald.Ordinal
 	firstN uint64
 	endPos herald.Pos
@@ -31,7 +32,7 @@ func factsOf(m *record.Message) *facts {
 	if !m.IsDirect() {
 		return &facts{app: m.App, group: true}
 	}
-	return &facts{app: m.App, direct: m.Direct, firstN: m.FirstN, endPos: m.EndPos, ended: m.Ended}
+	return &facts{app: m.App, direct: m.Direct, firstN: m.FirstN, endPos: m.EndPos, ended: m.Ended, steps: m.Planned()}
 }
 
 func (f *facts) size() int { return factsSize + 4*len(f.direct) }

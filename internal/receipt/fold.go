@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -19,6 +20,14 @@ const (
 	foldAfter       = 512
 	foldAfterEvents = 100_000
 )
+
+// foldBytes is how much history is written in one commit, or a batch more: a
+// storm of receipts leaves megabytes of it, and who wants to commit meanwhile
+// would wait for all of them.
+const foldBytes = 256 << 10
+
+// eventsAtOnce is how many events are looked at before others get the processor.
+const eventsAtOnce = 256
 
 // historyBits says how many direct deliveries share a segment: 1,024, so that
 // a hundred thousand receipts make some hundred rows and not one each, and a
@@ -52,37 +61,67 @@ func (b *book) fold(ctx context.Context, always bool) error {
 		b.applying.Unlock()
 		return nil
 	}
-	f := record.Fold{App: b.app, Upto: b.tail[n-1].N}
+	f := record.Fold{App: b.app}
 	cells := b.takeCells(&f)
 	stretches := b.direct.take(&f)
-	batches, events := b.tail[:n:n], b.unfolded
+	batches := b.tail[:n:n]
 	b.mu.Unlock()
 	b.applying.Unlock()
 
-	err := b.segments(ctx, &f, batches)
-	if err == nil {
-		// Bits may be there before their fold: the log has them too until then.
-		err = b.ledger.store.AddToChunks(ctx, b.app, f.Added)
+	// Bits may be there before their fold: the log has them too until then.
+	err := b.ledger.store.AddToChunks(ctx, b.app, f.Added)
+	stored := false // the chunks
+	for err == nil && len(batches) > 0 {
+		if n, err = b.foldPart(ctx, &f, batches); err == nil {
+			b.folded(batches[:n], cells)
+			batches, cells, stored = batches[n:], nil, true
+		}
 	}
-	if err == nil {
-		faults.Point("before_fold")
-		err = b.ledger.store.FoldReceipts(ctx, f)
-		faults.Point("folded")
+	if !stored {
+		b.takeBack(cells, stretches)
 	}
+	return err
+}
+
+// foldPart moves the first of some batches, and gives how many they were. The
+// first part has the chunks of all: their bits may be there early.
+func (b *book) foldPart(ctx context.Context, f *record.Fold, batches []record.Batch) (n int, err error) {
+	if n, err = b.segments(ctx, f, batches); err != nil {
+		return 0, err
+	}
+	f.Upto = batches[n-1].N
+	faults.Point("before_fold")
+	if err := b.ledger.store.FoldReceipts(ctx, *f); err != nil {
+		return 0, err
+	}
+	faults.Point("folded")
+	f.Chunks, f.Segments = nil, nil
+	return n, nil
+}
+
+// folded lets go of batches and cells that are in the record.
+func (b *book) folded(batches []record.Batch, cells map[*entry]mask) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.giveBack(cells, err == nil)
-	if err != nil {
-		for index, states := range stretches {
-			if s := b.direct[index]; s != nil { // else it was purged meanwhile
-				s.dirty |= states
-			}
-		}
-		return err
+	if cells != nil {
+		b.giveBack(cells, true)
 	}
-	b.tail = slices.Clone(b.tail[n:])
-	b.unfolded -= events
-	return nil
+	b.tail = slices.Clone(b.tail[len(batches):])
+	for _, batch := range batches {
+		b.unfolded -= len(batch.Events)
+	}
+}
+
+// takeBack marks as changed again what was not written.
+func (b *book) takeBack(cells map[*entry]mask, stretches map[uint64]mask) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.giveBack(cells, false)
+	for index, states := range stretches {
+		if s := b.direct[index]; s != nil { // else it was purged meanwhile
+			s.dirty |= states
+		}
+	}
 }
 
 // take puts copies of the chunks that have changed into a fold, and gives
@@ -163,41 +202,55 @@ type place struct {
 	index uint64
 }
 
-// segments sorts the events of batches by place.
-func (b *book) segments(ctx context.Context, f *record.Fold, batches []record.Batch) error {
+// segments sorts the events of batches by place, until it has foldBytes of them,
+// and gives of how many batches they are.
+func (b *book) segments(ctx context.Context, f *record.Fold, batches []record.Batch) (n int, err error) {
 	events := map[place]*record.EventList{}
-	var err error
+	size := 0
 	put := func(at place, e *record.Event) {
 		list := events[at]
 		if list == nil {
 			list = &record.EventList{}
 			events[at] = list
 		}
+		before := list.Len()
 		err = errors.Join(err, list.Add(e))
+		size += list.Len() - before
 	}
-	for _, batch := range batches {
-		for i := range batch.Events {
-			e := &batch.Events[i]
-			about, unknown := b.ledger.messages.about(ctx, b.app, e.Msg)
-			switch {
-			case unreadable(unknown): // purged meanwhile, or damaged
-			case unknown != nil:
-				return unknown
-			case about.group:
-				part := *e
-				for slab, set := range e.Set.Slabs() {
-					part.Set = set
-					put(place{e.Msg, uint64(slab)}, &part)
-				}
-			default:
-				about.split(e, put)
+	for n < len(batches) && size < foldBytes {
+		for i := range batches[n].Events {
+			if i%eventsAtOnce == 0 {
+				runtime.Gosched()
+			}
+			if err := b.sort(ctx, &batches[n].Events[i], put); err != nil {
+				return 0, err
 			}
 		}
+		n++
 	}
 	for at, list := range events {
 		f.Segments = append(f.Segments, record.Segment{Msg: at.msg, Index: at.index, From: batches[0].N, Batch: list.Append(nil)})
 	}
-	return err
+	return n, err
+}
+
+// sort puts an event where its history is kept.
+func (b *book) sort(ctx context.Context, e *record.Event, put func(place, *record.Event)) error {
+	about, err := b.ledger.messages.about(ctx, b.app, e.Msg)
+	switch {
+	case unreadable(err): // purged meanwhile, or damaged
+	case err != nil:
+		return err
+	case about.group:
+		part := *e
+		for slab, set := range e.Set.Slabs() {
+			part.Set = set
+			put(place{e.Msg, uint64(slab)}, &part)
+		}
+	default:
+		about.split(e, put)
+	}
+	return nil
 }
 
 // split puts an event of a direct message where the history of its deliveries

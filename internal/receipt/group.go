@@ -30,6 +30,7 @@ type group struct {
 	id           herald.MessageID
 	pos, evalPos herald.Pos
 	byAlias      bool
+	planned      bool // it is released in steps: pos is where they began
 
 	msg   *record.Message // without body and image; book.mu guards it
 	image *sets.Set       // if it is compact, and the message not one cell
@@ -46,7 +47,7 @@ type group struct {
 
 // newGroup makes a group of a message as the record gives it with its target.
 func (l *Ledger) newGroup(m *record.Message) *group {
-	g := &group{id: m.ID, pos: m.Pos, evalPos: m.EvalPos, byAlias: m.ByAlias, msg: light(m)}
+	g := &group{id: m.ID, pos: m.Pos, evalPos: m.EvalPos, byAlias: m.ByAlias, planned: m.Planned(), msg: light(m)}
 	g.ended.Store(!m.Ended.IsZero())
 	image, ok := m.Group.Whole()
 	switch {
@@ -96,6 +97,25 @@ func (g *group) mayReach(slab sets.Slab) bool {
 	}
 	_, ok := slices.BinarySearch(*known, slab)
 	return ok
+}
+
+// MayTarget gives a function that tells of messages to many devices of an app
+// whether a device may be in their target: false, if what is in memory of one
+// that has not ended says that it is not.
+func (l *Ledger) MayTarget(app herald.AppKey, o herald.Ordinal) func(herald.MessageID) bool {
+	b := l.book(app)
+	return func(id herald.MessageID) bool {
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		g := b.byID[id]
+		switch {
+		case g == nil, g.ended.Load():
+			return true
+		case g.whole:
+			return slices.Contains(b.smallOf(g).find(o), g)
+		}
+		return g.mayReach(sets.SlabOf(o)) && (g.image == nil || g.image.Contains(o))
+	}
 }
 
 // parts cuts a set as the message is cut into cells.
@@ -168,6 +188,9 @@ func (b *book) take(g *group, m *record.Message) *group {
 		b.smallOf(g).add(g, image)
 	default:
 		b.wide = inserted(b.wide, g)
+		if g.planned {
+			b.planned = inserted(b.planned, g)
+		}
 		if g.byAlias {
 			b.aliased = inserted(b.aliased, g)
 		}
@@ -186,6 +209,9 @@ func (b *book) over(g *group) {
 		return
 	}
 	b.wide = slices.DeleteFunc(b.wide, func(w *group) bool { return w == g })
+	if g.planned {
+		b.planned = slices.DeleteFunc(b.planned, func(w *group) bool { return w == g })
+	}
 	if g.byAlias {
 		b.aliased = slices.DeleteFunc(b.aliased, func(w *group) bool { return w == g })
 	}

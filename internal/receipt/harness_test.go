@@ -76,6 +76,7 @@ type faulty struct {
 	failing bool
 	unread  bool // messages and cells cannot be read either
 	unfold  bool // the log cannot be folded
+	folds   int  // that are taken before that
 	unadded bool // nor bits be written ahead of that
 	calls   int
 	appends int // batches that were written
@@ -93,12 +94,20 @@ func (f *faulty) set(failing, unread bool) {
 func (f *faulty) failFolds(failing, added bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.unfold, f.unadded = failing, added
+	f.unfold, f.unadded, f.folds = failing, added, 0
+}
+
+// failFoldsAfter has folds fail after some.
+func (f *faulty) failFoldsAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unfold, f.folds = true, n
 }
 
 func (f *faulty) FoldReceipts(ctx context.Context, fold record.Fold) error {
 	f.mu.Lock()
-	failing := f.unfold
+	failing := f.unfold && f.folds <= 0
+	f.folds--
 	f.mu.Unlock()
 	if failing {
 		return errDisk

@@ -21,12 +21,8 @@ func TestStoreAwayAndBack(t *testing.T) {
 	defer w.end(false)
 	d, g, v := w.message(direct, 0, 1, 2), w.message(group, 0, 1, 2), w.message(volatile, 0, 1, 2)
 	w.faulty.set(true, false)
-	began := time.Now()
-	for range 1000 {
+	for range 1000 { // would never end, if reporting waited for the store
 		w.ledger.Report(app, w.event(d, herald.StateSent, 1), w.event(g, herald.StateReceived, 2), w.event(v, herald.StateReceived, 1))
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("reporting took %s while the store was away", took)
 	}
 	<-w.faulty.tried
 	// Nothing that is not durable is counted, or told as done.

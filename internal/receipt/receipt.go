@@ -25,6 +25,8 @@ import (
 type Config struct {
 	Store    Store
 	Messages MessageSource
+	// Plans is asked for messages that are released in steps.
+	Plans PlanStore
 	// DeadAt gives the devices of an app that had been removed at a log
 	// position: they are in the images of group messages evaluated there, and
 	// count for nothing. The set is the ledger's own.
@@ -58,6 +60,7 @@ type Ledger struct {
 	cache    *cache
 	tallied  *tallied
 	small    int64
+	plans    plans
 
 	ctx  context.Context // ends when Close has given up on the store
 	stop context.CancelFunc
@@ -84,11 +87,15 @@ func New(c Config) *Ledger {
 	if c.Small == 0 || c.Small > smallGroup {
 		c.Small = smallGroup
 	}
+	if c.Plans == nil {
+		c.Plans = noPlans{}
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &Ledger{
 		store: c.Store, messages: NewCatalog(c.Messages), source: c.Messages, deadAt: c.DeadAt, observe: c.Observe,
 		log: c.Log, now: c.Now, ctx: ctx, stop: stop, books: map[herald.AppKey]*book{},
 		cache: newCache(c.Memory), tallied: &tallied{most: int(c.Memory / 16 / tallySize)}, small: c.Small,
+		plans: plans{store: c.Plans},
 	}
 }
 
@@ -191,7 +198,12 @@ func (l *Ledger) Apply(ctx context.Context, app herald.AppKey, events ...record.
 
 // Settled waits until everything that was reported of an app before the call
 // is durable and counted.
-func (l *Ledger) Settled(ctx context.Context, app herald.AppKey) error { return l.apply(ctx, app, nil) }
+func (l *Ledger) Settled(ctx context.Context, app herald.AppKey) error {
+	if l.book(app).isSettled() {
+		return nil
+	}
+	return l.apply(ctx, app, nil)
+}
 
 func (l *Ledger) apply(ctx context.Context, app herald.AppKey, events []record.Event) error {
 	done := make(chan error, 1)

@@ -18,8 +18,9 @@ type Store interface {
 	// ReceiptLog walks the batches that are not folded yet, ascending.
 	ReceiptLog(ctx context.Context, app herald.AppKey, each func(record.Batch) error) error
 	// FoldReceipts replaces chunks, appends segments and drops the log up to
-	// a batch, in one commit. If the log is folded up to there already it
-	// answers conflict and changes nothing.
+	// a batch, which ends it. Chunks may be replaced in commits ahead of that. If
+	// the log is folded up to there already it answers conflict and changes
+	// nothing.
 	FoldReceipts(ctx context.Context, f record.Fold) error
 	// AddToChunks joins bits to the chunks that group messages have, some in each
 	// commit. One that is damaged stays as it is.

@@ -40,7 +40,10 @@ func (l *Ledger) WaitingMessages(app herald.AppKey, entries []record.EntryMessag
 // device's own slab are asked.
 func (l *Ledger) WaitingGroups(ctx context.Context, app herald.AppKey, o herald.Ordinal, after, upto herald.Pos, limit int) (out []record.Entry, err error) {
 	b := l.book(app)
-	candidates := b.candidates(o, after, upto)
+	candidates, at, err := b.placed(ctx, o, b.candidates(o, after, upto), after, upto)
+	if err != nil {
+		return nil, err
+	}
 	for len(candidates) > 0 && len(out) < limit {
 		// What is asked for together grows: most devices wait for little.
 		n := min(len(candidates), max(testedAtOnce, len(out)))
@@ -49,7 +52,11 @@ func (l *Ledger) WaitingGroups(ctx context.Context, app herald.AppKey, o herald.
 			return nil, err
 		}
 		for _, g := range found {
-			out = append(out, record.Entry{Pos: g.pos, Msg: g.id})
+			pos := g.pos
+			if at != nil {
+				pos = at[g]
+			}
+			out = append(out, record.Entry{Pos: pos, Msg: g.id})
 		}
 		candidates = candidates[n:]
 	}
@@ -57,7 +64,8 @@ func (l *Ledger) WaitingGroups(ctx context.Context, app herald.AppKey, o herald.
 }
 
 // candidates lists the live group messages that may have a device in their
-// target, in log order.
+// target, in log order; those that are released in steps in the order in which
+// they began.
 func (b *book) candidates(o herald.Ordinal, after, upto herald.Pos) (out []*group) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -71,8 +79,13 @@ func (b *book) candidates(o herald.Ordinal, after, upto herald.Pos) (out []*grou
 		}
 	}
 	n := len(out)
+	for _, g := range b.planned { // whose steps may come long after it
+		if g.pos <= after && g.mayReach(sets.SlabOf(o)) && (g.image == nil || g.image.Contains(o)) {
+			out = append(out, g)
+		}
+	}
 	for _, g := range slices.Concat(b.small.find(o), b.aliasedSmall.find(o)) {
-		if g.pos > after && g.pos <= upto {
+		if (g.pos > after || g.planned) && g.pos <= upto {
 			out = append(out, g)
 		}
 	}

@@ -33,6 +33,42 @@ func (l *Ledger) SentIn(ctx context.Context, m *record.Message, among *sets.Set,
 	return l.walk(ctx, m, among, func(s states, _ *sets.Set) *sets.Set { return s.has(herald.StateSent).Clone() }, each)
 }
 
+// ShortOf walks, as PendingIn does, the devices for which a message has not
+// ended and that have not come as far as a state: sent, received, displayed or
+// clicked.
+func (l *Ledger) ShortOf(ctx context.Context, m *record.Message, state herald.DeliveryState, among *sets.Set, each func(*sets.Set) error) error {
+	if among != nil && among.Empty() {
+		return nil
+	}
+	dead := l.deadAt(m.App, m.EvalPos)
+	return l.walk(ctx, m, among, func(s states, target *sets.Set) *sets.Set {
+		out := sets.Minus(target, s.has(state))
+		if state == herald.StateSent {
+			out.AndNot(s.has(herald.StateReceived)) // a receipt may come without it
+		}
+		for _, end := range herald.Ends {
+			out.AndNot(s.has(end))
+		}
+		out.AndNot(dead)
+		return out
+	}, each)
+}
+
+// Target gives all devices of a message, in one set.
+func (l *Ledger) Target(ctx context.Context, m *record.Message) (*sets.Set, error) {
+	return gather(func(each func(*sets.Set) error) error {
+		return l.walk(ctx, m, nil, func(_ states, target *sets.Set) *sets.Set { return target.Clone() }, each)
+	})
+}
+
+// NotRejected gives the devices of a message that were not refused it, in one
+// set.
+func (l *Ledger) NotRejected(ctx context.Context, m *record.Message) (*sets.Set, error) {
+	return gather(func(each func(*sets.Set) error) error {
+		return l.walk(ctx, m, nil, func(s states, target *sets.Set) *sets.Set { return sets.Minus(target, s.has(herald.StateRejected)) }, each)
+	})
+}
+
 // Pending gives all devices for which a message still waits, in one set.
 func (l *Ledger) Pending(ctx context.Context, m *record.Message) (*sets.Set, error) {
 	return gather(func(each func(*sets.Set) error) error { return l.PendingIn(ctx, m, nil, each) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -48,6 +49,9 @@ func (b *book) write(events []record.Event) error {
 	var pinned []*entry
 	defer func() { b.ledger.cache.unpin(pinned...) }()
 	for n, e := range events {
+		if n%eventsAtOnce == eventsAtOnce-1 {
+			runtime.Gosched()
+		}
 		if n%maxRun == 0 {
 			b.ledger.cache.unpin(pinned...)
 			pinned = b.prefetch(ctx, events[n:min(n+maxRun, len(events))])
@@ -56,6 +60,9 @@ func (b *book) write(events []record.Event) error {
 			continue
 		}
 		f, err := b.ledger.messages.about(ctx, b.app, e.Msg)
+		if err == nil && f.steps && b.unsent(f, &e) {
+			err = b.releasedOnly(ctx, &e)
+		}
 		if err == nil && !f.group {
 			if e.State != record.ToldState || f.endPos != 0 { // else there is no notice to acknowledge
 				b.mu.RLock()
@@ -88,6 +95,11 @@ func (b *book) news(ctx context.Context, r *run, n int, e record.Event, gone *se
 	}
 	if e.State == record.ToldState && b.message(g).EndPos == 0 {
 		return nil
+	}
+	if g.planned {
+		if err := b.releasedOnly(ctx, &e); err != nil {
+			return err
+		}
 	}
 	if sets.Common(e.Set, gone) > 0 {
 		// A session may live a moment longer than its device.

@@ -34,6 +34,11 @@ const (
 	AuditLocal  = "local"
 )
 
+// AuditKind reports whether a word is a kind of caller, and not the ID of one.
+func AuditKind(word string) bool {
+	return word == AuditMaster || word == AuditKey || word == AuditPage || word == AuditAdmin
+}
+
 // Change is what a member was and is; absent if it was or is not there, or if
 // it is long.
 type Change struct {
@@ -46,10 +51,11 @@ type AuditFilter struct {
 	Actor     string // a kind, or the ID of a key
 	Operation string
 	Object    string
-	Since     time.Time
-	Until     time.Time // exclusive
-	Before    int64     // only entries with a smaller ID
-	Limit     int
+	// Since and Until (exclusive) are places in the log: the first entry that was
+	// written at a time or later, and all behind it.
+	Since, Until time.Time
+	Before       int64 // only entries with a smaller ID
+	Limit        int
 }
 
 // Auditing is an entry that the next commit of its context takes with it.

@@ -45,8 +45,37 @@ type Settings struct {
 	// Origins are the web origins from which browsers may connect and call;
 	// empty means any, since no credential of a browser is ambient.
 	Origins []string `json:"origins,omitempty"`
+	// QuietHours keep back what can wait, by the clock of each device; nil: none.
+	QuietHours *herald.QuietHours `json:"quiet_hours,omitempty"`
+	// TimeZone is that of devices that name none; "" is UTC.
+	TimeZone string `json:"time_zone,omitempty"`
+	// Zoned says that the sets of time zones are there: an older Herald had none.
+	Zoned bool `json:"zoned,omitempty"`
 	// Topics say which topics devices may subscribe to and publish to.
 	Topics herald.TopicRules `json:"topics,omitzero"`
+	// Approval says which messages a second key has to approve.
+	Approval ApprovalRule `json:"approval,omitzero"`
+	// Caps say how many messages of a category a device gets.
+	Caps []CapRule `json:"caps,omitempty"`
+}
+
+// CapRule says that a device gets at most Max messages of a category within a
+// time.
+type CapRule struct {
+	Category string    `json:"category"`
+	Max      int64     `json:"max"`
+	Seconds  int64     `json:"per"`
+	Since    time.Time `json:"since"` // when the rule was made; it is for what is due from then on
+}
+
+// Per is the time within which the rule counts.
+func (r CapRule) Per() time.Duration { return time.Duration(r.Seconds) * time.Second }
+
+// ApprovalRule says which messages of an app have to be approved: those to more
+// devices than Above, if any has.
+type ApprovalRule struct {
+	Required bool  `json:"required,omitempty"`
+	Above    int64 `json:"above,omitempty"`
 }
 
 // APIKey is a named Bearer key of an app.
@@ -96,6 +125,9 @@ type Registration struct {
 	SetAlias   bool // bind Device.Alias; else a known device keeps its own
 	AddTags    []herald.Tag
 	RemoveTags []herald.Tag
+	// Addresses are set in the same commit: Kind, Environment and Token are
+	// read, and one without a token is taken away.
+	Addresses []Address
 }
 
 // DevicePatch is a change to a device; nil members stay as they are.
@@ -107,7 +139,8 @@ type DevicePatch struct {
 	Attributes []byte        // the whole new object; nil keeps the old one
 	AddTags    []herald.Tag
 	RemoveTags []herald.Tag
-	Revoke     bool // raise the generation: every token given out dies
+	Revoke     bool      // raise the generation: every token given out dies
+	Addresses  []Address // as in Registration
 }
 
 // DeviceFilter selects devices for listing; zero members do not filter.
@@ -131,3 +164,6 @@ type Job struct {
 
 // JobRelease is the kind of job that releases a message when it falls due.
 const JobRelease = "release"
+
+// JobStep is the kind of job that makes the next step of a plan.
+const JobStep = "step"

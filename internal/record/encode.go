@@ -68,6 +68,9 @@ func (l *EventList) Add(e *Event) error {
 	return nil
 }
 
+// Len is how many bytes the events take.
+func (l *EventList) Len() int { return len(l.list) }
+
 // Append writes the events, for ParseEvents.
 func (l *EventList) Append(b []byte) []byte {
 	b = append(slices.Grow(b, 1+binary.MaxVarintLen64+len(l.list)), encodingVersion)

@@ -15,6 +15,8 @@ type Message struct {
 	// Plain tells of a body that was made here, and is not from the record: it is
 	// compact, has nothing escaped, and is the same on all platforms.
 	Plain bool
+	// Facts are what else is kept of it; nil for most messages.
+	Facts *Facts
 	State herald.MessageState // as stored; never "done", which is computed
 	Ended time.Time           // when it was withdrawn, replaced or expired; zero before
 	// EndPos is the log position of the withdrawal notice; 0 if there is none.
@@ -34,7 +36,32 @@ type Message struct {
 	// Group messages have the image of their audience here. It may contain
 	// devices that were dead at acceptance; Target does not count those.
 	Group *Image
+	// Plan is given with a message that is to be released in steps; it is not
+	// read with it.
+	Plan *PlanStart
+	// Later are the steps of its route that come after its release, or after each
+	// step of its plan. They are given with it, and not read.
+	Later []StepAfter
 }
+
+// Begins is when the message falls due for the first devices: with a local time,
+// where clocks show it first, but not before it was accepted.
+func (m *Message) Begins() time.Time {
+	if m.Facts == nil || m.Facts.When == nil || m.Facts.When.Local == "" {
+		return m.Due
+	}
+	if first := m.Due.Add(-herald.FirstZone - herald.LastZone); first.After(m.Accepted) {
+		return first
+	}
+	return m.Accepted
+}
+
+// Waits reports whether the message was accepted for a later time.
+func (m *Message) Waits() bool { return m.Begins().After(m.Accepted) }
+
+// Planned reports whether the message is released in steps: then its target and
+// its place in the log, which are there, say nothing of who has been released.
+func (m *Message) Planned() bool { return m.Facts != nil && m.Facts.Planned }
 
 // Image is what the audience of a group message was evaluated to. A large one
 // is not read with its message: it is read slab by slab (see Chunk), and a
@@ -55,6 +82,11 @@ func (i *Image) Whole() (s *sets.Set, ok bool) {
 	return i.whole, true
 }
 
+// Unreleased reports whether the message waits for its time, or to be approved.
+func (m *Message) Unreleased() bool {
+	return m.State == herald.MessageScheduled || m.State == herald.MessageAwaiting
+}
+
 // IsDirect reports whether the message is kept as entries. A message with no
 // target is direct.
 func (m *Message) IsDirect() bool { return m.Group == nil }
@@ -67,6 +99,9 @@ type Acceptance struct {
 	// Volatile is set for a message with TTL 0: nothing of it is stored but
 	// the idempotency row.
 	Volatile bool
+	// Firing is the occurrence of a schedule that makes the message; nil for any
+	// other message.
+	Firing *Firing
 }
 
 // Idempotency is the key of a call with what was asked and answered.
@@ -99,6 +134,9 @@ type ReleaseKind string
 const (
 	ReleaseMessage  ReleaseKind = "message"
 	ReleaseWithdraw ReleaseKind = "withdraw" // a notice to those it was sent to
+	ReleasePlan     ReleaseKind = "plan"     // a message that is released in steps from here on, to nobody yet
+	ReleaseStep     ReleaseKind = "step"     // such a message, to some of its devices
+	ReleaseStop     ReleaseKind = "stop"     // the end of its steps: who is left never gets it
 )
 
 // Release is one entry of the log that concerns deliveries. The message comes
@@ -108,6 +146,8 @@ type Release struct {
 	Kind ReleaseKind
 	Msg  *Message
 	At   time.Time
+	// Ranges are the devices of a step.
+	Ranges []PlanRange
 }
 
 // Entry is one direct message on its way to one device.

@@ -30,6 +30,12 @@ func VersionSet(v string) string { return "version:" + v }
 // (RFC 4647 basic filtering: "zh" holds those with "zh-CN").
 func LanguageSet(l string) string { return "language:" + strings.ToLower(l) }
 
+// ZonePrefix begins the names of the sets of time zones.
+const ZonePrefix = "zone:"
+
+// ZoneSet is the set of the devices in a time zone, by its IANA name.
+func ZoneSet(zone string) string { return ZonePrefix + zone }
+
 // SeenSet is the set of the devices seen on a day (UTC).
 func SeenSet(day time.Time) string { return "seen:" + day.UTC().Format("20060102") }
 
@@ -57,6 +63,9 @@ func (d *Device) profileSets() []string {
 	}
 	if d.AppVersion != "" {
 		out = append(out, VersionSet(d.AppVersion))
+	}
+	if d.TimeZone != "" {
+		out = append(out, ZoneSet(d.TimeZone))
 	}
 	return out
 }

@@ -39,6 +39,9 @@ type Webhook struct {
 	Waiting int    `json:"-"` // deliveries that are open
 }
 
+// Place is what its sealed secrets are bound to.
+func (w *Webhook) Place() string { return "webhook " + string(w.App) + " " + w.ID }
+
 // WebhookSecret is a secret that signs, until a time or (zero) for good.
 type WebhookSecret struct {
 	Sealed []byte    `json:"sealed"`
@@ -94,8 +97,13 @@ type WebhookDelivery struct {
 	From   WebhookPos `json:"from"`
 	To     WebhookPos `json:"to"`
 	Replay bool       `json:"replay,omitempty"` // To moves nothing
-	Events int        `json:"events"`
-	At     time.Time  `json:"at"` // when it was made
+	// Shard says which of the events between the two it bears, of Shards
+	// requests that are made at once (0: it bears all). Shard Shards is what is
+	// about no device, and is made after the others.
+	Shard  int       `json:"shard,omitempty"`
+	Shards int       `json:"shards,omitempty"`
+	Events int       `json:"events"`
+	At     time.Time `json:"at"` // when it was made
 	// What follows is of the last attempt.
 	Attempts int           `json:"attempts,omitempty"`
 	Tried    time.Time     `json:"tried,omitzero"`

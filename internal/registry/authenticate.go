@@ -102,11 +102,16 @@ type DeviceAuth struct {
 	Platform herald.Platform
 	BoundPos herald.Pos // of a recent alias change; 0 if there was none
 	Fresh    string     // a new token to use from now on; "" if this one is good
+	Until    time.Time  // what the token proves ends then; zero: never
 }
 
-// DeviceToken checks a device token. It reads the record only for tokens of
-// another epoch and for devices whose tokens were revoked at some time.
+// DeviceToken checks a device token, or a JWT in its place. It reads the record
+// only for tokens of another epoch, for devices whose tokens were revoked at some
+// time, and for JWTs of devices that were not asked for lately.
 func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth, err error) {
+	if isJWT(token) {
+		return r.deviceOfJWT(ctx, token)
+	}
 	prefix, key, ok := appOf(token)
 	if !ok || prefix != tokenPrefix {
 		return a, errDeviceToken()
@@ -132,17 +137,7 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 		}
 		a.Ord, a.Fresh = d.Ord, app.token(d)
 	}
-	var dead, raised bool
-	app.Index.View(func(v sets.View) {
-		dead = v.Has(record.DeadSet, a.Ord) || uint64(a.Ord) >= v.Next()
-		raised = v.Has(RaisedSet, a.Ord)
-		for i, name := range platformSets {
-			if v.Has(name, a.Ord) {
-				a.Platform = herald.Platforms[i]
-				break
-			}
-		}
-	})
+	dead, raised := app.describe(&a)
 	if dead {
 		return DeviceAuth{}, errDeviceToken()
 	}
@@ -159,6 +154,22 @@ func (r *Registry) DeviceToken(ctx context.Context, token string) (a DeviceAuth,
 	}
 	a.BoundPos = app.boundLately(a.Ord)
 	return a, nil
+}
+
+// describe tells what the sets know of a device: its platform, whether it was
+// removed, and whether its tokens were revoked at some time.
+func (a *App) describe(d *DeviceAuth) (dead, raised bool) {
+	a.Index.View(func(v sets.View) {
+		dead = v.Has(record.DeadSet, d.Ord) || uint64(d.Ord) >= v.Next()
+		raised = v.Has(RaisedSet, d.Ord)
+		for i, name := range platformSets {
+			if v.Has(name, d.Ord) {
+				d.Platform = herald.Platforms[i]
+				break
+			}
+		}
+	})
+	return dead, raised
 }
 
 func errDeviceToken() error {

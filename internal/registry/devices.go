@@ -23,6 +23,7 @@ type RegisterRequest struct {
 	Alias        *herald.Alias // nil keeps what a known device has
 	Tags         []herald.Tag  // added to those it has
 	Attributes   []byte
+	Addresses    []record.Address // see record.Registration
 }
 
 // InstallationHash is what the record keeps of an installation ID; nil for
@@ -48,7 +49,7 @@ func (r *Registry) Register(ctx context.Context, q RegisterRequest) (d record.De
 		return d, "", false, err
 	}
 	now := r.now().UTC()
-	reg := record.Registration{AddTags: q.Tags, Device: record.Device{
+	reg := record.Registration{AddTags: q.Tags, Addresses: q.Addresses, Device: record.Device{
 		App: q.App, ID: herald.NewRegistrationID(now), Installation: installationHash(q.Installation),
 		Platform: q.Platform, AppVersion: q.AppVersion, Language: q.Language, TimeZone: q.TimeZone,
 		Attributes: q.Attributes, Created: now, Seen: now,

@@ -1,7 +1,9 @@
 package registry_test
 
 import (
+	"bytes"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -66,7 +68,7 @@ func (w *world) start(key []byte) {
 	if w.wrap != nil {
 		store = w.wrap(db)
 	}
-	reg = registry.New(registry.Config{Store: store, ServerKey: key, Now: w.clock})
+	reg = registry.New(registry.Config{Store: store, ServerKey: key, Now: w.clock, Sealer: places{}})
 	w.Registry = reg
 	must(w.t, reg.Load(w.t.Context()))
 }
@@ -133,3 +135,17 @@ func wantCode(t testing.TB, err error, want herald.Code) {
 func ptr[T any](v T) *T { return &v }
 
 const installation = "an-installation-of-a-device"
+
+// places seals nothing, and opens only at the place that it was sealed for.
+type places struct{}
+
+func (places) Seal(place string, secret []byte) []byte {
+	return append([]byte(place+"\n"), secret...)
+}
+
+func (places) Open(place string, sealed []byte) ([]byte, error) {
+	if secret, ok := bytes.CutPrefix(sealed, []byte(place+"\n")); ok {
+		return secret, nil
+	}
+	return nil, errors.New("sealed for another place")
+}

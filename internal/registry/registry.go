@@ -27,16 +27,22 @@ type Config struct {
 	// bytes, from outside the database. Tokens and cursors are signed with
 	// keys that are derived from it.
 	ServerKey []byte
-	Log       *slog.Logger
-	Now       func() time.Time // default time.Now
+	// Sealer seals the secrets of keys for JWTs. Without one an app can have none
+	// with a secret.
+	Sealer Sealer
+	Log    *slog.Logger
+	Now    func() time.Time // default time.Now
 }
 
 // Registry knows who exists. It is safe for use by several goroutines.
 type Registry struct {
 	store  Store
 	secret []byte
+	sealer Sealer
 	log    *slog.Logger
 	now    func() time.Time
+
+	groups groups // in groups.go
 
 	mu   sync.RWMutex
 	apps map[herald.AppKey]*App
@@ -60,15 +66,18 @@ type App struct {
 	// overwrite those of a newer one, which has dropped the log behind them.
 	flushing sync.Mutex
 
-	mu      sync.Mutex // guards what follows
-	row     record.App
-	apiKeys map[string]record.APIKey
-	seen    *sets.Set                     // devices seen since the last flush
-	leaving *sets.Set                     // those that a running flush has taken from seen
-	bound   map[herald.Ordinal]recentBind // alias changes of the last minutes
-	rebound []manyBinds                   // those of many devices at once
-	binding herald.Pos                    // the last of them, and of all before
-	removed []Removal                     // by position
+	mu       sync.Mutex // guards what follows
+	row      record.App
+	useAlias bool // of the row: see UseAlias
+	apiKeys  map[string]record.APIKey
+	jwtKeys  []*jwtKey
+	routes   map[string]*record.NamedRoute
+	seen     *sets.Set                     // devices seen since the last flush
+	leaving  *sets.Set                     // those that a running flush has taken from seen
+	bound    map[herald.Ordinal]recentBind // alias changes of the last minutes
+	rebound  []manyBinds                   // those of many devices at once
+	binding  herald.Pos                    // the last of them, and of all before
+	removed  []Removal                     // by position
 }
 
 // Key is the app's key. Who keeps it keeps nothing else, as he might with the key
@@ -105,7 +114,7 @@ func New(c Config) *Registry {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{store: c.Store, secret: c.ServerKey, log: c.Log, now: c.Now, apps: map[herald.AppKey]*App{}}
+	return &Registry{store: c.Store, secret: c.ServerKey, sealer: c.Sealer, log: c.Log, now: c.Now, apps: map[herald.AppKey]*App{}, groups: groups{byKey: map[herald.GroupKey]record.AppGroup{}}}
 }
 
 // Load reads apps, keys and sets from the record. Call it once, before use.
@@ -125,7 +134,16 @@ func (r *Registry) Load(ctx context.Context) error {
 			app.apiKeys[k.ID] = k
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := r.loadJWTKeys(ctx); err != nil {
+		return err
+	}
+	if err := r.loadRoutes(ctx); err != nil {
+		return err
+	}
+	return r.loadGroups(ctx)
 }
 
 func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
@@ -138,8 +156,8 @@ func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
 		return nil, err
 	}
 	app := &App{
-		key: row.Key, Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row,
-		apiKeys: map[string]record.APIKey{}, seen: sets.New(), leaving: sets.New(), bound: map[herald.Ordinal]recentBind{},
+		key: row.Key, Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row, useAlias: row.Settings.Topics.UseAlias(),
+		apiKeys: map[string]record.APIKey{}, routes: map[string]*record.NamedRoute{}, seen: sets.New(), leaving: sets.New(), bound: map[herald.Ordinal]recentBind{},
 	}
 	var upto herald.Pos
 	err = r.store.SetChunks(ctx, row.Key, func(c record.SetChunk) error {
@@ -158,7 +176,11 @@ func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	app.Index.Apply(max(upto, head.Pos), head.NextOrd, nil)
+	zones, err := r.zoneSets(ctx, app, head)
+	if err != nil {
+		return nil, err
+	}
+	app.Index.Apply(max(upto, head.Pos), head.NextOrd, zones)
 	err = r.store.Removed(ctx, row.Key, func(o herald.Ordinal, pos herald.Pos) error {
 		app.removed = append(app.removed, Removal{pos, o})
 		return nil
@@ -291,6 +313,14 @@ func (a *App) Row() record.App {
 	return a.row
 }
 
+// QuietHours gives those of the app; nil if there are none. They must not be
+// changed.
+func (a *App) QuietHours() *herald.QuietHours {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.row.Settings.QuietHours
+}
+
 // Devices counts the devices that exist, the removed ones not.
 func (a *App) Devices() (n int64) {
 	a.Index.View(func(v sets.View) { n = int64(v.Next()) - v.Set(record.DeadSet).Len() })
@@ -304,7 +334,7 @@ func (r *Registry) CreateApp(ctx context.Context, name string) (row record.App, 
 		return row, "", err
 	}
 	secret = herald.NewSecret(herald.SecretLen)
-	row = record.App{Key: herald.NewAppKey(), Name: name, SecretHash: hashSecret(secret), Created: r.now().UTC()}
+	row = record.App{Key: herald.NewAppKey(), Name: name, SecretHash: hashSecret(secret), Created: r.now().UTC(), Settings: record.Settings{Zoned: true}}
 	record.AuditOf(ctx).Note(func(a *record.Audit) { a.App = row.Key })
 	if err := r.store.CreateApp(ctx, row); err != nil {
 		return row, "", err
@@ -343,7 +373,7 @@ func (r *Registry) UpdateApp(ctx context.Context, key herald.AppKey, change func
 		return record.App{}, err
 	}
 	app.mu.Lock()
-	app.row = row
+	app.row, app.useAlias = row, row.Settings.Topics.UseAlias()
 	app.mu.Unlock()
 	return row, nil
 }

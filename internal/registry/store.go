@@ -34,6 +34,26 @@ type KeyStore interface {
 	DeleteKey(ctx context.Context, app herald.AppKey, id string) error
 }
 
+// JWTKeyStore keeps keys that check JWTs of devices.
+type JWTKeyStore interface {
+	// JWTKeys lists those of all apps, by app and ID.
+	JWTKeys(ctx context.Context) ([]record.JWTKey, error)
+	// CreateJWTKey writes one.
+	CreateJWTKey(ctx context.Context, k record.JWTKey) error
+	// DeleteJWTKey removes one; not_found if there is none.
+	DeleteJWTKey(ctx context.Context, app herald.AppKey, id string) error
+}
+
+// RouteStore keeps the named routes of apps.
+type RouteStore interface {
+	// Routes lists those of all apps, by app and name.
+	Routes(ctx context.Context) ([]record.NamedRoute, error)
+	// PutRoute writes one: a new one, or one that has changed.
+	PutRoute(ctx context.Context, r record.NamedRoute) error
+	// DeleteRoute removes one; not_found if there is none.
+	DeleteRoute(ctx context.Context, app herald.AppKey, name string) error
+}
+
 // DeviceStore keeps devices and who they are bound to.
 type DeviceStore interface {
 	// Register takes the next ordinal for a new installation, or updates the
@@ -95,10 +115,22 @@ type SetStore interface {
 type Store interface {
 	AppStore
 	KeyStore
+	JWTKeyStore
+	RouteStore
 	DeviceStore
 	DeviceReader
 	SetStore
 	SegmentStore
 	FileStore
 	RecipientStore
+	AddressStore
+	GroupStore
+	ZoneReader
+}
+
+// ZoneReader finds where devices are.
+type ZoneReader interface {
+	// DeviceZones walks the devices that name a time zone. each must not call
+	// the database.
+	DeviceZones(ctx context.Context, app herald.AppKey, each func(o herald.Ordinal, zone string)) error
 }

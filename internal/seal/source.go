@@ -1,9 +1,9 @@
 package seal
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/herald-push/herald"
 )
@@ -29,17 +30,17 @@ type Source struct {
 	Command []string // a program with its arguments, which prints them; no shell
 }
 
-// Load reads the keys of a source. What it reads is in no error.
-func (s Source) Load(ctx context.Context) (*Ring, error) {
+// None reports whether no source is named.
+func (s Source) None() bool { return s.Text == "" && s.File == "" && len(s.Command) == 0 }
+
+// Keys reads the keys of a source, the one that is to seal first. What it reads
+// is in no error.
+func (s Source) Keys(ctx context.Context) ([][]byte, error) {
 	text, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := Parse(text)
-	if err != nil {
-		return nil, err
-	}
-	return New(keys...)
+	return Parse(text)
 }
 
 func (s Source) read(ctx context.Context) ([]byte, error) {
@@ -102,31 +103,37 @@ func (w *bounded) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-// Parse reads keys, one a line, as base64 or hex. Blank lines and those that
-// begin with # are left out.
+// Generate makes a key and gives it with the line that Parse reads it from.
+func Generate() (secret []byte, line string) {
+	secret = make([]byte, KeyLen)
+	_, _ = rand.Read(secret) // it never fails
+	return secret, base64.StdEncoding.EncodeToString(secret) + "\n"
+}
+
+// Parse reads keys as base64 or hex, one a line, or with blanks or commas
+// between them, as they are written in an environment variable. Blank lines and
+// those that begin with # are left out.
 func Parse(text []byte) ([][]byte, error) {
 	if len(text) > maxKeys {
 		return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: the keys are longer than %d bytes", maxKeys)
 	}
 	var out [][]byte
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, maxKeys+1)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || line[0] == '#' {
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue
 		}
-		k, err := hex.DecodeString(line)
-		if err != nil || len(k) != KeyLen {
-			k, err = base64.StdEncoding.Strict().DecodeString(line)
+		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+			k, err := hex.DecodeString(word)
+			if err != nil || len(k) != KeyLen {
+				k, err = base64.StdEncoding.Strict().DecodeString(word)
+			}
+			if err != nil || len(k) != KeyLen {
+				return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: line %d is not a key", n)
+			}
+			out = append(out, k)
 		}
-		if err != nil || len(k) != KeyLen {
-			return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: line %d is not a key", n)
-		}
-		out = append(out, k)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: the keys cannot be read line by line")
 	}
 	if len(out) == 0 {
 		return nil, herald.Errorf(herald.CodeInvalidRequest, remedyKeys, "seal: there is no key")

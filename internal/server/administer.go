@@ -28,7 +28,7 @@ func Administer(ctx context.Context, cfg config.Config) (api.Admin, func() error
 		if err != nil {
 			return nil, nil, herald.Errorf(herald.CodeConflict, "Wait a moment and repeat.", "a server on %s is starting or stopping", cfg.Data)
 		}
-		return remoteAdmin{run, &http.Client{Timeout: 30 * time.Second}}, func() error { return nil }, nil
+		return run.admin(30 * time.Second), func() error { return nil }, nil
 	}
 	if err != nil {
 		return nil, nil, err
@@ -57,6 +57,10 @@ func Administer(ctx context.Context, cfg config.Config) (api.Admin, func() error
 type remoteAdmin struct {
 	run  runInfo
 	http *http.Client
+}
+
+func (r runInfo) admin(timeout time.Duration) remoteAdmin {
+	return remoteAdmin{r, &http.Client{Timeout: timeout}}
 }
 
 func (a remoteAdmin) CreateApp(ctx context.Context, app api.NewApp) (out api.AppSecrets, err error) {

@@ -18,7 +18,10 @@ import (
 // accepted, and those that had waited for devices which come back.
 //
 // Connections as such get no such room: what a storm of them leaves behind would
-// stay in memory, and what an idle one costs is what they are judged by.
+// stay in memory, and what an idle one costs is what they are judged by. Nor do
+// messages that polls are answered with, for each of which there is a request: of
+// a heap that has once been large, what Go keeps to manage it is not given back,
+// and ten thousand held polls need no more than that. What they leave behind is.
 const (
 	leastRoom = 64 << 20
 	mostRoom  = 256 << 20
@@ -45,8 +48,11 @@ type collecting struct {
 	messages func() uint64 // ever
 	room     uint64
 	percent  int
-	before   uint64    // messages when it was last looked
-	busy     time.Time // when it was last
+	polled   func() uint64 // ever, of those that polls are answered with
+	before   uint64        // messages when it was last looked
+	answered uint64        // and those of polls
+	busy     time.Time     // when it was last
+	gives    bool          // what polls have left is to be given back
 
 	alive func() uint64 // bytes, after the last collection
 	give  func()
@@ -58,20 +64,20 @@ func readAlive() uint64 {
 	return s[0].Value.Uint64()
 }
 
-func newCollecting(messages func() uint64) *collecting {
-	return &collecting{messages: messages, percent: usualPercent, before: messages(),
+func newCollecting(messages, polled func() uint64) *collecting {
+	return &collecting{messages: messages, polled: polled, percent: usualPercent, before: messages(), answered: polled(),
 		room: min(max(doctor.Memory()/16, leastRoom), mostRoom), alive: readAlive, give: debug.FreeOSMemory}
 }
 
 // collect does so until ctx ends, unless the environment says how the collector
 // is to work.
-func collect(ctx context.Context, messages func() uint64) {
+func collect(ctx context.Context, messages, polled func() uint64) {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if _, set := os.LookupEnv(name); set {
 			return
 		}
 	}
-	c := newCollecting(messages)
+	c := newCollecting(messages, polled)
 	defer c.set(usualPercent)
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
@@ -86,15 +92,20 @@ func collect(ctx context.Context, messages func() uint64) {
 }
 
 func (c *collecting) look(now time.Time) {
-	n := c.messages()
-	busy := n-c.before >= busyFrom
-	c.before = n
+	n, m := c.messages(), c.polled()
+	busy, polls := n-c.before >= busyFrom, m-c.answered >= busyFrom
+	c.before, c.answered = n, m
+	if busy || polls {
+		c.busy = now
+	}
+	// To give back takes a collection, and little is gained of a heap that is large.
+	c.gives = c.gives || polls && c.alive() <= c.room
 	switch {
 	case busy:
-		c.busy = now
 		c.set(percentFor(c.alive(), c.room))
-	case c.percent > usualPercent && now.Sub(c.busy) >= restsAfter:
+	case (c.gives || c.percent > usualPercent) && now.Sub(c.busy) >= restsAfter:
 		// What the busy time has left is given back: an idle server is small.
+		c.gives = false
 		c.set(usualPercent)
 		c.give()
 	}

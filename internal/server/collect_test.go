@@ -41,16 +41,34 @@ func TestCollecting(t *testing.T) {
 			{after: lookEvery, alive: 16 * mib, want: usualPercent, gives: true},
 			{after: time.Hour, alive: 16 * mib, want: usualPercent},
 		}},
+		{"polls", []step{
+			{polled: busyFrom - 1, alive: 16 * mib, want: usualPercent},
+			{after: restsAfter, alive: 16 * mib, want: usualPercent},
+			{polled: busyFrom, alive: 16 * mib, want: usualPercent},
+			{after: restsAfter - lookEvery, alive: 16 * mib, want: usualPercent},
+			{after: lookEvery, alive: 16 * mib, want: usualPercent, gives: true},
+			{after: time.Hour, alive: 16 * mib, want: usualPercent},
+		}},
+		{"polls, and a large heap", []step{
+			{polled: busyFrom, alive: leastRoom + mib, want: usualPercent},
+			{after: restsAfter, alive: leastRoom + mib, want: usualPercent},
+		}},
+		{"messages, while polls are answered", []step{
+			{messages: busyFrom, alive: 16 * mib, want: 400},
+			{after: restsAfter - lookEvery, polled: busyFrom, alive: 16 * mib, want: 400},
+			{after: restsAfter - lookEvery, alive: 16 * mib, want: 400},
+			{after: lookEvery, alive: 16 * mib, want: usualPercent, gives: true},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			debug.SetGCPercent(usualPercent)
-			now, accepted, alive, gave := time.Unix(0, 0), uint64(10), uint64(0), false
-			g := newCollecting(func() uint64 { return accepted })
+			now, accepted, polled, alive, gave := time.Unix(0, 0), uint64(10), uint64(20), uint64(0), false
+			g := newCollecting(func() uint64 { return accepted }, func() uint64 { return polled })
 			g.room = leastRoom
 			g.alive, g.give = func() uint64 { return alive }, func() { gave = true }
 			for i, s := range c.steps {
 				now, accepted, gave = now.Add(max(s.after, lookEvery)), accepted+s.messages, false
-				alive = s.alive
+				alive, polled = s.alive, polled+s.polled
 				g.look(now)
 				p := debug.SetGCPercent(usualPercent)
 				debug.SetGCPercent(p)
@@ -66,6 +84,7 @@ func TestCollecting(t *testing.T) {
 type step struct {
 	after           time.Duration
 	messages, alive uint64
+	polled          uint64
 	want            int
 	gives           bool
 }
@@ -81,11 +100,11 @@ func TestReadAlive(t *testing.T) {
 
 func TestCollectLeavesTheEnvironmentAlone(t *testing.T) {
 	t.Setenv("GOGC", "100")
-	collect(context.Background(), nil) // or it would not end
+	collect(context.Background(), nil, nil) // or it would not end
 }
 
 func TestCollectEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	collect(ctx, func() uint64 { return 0 })
+	collect(ctx, func() uint64 { return 0 }, func() uint64 { return 0 })
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/edge"
@@ -45,9 +44,14 @@ func portOf(l net.Listener) int {
 
 // TCP is the address of the raw TCP transport, as it can be dialled from here;
 // "" if there is none.
-func (s *Server) TCP() string {
+func (s *Server) TCP() string { return s.portOf("server.tcp") }
+
+// MQTT is that of MQTT.
+func (s *Server) MQTT() string { return s.portOf("server.mqtt") }
+
+func (s *Server) portOf(key string) string {
 	for _, p := range s.ports {
-		if p.listener != nil && !p.tls {
+		if p.listener != nil && p.key == key {
 			return dialable(p.listener.Addr())
 		}
 	}
@@ -100,11 +104,11 @@ func (s *Server) parseProxies() (err error) {
 // when the first frame has brought one.
 func (s *Server) allowOrigin(r *http.Request) bool {
 	hello, err := live.RequestHello(r)
-	f := strings.Split(hello.Token, ".")
-	if err != nil || len(f) < 2 {
+	app, named := s.registry.AppOf(hello.Token)
+	if err != nil || !named {
 		return true
 	}
-	return s.allowApp(herald.AppKey(f[1]), r.Header.Get("Origin"))
+	return s.allowApp(app, r.Header.Get("Origin"))
 }
 
 func (s *Server) allowApp(app herald.AppKey, origin string) bool {

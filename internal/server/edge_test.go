@@ -83,7 +83,7 @@ func read(t *testing.T, c *http.Client, url, token string) (*http.Response, stri
 // events opens a stream and gives its lines; it is open when it returns.
 func events(t *testing.T, c *http.Client, url string) (*bufio.Scanner, *http.Response) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // what is held back on the way fails the test
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // what is held back on the way fails the test
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestOtherTransportsOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	_ = raw.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = raw.SetDeadline(time.Now().Add(2 * time.Minute))
 	lines := bufio.NewScanner(raw)
 	_, _ = fmt.Fprintf(raw, `{"type":"hello","token":%q}`+"\n", d.Token)
 	expectLine(t, lines, `"type":"welcome"`)
@@ -202,7 +202,7 @@ func TestOtherTransportsOverTLS(t *testing.T) {
 		}
 		if c, err := net.Dial("tcp", addr); err == nil { // no TLS at all: it ends, and harms nobody
 			_, _ = io.WriteString(c, "{\"type\":\"ping\"}\n\n\n\n\n")
-			_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s keeps a connection without TLS", addr)
 			}
@@ -352,7 +352,7 @@ func TestProxyProtocol(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = c.Close() })
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 		if _, err := c.Write(header(t, source)); err != nil {
 			t.Fatal(err)
 		}
@@ -392,7 +392,7 @@ func TestProxyProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broken.Close()
-	_ = broken.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = broken.SetDeadline(time.Now().Add(2 * time.Minute))
 	_, _ = io.WriteString(broken, "PROXY TCP4 nonsense\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 	if b, _ := io.ReadAll(broken); strings.Contains(string(b), "200 OK") {
 		t.Errorf("a broken header is served: %s", b)
@@ -410,7 +410,7 @@ func TestProxyHeaderOfAStranger(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 		_, _ = fmt.Fprintf(c, "PROXY TCP4 192.0.2.1 203.0.113.1 4711 443\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 		b, err := io.ReadAll(c)
 		if errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), "200 OK") {

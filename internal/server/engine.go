@@ -45,7 +45,7 @@ func (s *Server) driver() live.Driver {
 // live connections, and those that come by the thousand.
 func (s *Server) hotPaths() map[string][]string {
 	hot := map[string][]string{http.MethodPost: {"/v1/messages", "/v1/messages:batch", "/v1/receipts"}}
-	for _, t := range transports(s.cfg.Live) {
+	for _, t := range transports(s.cfg.Live, s.broker) {
 		hot[http.MethodGet] = append(hot[http.MethodGet], t.Path())
 	}
 	return hot
@@ -57,7 +57,13 @@ func (s *Server) serveWeb(web *http.Server) error {
 	if s.engine == nil {
 		return serve(web, l)
 	}
-	return served(l, s.engine.ServeHTTP(l, web, s.hotPaths()))
+	var polls []string
+	for _, t := range transports(s.cfg.Live, s.broker) {
+		if p, ok := t.(live.Poller); ok {
+			polls = append(polls, p.Path())
+		}
+	}
+	return served(l, s.engine.ServeHTTP(l, web, s.hotPaths(), polls...))
 }
 
 // serveRaw serves the port of a transport of its own.

@@ -19,6 +19,7 @@ import (
 const (
 	databaseFile = "herald.db"
 	keyFile      = "server.key"
+	secretsFile  = "secrets.key" // if keys for secrets were made here
 	lockFile     = "lock"
 	runFile      = "run.json"
 	certsFolder  = "certificates"
@@ -36,8 +37,20 @@ type folder struct {
 	made  bool // the key is new
 }
 
-// openFolder makes or opens a data folder and locks it.
+// openFolder makes or opens a data folder, locks it, and reads its key.
 func openFolder(path string) (*folder, error) {
+	f, err := lockFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.load(); err != nil {
+		return nil, errors.Join(err, f.lock.Close())
+	}
+	return f, nil
+}
+
+// lockFolder makes or opens a data folder and locks it.
+func lockFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, herald.Errorf(herald.CodeInternal, "Choose another folder with --data, or make it writable.", "the data folder cannot be made: %v", err)
 	}
@@ -48,14 +61,13 @@ func openFolder(path string) (*folder, error) {
 	if err := lockExclusive(lock); err != nil {
 		return nil, errors.Join(errLocked, lock.Close())
 	}
-	f := &folder{path: path, lock: lock}
-	if err := f.load(); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return f, nil
+	return &folder{path: path, lock: lock}, nil
 }
 
 func (f *folder) load() error {
+	if err := f.interrupted(); err != nil {
+		return err
+	}
 	_, err := os.Stat(f.database())
 	f.fresh = errors.Is(err, fs.ErrNotExist)
 	path := filepath.Join(f.path, keyFile)
@@ -77,21 +89,41 @@ func (f *folder) load() error {
 	return nil
 }
 
+// interrupted refuses a folder that a restore has filled in part.
+func (f *folder) interrupted() error {
+	if _, err := os.Stat(filepath.Join(f.path, restoreFile)); err == nil {
+		return herald.Errorf(herald.CodeConflict, "Run herald restore again with the same --data.", "a restore into the data folder %s was interrupted", f.path)
+	}
+	return nil
+}
+
 func (f *folder) newKey(path string) error {
 	f.key = make([]byte, 32)
 	rand.Read(f.key)
 	text := base64.StdEncoding.EncodeToString(f.key) + "\n"
-	// A crash leaves no key or a whole one: a rename does not do half.
-	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("server: writing the server key: %w", err)
-	}
-	_, err = file.WriteString(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err := writeKeys(path, text); err != nil {
 		return fmt.Errorf("server: writing the server key: %w", err)
 	}
 	f.made = true
-	return os.Rename(path+".new", path)
+	return nil
+}
+
+// writeKeys writes a file with keys. A crash leaves the one before or a whole
+// new one, because a rename does not do half; when it returns, a power cut does
+// not bring the one before back.
+func writeKeys(path, text string) error {
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return errors.Join(err, os.Remove(path+".new"))
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 // fits refuses a key that was made just now for a record with apps, and takes it
@@ -106,6 +138,9 @@ func (f *folder) fits(apps []herald.AppKey) error {
 		"the database has apps, and the data folder no %s", keyFile)
 	return errors.Join(err, removeIfThere(filepath.Join(f.path, keyFile)))
 }
+
+// secrets is where keys for secrets are that were made here.
+func (f *folder) secrets() string { return filepath.Join(f.path, secretsFile) }
 
 func (f *folder) database() string { return filepath.Join(f.path, databaseFile) }
 

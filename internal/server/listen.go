@@ -26,6 +26,7 @@ type port struct {
 	address   string // "": none
 	transport live.Server
 	tls       bool
+	optional  bool         // at its default it is nothing that the server needs
 	listener  net.Listener // nil until it is bound
 }
 
@@ -62,12 +63,19 @@ func (s *Server) listen(ctx context.Context) (err error) {
 
 // bindPorts binds the ports of transports that have one of their own. Where
 // HTTP takes any free port, because several servers share the machine, an
-// address that was left at its default does too.
+// address that was left at its default does too. One at which another program
+// may well listen keeps nobody from starting, as long as it is the default.
 func (s *Server) bindPorts(ctx context.Context) error {
 	_, anyPort := strings.CutSuffix(s.cfg.Server.HTTP, ":0")
-	for _, d := range ports(config.Default().Server) {
+	usual := map[string]bool{}
+	for _, d := range ports(config.Default().Server, s.broker) {
 		for i := range s.ports {
-			if p := &s.ports[i]; anyPort && d.address != "" && p.key == d.key && p.address == d.address {
+			p := &s.ports[i]
+			if d.address == "" || p.key != d.key || p.address != d.address {
+				continue
+			}
+			usual[p.key] = true
+			if anyPort {
 				host, _, _ := net.SplitHostPort(d.address)
 				p.address = net.JoinHostPort(host, "0")
 			}
@@ -78,11 +86,24 @@ func (s *Server) bindPorts(ctx context.Context) error {
 		if p.address == "" {
 			continue
 		}
-		var err error
-		if p.listener, err = s.bind(ctx, p.address, p.key); err != nil {
+		if err := s.bindPort(ctx, p, usual[p.key]); err != nil {
 			return err
 		}
-		s.log.InfoContext(ctx, "listening", "transport", p.transport.Name(), "address", p.listener.Addr().String())
+	}
+	return nil
+}
+
+// bindPort binds one; usual tells that its address is the default.
+func (s *Server) bindPort(ctx context.Context, p *port, usual bool) error {
+	l, err := s.bind(ctx, p.address, p.key)
+	switch {
+	case err == nil:
+		p.listener = l
+		s.log.InfoContext(ctx, "listening", "transport", p.transport.Name(), "address", l.Addr().String())
+	case p.optional && usual && herald.CodeOf(err) == herald.CodeConflict:
+		s.log.WarnContext(ctx, "another program has the port, and the server goes on without it: choose another one with "+p.key, "address", p.address)
+	default:
+		return err
 	}
 	return nil
 }

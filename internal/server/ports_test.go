@@ -22,7 +22,7 @@ func TestRawTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	lines := bufio.NewScanner(conn)
 	expect := func(text string) {
 		t.Helper()
@@ -79,6 +79,37 @@ func TestRawTCPPort(t *testing.T) {
 	}
 }
 
+// TestMQTTPort: a broker that is there already keeps nobody from starting, as
+// long as nobody has asked for the port.
+func TestMQTTPort(t *testing.T) {
+	s, err := openWith(t, func(c *config.Server) { c.MQTT = "" })
+	if err != nil || s.MQTT() != "" {
+		t.Errorf("an empty server.mqtt does not switch it off: %v", err)
+	}
+	if _, err := openWith(t, func(c *config.Server) { c.MQTT = "0.0.0.0:0" }); herald.CodeOf(err) != herald.CodeForbidden {
+		t.Errorf("MQTT beyond loopback without an app: %v", err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := openWith(t, func(c *config.Server) { c.MQTT = taken.Addr().String() }); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	s, err = openWith(t, func(c *config.Server) {})
+	if err != nil || s.MQTT() == "" {
+		t.Fatalf("there is no MQTT: %v", err)
+	}
+	p := port{key: "server.mqtt", address: taken.Addr().String(), optional: true}
+	for _, usual := range []bool{true, false} {
+		s.ports = []port{p}
+		if err := s.bindPort(t.Context(), &s.ports[0], usual); (err == nil) != usual || s.MQTT() != "" {
+			t.Errorf("at the default address %v: %v", usual, err)
+		}
+	}
+}
+
 // TestPollAcknowledgesAtOnce gives each cursor back as fast as it can: nothing
 // comes twice, and everything counts as received.
 func TestPollAcknowledgesAtOnce(t *testing.T) {
@@ -91,7 +122,7 @@ func TestPollAcknowledgesAtOnce(t *testing.T) {
 	ids := map[string]bool{}
 	for i := range 20 {
 		m := n.send(`{"audience":"all","notification":{"title":"poll"}}`)
-		if status := n.call("GET", "/v1/live/poll?wait=10&cursor="+answer.Cursor, d.Token, nil, &answer); status != 200 || len(answer.Frames) != 1 {
+		if status := n.call("GET", "/v1/live/poll?wait=60&cursor="+answer.Cursor, d.Token, nil, &answer); status != 200 || len(answer.Frames) != 1 {
 			t.Fatalf("poll %d answered %d %+v", i, status, answer)
 		}
 		if f := answer.Frames[0]; f.ID != fmt.Sprint(m.ID) {

@@ -12,10 +12,13 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/admission"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/api/jpush"
 	v1 "github.com/herald-push/herald/internal/api/v1"
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/demo"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/jssdk"
 	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/version"
@@ -29,21 +32,51 @@ func quietLog(l *slog.Logger) *log.Logger { return slog.NewLogLogger(l.Handler()
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	s.healthRoutes(mux)
+	keys, strangers := admission.NewBuckets(s.cfg.Limits.KeyRate), admission.NewBuckets(s.cfg.Limits.AddressRate)
 	calls := v1.New(v1.Config{
 		Service: s.service, Version: version.Version(), Log: s.log, Draining: s.draining.Load, Observe: s.metrics.Request,
-		Limits:   v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
-		Failures: s.failures, Address: s.proxies.Client,
+		Limits: v1.Limits{KeyRate: s.cfg.Limits.KeyRate, DeviceRate: s.cfg.Limits.DeviceRate, AddressRate: s.cfg.Limits.AddressRate},
+		Keys:   keys, Strangers: strangers, Failures: s.failures, Address: s.proxies.Client,
 	})
 	calls.Mount(mux)
-	live.Mount(mux, s.hub, transports(s.cfg.Live)...)
+	live.Mount(mux, s.hub, transports(s.cfg.Live, s.broker)...)
 	mux.Handle(jssdk.Path, jssdk.Handler())
+	mux.HandleFunc("POST /callbacks/{app}/{credential}", s.vendorReports)
 	home := "/docs"
 	if s.cfg.Server.Demo {
 		mux.Handle(demo.Path, demo.Handler(s.command()))
 		home = demo.Path
 	}
 	mux.Handle("GET /{$}", http.RedirectHandler(home, http.StatusFound))
-	return straight(s.hotPaths()[http.MethodPost], calls, mux)
+	return straight(s.hotPaths()[http.MethodPost], calls, s.withJPush(keys, strangers, mux))
+}
+
+// withJPush serves the API of JPush, if that is wanted. It stands before the
+// mux, which would send callers with a doubled slash in the path elsewhere.
+func (s *Server) withJPush(keys, strangers *admission.Buckets, others http.Handler) http.Handler {
+	if !s.cfg.API.JPush {
+		return others
+	}
+	calls := jpush.New(jpush.Config{
+		Service: s.service, Keys: keys, Strangers: strangers, Failures: s.failures, Zone: zoneOf(s.cfg.API.JPushZone), Log: s.log,
+		Draining: s.draining.Load, Observe: s.metrics.Request, Address: s.proxies.Client, Now: faults.Now,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if jpush.Serves(r.URL) {
+			calls.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
+// zoneOf gives the time zone that the configuration names, which was checked.
+func zoneOf(name string) *time.Location {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil // the default of who is asked
+	}
+	return zone
 }
 
 // straight takes calls to some paths to their handler; the mux, which takes as
@@ -116,6 +149,9 @@ func (s *Server) opsRoutes() http.Handler {
 		token, err := s.Admin().PageToken(r.Context(), herald.AppKey(r.PathValue("key")), in.Installation)
 		return adminToken{token}, err
 	}))
+	s.groupRoutes(mux)
+	s.secretRoutes(mux)
+	s.credentialRoutes(mux)
 	return mux
 }
 

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/admission"
 	"github.com/herald-push/herald/internal/api"
-	v1 "github.com/herald-push/herald/internal/api/v1"
 	"github.com/herald-push/herald/internal/audience"
 	"github.com/herald-push/herald/internal/config"
+	"github.com/herald-push/herald/internal/courier"
 	"github.com/herald-push/herald/internal/dispatch"
 	"github.com/herald-push/herald/internal/edge"
 	"github.com/herald-push/herald/internal/edge/certs"
@@ -25,8 +26,11 @@ import (
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/retained"
 	"github.com/herald-push/herald/internal/store"
 	"github.com/herald-push/herald/internal/telemetry"
+	"github.com/herald-push/herald/internal/topiclog"
+	"github.com/herald-push/herald/internal/vault"
 	"github.com/herald-push/herald/internal/version"
 	"github.com/herald-push/herald/internal/webhook"
 )
@@ -38,9 +42,12 @@ type Server struct {
 	folder *folder
 
 	store      recordStore
+	secrets    *secrets
 	registry   *registry.Registry
 	ledger     *receipt.Ledger
 	backlog    *offline.Backlog
+	retained   *retained.Keeper
+	topics     *topiclog.Log
 	evaluator  *audience.Evaluator
 	engine     *engine.Engine // nil for the portable driver
 	hub        *live.Hub
@@ -49,13 +56,16 @@ type Server struct {
 	metrics    *telemetry.Metrics
 	egress     *egress.Client
 	webhooks   *webhook.Sender
-	failures   *v1.Failures // wrong credentials, by address
+	vault      *vault.Vault
+	courier    *courier.Courier
+	failures   *admission.Failures // wrong credentials, by address
 	health     *health
 
 	proxies   edge.Proxies
 	certs     *certs.Source // nil without TLS
 	http, ops net.Listener
 	https     net.Listener // nil if there is none
+	broker    *mqttBroker
 	ports     []port
 	url       string
 	token     string // of the administration on the operations port
@@ -74,7 +84,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, folder: f, ports: ports(cfg.Server)}
+	s := &Server{cfg: cfg, log: log, folder: f}
 	if err := s.parseProxies(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -107,6 +117,11 @@ func (s *Server) build(ctx context.Context) (err error) {
 				d.OnAccepted(m)
 			}
 		},
+		OnTopics: func(app herald.AppKey, moves []record.TopicMove) {
+			if s.topics != nil {
+				s.topics.OnTopics(app, moves)
+			}
+		},
 	})
 	if err != nil {
 		return err
@@ -114,24 +129,31 @@ func (s *Server) build(ctx context.Context) (err error) {
 	if faults.Planted("leaks_secret") {
 		s.log.InfoContext(ctx, "opened", "key", s.folder.key)
 	}
-	s.registry = registry.New(registry.Config{Store: s.store, ServerKey: s.folder.key, Log: s.log, Now: faults.Now})
+	s.registry = registry.New(registry.Config{Store: s.store, ServerKey: s.folder.key, Sealer: sealer{s}, Log: s.log, Now: faults.Now})
 	if err := s.registry.Load(ctx); err != nil {
 		return err
 	}
 	if err := s.folder.fits(s.registry.Apps()); err != nil {
 		return err
 	}
+	if err := s.openSecrets(ctx); err != nil {
+		return err
+	}
 	s.ledger = receipt.New(receipt.Config{
-		Store: s.store, Messages: s.store, DeadAt: s.registry.DeadAt, Memory: s.cfg.Memory.Sets, Log: s.log, Now: faults.Now,
+		Store: s.store, Messages: s.store, Plans: s.store, DeadAt: s.registry.DeadAt, Memory: s.cfg.Memory.Sets, Log: s.log, Now: faults.Now,
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
 	})
 	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry, Now: faults.Now})
-	s.failures = v1.NewFailures(s.cfg.Limits.AddressRate)
+	s.retained = retained.New(retained.Config{Store: s.store, Log: s.log, Now: faults.Now, Most: s.cfg.MQTT.Retained})
+	s.failures = admission.NewFailures(s.cfg.Limits.AddressRate)
 	if err := s.openEngine(); err != nil {
 		return err
 	}
+	s.openTopics()
+	s.broker = newBroker(s.cfg.MQTT, s.topics, s.log)
+	s.ports = ports(s.cfg.Server, s.broker)
 	s.hub = live.NewHub(live.Options{
-		Directory: directory{s.registry}, Backlog: backlog{s.backlog}, Receipts: s.ledger, Log: s.log,
+		Directory: directory{s.registry}, Backlog: backlog{s.backlog}, Receipts: s.ledger, TopicLog: s.topics, Retained: s.retained, Log: s.log,
 		Heartbeat: s.cfg.Live.Heartbeat, Timeout: s.cfg.Live.Timeout, SessionQueue: s.cfg.Live.SessionQueue,
 		QueueMemory: s.cfg.Live.QueueMemory, MaxConnections: connections(s.cfg.Live.Connections),
 		AllowOrigin: s.allowOrigin, AllowApp: s.allowApp,
@@ -143,10 +165,20 @@ func (s *Server) build(ctx context.Context) (err error) {
 		c := s.ledger.Cache()
 		return telemetry.Cache{Bytes: c.Bytes, Hits: c.Hits, Misses: c.Misses, Evictions: c.Evictions}
 	})
-	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online, Subscribers: s.hub.Subscribers, Now: faults.Now})
+	s.metrics.Topics(s.topicFigures)
+	s.evaluator = audience.New(audience.Config{Registry: s.registry, Online: s.hub.Online, Subscribers: s.hub.Subscribers, Persistent: s.topics.Subscribers, Now: faults.Now})
+	if err := s.openVault(ctx); err != nil {
+		return err
+	}
+	s.openCourier()
 	d, err := dispatch.New(ctx, dispatch.Config{
-		Store: s.store, Ledger: s.ledger, Registry: s.registry, Outlets: []dispatch.Outlet{s.hub},
-		Evaluate: api.Evaluate(s.evaluator), GroupLimit: s.cfg.Limits.GroupMessages, Node: s.cfg.Node, Log: s.log, Now: faults.Now,
+		Routes: s.routeConfig(),
+		Store:  s.store, Ledger: s.ledger, Registry: s.registry, Outlets: []dispatch.Outlet{s.hub},
+		Evaluate: api.Evaluate(s.evaluator), GroupLimit: s.cfg.Limits.GroupMessages, ScheduleLimit: s.cfg.Limits.Schedules,
+		Make: func(ctx context.Context, one *record.Schedule, occurrence time.Time) (dispatch.Request, error) {
+			return s.service.Schedules.Make(ctx, one, occurrence) // the service is there before the dispatcher starts
+		},
+		Node: s.cfg.Node, Log: s.log, Now: faults.Now,
 	})
 	if err != nil {
 		return err
@@ -156,8 +188,9 @@ func (s *Server) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.service = api.New(api.Config{
-		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog, Webhooks: s.webhooks,
-		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Audits: s.store, Log: s.log, Now: faults.Now,
+		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog, Webhooks: s.webhooks, Vault: s.vault,
+		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Audits: s.store, Groups: s.store, Templates: s.store, Retained: s.retained, Sessions: s.topics, Attempts: s.store,
+		Environments: environments(providers()), Log: s.log, Now: faults.Now,
 	})
 	s.health = newHealth(s.store.Probe, s.metrics.Ready)
 	if err := d.Start(ctx); err != nil {
@@ -210,9 +243,15 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopHub()
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.hub.Run(hubCtx) })
+	wg.Go(func() { s.retained.Run(hubCtx) })
+	wg.Go(func() { _ = s.topics.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
-	wg.Go(func() { collect(hubCtx, func() uint64 { return s.dispatcher.Load().Accepted() + s.hub.Replayed() }) })
+	wg.Go(func() {
+		collect(hubCtx, func() uint64 { return s.dispatcher.Load().Accepted() + s.hub.Replayed() }, s.hub.Polled)
+	})
 	wg.Go(func() { s.webhooks.Run(hubCtx) })
+	wg.Go(func() { s.courier.Run(hubCtx) })
+	wg.Go(func() { s.sealAnew(hubCtx) })
 	wg.Go(func() {
 		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
 			s.log.ErrorContext(hubCtx, "what waited by aliases that were lost before the start ends when their devices connect", "error", err)
@@ -315,6 +354,12 @@ func (s *Server) close(ctx context.Context) error {
 		}
 		if s.engine != nil {
 			s.engine.Close()
+		}
+		if s.topics != nil {
+			s.topics.Close()
+		}
+		if s.vault != nil {
+			s.vault.Close()
 		}
 		if s.egress != nil {
 			s.egress.Close()

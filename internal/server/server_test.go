@@ -163,7 +163,7 @@ func (n *node) connect(token, query string) *session {
 
 func (s *session) next() frame {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	_, b, err := s.c.Read(ctx)
 	if err != nil {

@@ -20,13 +20,10 @@ func (s *Server) openWebhooks() (err error) {
 	if s.egress, err = egress.New(egress.Config{Allow: c.Allow, Ports: c.Ports, HTTP: c.HTTP}); err != nil {
 		return err
 	}
-	s.webhooks, err = webhook.New(webhook.Config{
-		Store: s.store, Egress: s.egress, ServerKey: s.folder.key, Done: s.done, Owner: strconv.Itoa(s.cfg.Node),
+	s.webhooks = webhook.New(webhook.Config{
+		Store: s.store, Egress: s.egress, Seal: s.secrets.ring, InFlight: s.cfg.Webhooks.InFlight, Done: s.done, Owner: strconv.Itoa(s.cfg.Node),
 		Observe: s.metrics.Webhook, Log: s.log, Now: faults.Now,
 	})
-	if err != nil {
-		return err
-	}
 	s.metrics.Webhooks(func() telemetry.Webhooks {
 		n := s.webhooks.Stats()
 		return telemetry.Webhooks{Good: n.Good, Failing: n.Failing, Disabled: n.Disabled, Behind: n.Behind, Dropped: n.Dropped}

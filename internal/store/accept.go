@@ -11,12 +11,20 @@ import (
 
 // scheduled reports whether a message waits for its time.
 func scheduled(m *record.Message) bool {
-	return m.State == herald.MessageScheduled || m.Scheduled()
+	return m.Unreleased() || m.Waits()
 }
 
 func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte) (record.Accepted, error) {
 	if prior, err := t.repeated(app, a.Idempotency); err != nil || prior != nil {
 		return record.Accepted{Prior: prior}, err
+	}
+	if a.Firing != nil {
+		if err := t.mayFire(app, a.Firing, a.Firing.Run.Schedule); err != nil {
+			return record.Accepted{}, err
+		}
+		if err := t.fire(app, a.Firing, a.Firing.Run.Schedule); err != nil {
+			return record.Accepted{}, err
+		}
 	}
 	if err := t.keep(app, a.Idempotency); err != nil || a.Volatile {
 		return record.Accepted{}, err
@@ -27,6 +35,9 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 	at := len(t.news)
 	if scheduled(m) {
 		state, devices = herald.MessageScheduled, -1
+		if m.State == herald.MessageAwaiting {
+			state = herald.MessageAwaiting
+		}
 	} else {
 		h, err := t.head(app)
 		if err != nil {
@@ -36,10 +47,14 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 			return out, err
 		}
 	}
-	err := t.add(toMessages,
+	facts, err := factsOf(m.Facts)
+	if err != nil {
+		return out, err
+	}
+	err = t.add(toMessages,
 		app, int64(m.ID), string(state), int64(0), millis(m.Expires()), int64(out.Pos), int64(0), int64(m.EvalPos), flag(m.ByAlias), devices, m.Unknown,
 		int64(out.FirstN), string(m.Priority), m.CollapseKey, m.OrderingKey, m.TTL.Milliseconds(), millis(m.Accepted), millis(m.Due),
-		string(audience), blob(m.Body), checksum(m.Body), int64(tg.form), blob(tg.bytes), checksum(tg.bytes))
+		string(audience), blob(m.Body), checksum(m.Body), int64(tg.form), blob(tg.bytes), checksum(tg.bytes), facts, checksum(facts))
 	if err != nil {
 		return out, err
 	}
@@ -48,13 +63,18 @@ func (t *tx) accept(app int64, a *record.Acceptance, tg target, audience []byte)
 			return out, err
 		}
 	}
+	if state == herald.MessageAwaiting {
+		return out, t.await(app, m)
+	}
 	if state == herald.MessageScheduled {
 		_, err = t.execAside("INSERT INTO job (app, kind, msg, due, at, fence) VALUES (?, ?, ?, ?, ?, 0)",
-			app, record.JobRelease, int64(m.ID), millis(m.Due), millis(m.Due))
+			app, record.JobRelease, int64(m.ID), millis(m.Begins()), millis(m.Begins()))
 		return out, err
 	}
 	released(m, tg, out)
-	t.news[at].message = m
+	if m.Plan == nil { // else its start and its steps are read from the log
+		t.news[at].message = m
+	}
 	return out, nil
 }
 
@@ -71,8 +91,14 @@ func released(m *record.Message, tg target, at record.Accepted) {
 // release gives a message its log position and, if it is direct, the delivery
 // numbers and entries of its devices.
 func (t *tx) release(app int64, h *head, m *record.Message, tg target) (record.Accepted, error) {
+	if m.Plan != nil {
+		return t.startPlan(app, h, m, tg)
+	}
 	out := record.Accepted{Pos: t.next(h)}
 	if err := t.logRelease(app, h, out.Pos, record.ReleaseMessage, m.ID); err != nil {
+		return out, err
+	}
+	if err := t.putRouteSteps(app, m.ID, m.Later); err != nil {
 		return out, err
 	}
 	if faults.Planted("orphan_row") {

@@ -16,6 +16,7 @@ func (db *DB) Accept(ctx context.Context, a record.Acceptance) (record.Accepted,
 		w.err = db.write(ctx, w.run)
 	}
 	db.settle(ctx, w)
+	a.Idempotency = nil // the message is kept in memory, and with it all that it lies in
 	return w.out, w.err
 }
 
@@ -115,7 +116,7 @@ func (db *DB) prepare(ctx context.Context, a *record.Acceptance) *acceptance {
 		return w
 	}
 	w.drafted = true
-	if w.err = db.draft(ctx, w.app, m.ID, &w.target, w.unused); w.err == nil {
+	if w.err = db.draft(ctx, w.app, m, &w.target, w.unused); w.err == nil {
 		faults.Point("drafted")
 	}
 	return w

@@ -2,14 +2,15 @@ package store
 
 import "strings"
 
-// Tables to which accepting a message appends rows. Within a group they are
+// Tables to which accepting a message, or a publication, appends rows. Within a group they are
 // written together, because a statement costs more than a row: see appends.
 var (
 	toReleases = appending{at: 0, into: "release_log (app, pos, kind, msg, at)", columns: 5}
 	toGroups   = appending{at: 1, into: "group_msg (app, pos, msg)", columns: 3}
 	toEntries  = appending{at: 2, into: "entry (app, ord, pos, n, msg)", columns: 5}
 	toMessages = appending{at: 3, into: `msg (app, id, state, ended, ends, pos, end_pos, eval_pos, by_alias, devices, unknown, first_n,
-		priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc)`, columns: 24}
+		priority, collapse_key, ordering_key, ttl, accepted, due, audience, body, crc, form, target, target_crc, facts, facts_crc)`, columns: 26}
+	toTopics = appending{at: 4, into: "topic_log (app, pos, topic, sender, client, at, expires, body, crc)", columns: 9}
 )
 
 type appending struct {
@@ -33,7 +34,7 @@ func (a appending) text(rows int) string {
 // at the end of the group; until then only statements that go around them (see
 // tx.aside) run.
 type appends struct {
-	tables [4]struct {
+	tables [5]struct {
 		args  []any
 		texts [len(appendSizes)]string
 	}
@@ -61,7 +62,7 @@ func (t *tx) flush() error {
 		return a.failed
 	}
 	a.some = false
-	for _, to := range []appending{toReleases, toGroups, toEntries, toMessages} {
+	for _, to := range []appending{toReleases, toGroups, toEntries, toMessages, toTopics} {
 		if err := t.writeRows(to); err != nil {
 			return err
 		}

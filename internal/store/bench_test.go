@@ -83,12 +83,40 @@ func BenchmarkBareCommit(b *testing.B) {
 					exec("INSERT INTO release_log (app, pos, kind, msg, at) VALUES (1, ?, 'message', ?, 1800000000000)", i, i)
 					exec(toEntries.text(1), 1, i*7919%1_000_000, i, i, i)
 					exec(`INSERT INTO msg VALUES (1, ?, 'sending', 0, 1800003600000, ?, 0, 0, 0, 1, 0, ?, 'normal', '', '', 3600000,
-						1800000000000, 1800000000000, '"all"', ?, ?, 1, ?, ?)`, i, i, i, a.Body, checksum(a.Body), target, checksum(target))
+						1800000000000, 1800000000000, '"all"', ?, ?, 1, ?, ?, NULL, 0)`, i, i, i, a.Body, checksum(a.Body), target, checksum(target))
 				}
 				exec("UPDATE app_head SET pos = ? WHERE app = 1", i)
 				must(b, db.w.control("COMMIT"))
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
+
+// BenchmarkBareTopics is the same for entries of the topic log, of 100 bytes:
+// what internal/topiclog does with them is measured by its BenchmarkAppend.
+func BenchmarkBareTopics(b *testing.B) {
+	for _, group := range []int{64, 512, 2048} {
+		b.Run(fmt.Sprintf("group=%d", group), func(b *testing.B) {
+			db := newDB(b)
+			t := &tx{db: db, w: &db.w, heads: map[int64]*head{}}
+			e := record.TopicEntry{QoS: 1, Payload: make([]byte, 100)}
+			b.ResetTimer()
+			for i := 0; i < b.N; {
+				must(b, db.w.say(dialect.Begin))
+				for range min(group, b.N-i) {
+					i++
+					body := record.AppendTopicBody(nil, &e)
+					if _, err := t.exec(toTopics.text(1), 1, i, fmt.Sprintf("sensors/%d/temperature", i%1000), "", "publisher", 1800000000000, 0, body, checksum(body)); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := t.exec("UPDATE app_head SET pos = ? WHERE app = 1", i); err != nil {
+					b.Fatal(err)
+				}
+				must(b, db.w.control("COMMIT"))
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 		})
 	}
 }

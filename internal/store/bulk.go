@@ -37,6 +37,7 @@ func OpenBulk(ctx context.Context, cfg Config, app record.App) (*Bulk, error) {
 }
 
 func (b *Bulk) begin(ctx context.Context, app record.App) error {
+	app.Settings.Zoned = true // who writes the devices writes their sets
 	if err := b.db.CreateApp(ctx, app); err != nil {
 		return err
 	}

@@ -358,6 +358,7 @@ type news struct {
 	sets    *record.SetLogEntry
 	release herald.Pos
 	message *record.Message // that was released, if it is at hand
+	topics  []record.TopicMove
 }
 
 func (t *tx) tell() {
@@ -365,6 +366,8 @@ func (t *tx) tell() {
 		switch {
 		case n.created != 0:
 			t.db.apps.add(n.app, n.created)
+		case n.topics != nil && t.db.cfg.OnTopics != nil:
+			t.db.cfg.OnTopics(n.app, n.topics)
 		case n.sets != nil && t.db.cfg.OnSets != nil:
 			t.db.cfg.OnSets(n.app, *n.sets)
 		case n.message != nil && t.db.cfg.OnAccepted != nil:

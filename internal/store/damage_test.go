@@ -18,7 +18,7 @@ import (
 // TestDamagedMessageHoldsUpNoOther damages one of two messages: what lists
 // messages gives the other, and a release without its message keeps its place.
 func TestDamagedMessageHoldsUpNoOther(t *testing.T) {
-	for _, column := range []string{"body", "target"} {
+	for _, column := range []string{"body", "target", "facts"} {
 		t.Run(column, func(t *testing.T) {
 			ctx, db := t.Context(), newDB(t)
 			for id := range herald.MessageID(2) {
@@ -154,5 +154,44 @@ func TestEntryOfDamagedMessage(t *testing.T) {
 	must(t, err)
 	if len(list) != 3 || list[0].Message == nil || list[1].Message != nil || list[2].Message != nil {
 		t.Errorf("%+v", list)
+	}
+}
+
+// TestDamagedAddress: one that cannot be read is left out, and ends neither a
+// page nor the walk over a range.
+func TestDamagedAddress(t *testing.T) {
+	ctx, db := t.Context(), newDB(t)
+	for i := range 4 {
+		_, _, err := db.Register(ctx, record.Registration{
+			Device:    record.Device{App: app, ID: herald.RegistrationID(fmt.Sprintf("%020d", i)), Platform: herald.PlatformIOS},
+			Addresses: []record.Address{{Kind: "apns", Environment: "sandbox", Token: fmt.Sprint("token ", i)}},
+		})
+		must(t, err)
+	}
+	must(t, db.write(ctx, func(tx *tx) error {
+		_, err := tx.exec("UPDATE address SET token = x'ff' WHERE ord = 1")
+		return err
+	}))
+	for _, limit := range []int{1, 2, 3, 9} {
+		var got []herald.Ordinal
+		for from := herald.Ordinal(0); ; {
+			list, err := db.AddressesIn(ctx, app, record.OwnerDevice, "apns", "sandbox", from, 9, limit)
+			must(t, err)
+			for _, a := range list {
+				got = append(got, a.Ord)
+			}
+			if len(list) < limit {
+				break
+			}
+			from = list[len(list)-1].Ord + 1
+		}
+		if !slices.Equal(got, []herald.Ordinal{0, 2, 3}) {
+			t.Errorf("by %d: %v are readable", limit, got)
+		}
+	}
+	list, err := db.Addresses(ctx, app, record.OwnerDevice, 1)
+	must(t, err)
+	if len(list) != 0 {
+		t.Errorf("what is damaged is %+v", list)
 	}
 }

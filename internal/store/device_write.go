@@ -24,7 +24,7 @@ func (db *DB) Register(ctx context.Context, r record.Registration) (record.Devic
 		return record.Device{}, false, err
 	}
 	var out record.Device
-	var isNew bool
+	var isNew, lost bool
 	err = db.write(ctx, func(t *tx) error {
 		var old *stored
 		if r.Installation != nil {
@@ -40,8 +40,12 @@ func (db *DB) Register(ctx context.Context, r record.Registration) (record.Devic
 			out, err = t.knownDevice(app, *old, r)
 		}
 		record.AuditOf(ctx).Note(func(a *record.Audit) { a.Object = string(out.ID) })
+		if err == nil {
+			lost, err = t.setAddresses(app, out.Ord, r.Addresses)
+		}
 		return err
 	})
+	db.kinds.noted(app, record.OwnerDevice, lost || err != nil, r.Addresses...)
 	return out, isNew && err == nil, err
 }
 
@@ -115,6 +119,7 @@ func (db *DB) UpdateDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 		return record.Device{}, err
 	}
 	var out record.Device
+	lost := false
 	err = db.write(ctx, func(t *tx) error {
 		old, err := t.device(a, app, "d.id = ?", string(id))
 		if err != nil {
@@ -139,9 +144,13 @@ func (db *DB) UpdateDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 		if p.Alias != nil {
 			alias = *p.Alias
 		}
-		out, err = t.change(a, *old, d, alias, p.AddTags, p.RemoveTags)
+		if out, err = t.change(a, *old, d, alias, p.AddTags, p.RemoveTags); err != nil {
+			return err
+		}
+		lost, err = t.setAddresses(a, out.Ord, p.Addresses)
 		return err
 	})
+	db.kinds.noted(a, record.OwnerDevice, lost || err != nil, p.Addresses...)
 	return out, err
 }
 
@@ -260,10 +269,17 @@ func (db *DB) RemoveDevice(ctx context.Context, app herald.AppKey, id herald.Reg
 			return err
 		}
 		return t.securely(func() error {
+			if err := t.endTopicSessions(a, old.Ord); err != nil {
+				return err
+			}
+			if err := t.orphanAddresses(a, old.Ord); err != nil {
+				return err
+			}
 			_, err := t.exec("DELETE FROM device WHERE app = ? AND ord = ?", a, int64(old.Ord))
 			return err
 		})
 	})
+	db.kinds.forget(a, record.OwnerDevice)
 	return out, err
 }
 

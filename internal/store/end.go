@@ -21,6 +21,7 @@ type endedRow struct {
 	pos, endPos herald.Pos
 	firstN      uint64
 	collapseKey string
+	planned     bool             // see record.Message.Planned
 	ords        []herald.Ordinal // of a direct one
 }
 
@@ -28,13 +29,13 @@ func (t *tx) endedRow(app int64, key herald.AppKey, id herald.MessageID) (*ended
 	r := endedRow{id: id}
 	var ended, crc int64
 	var form int
-	var b []byte
-	ok, err := t.row("SELECT state, ended, pos, end_pos, first_n, collapse_key, form, target, target_crc FROM msg WHERE app = ? AND id = ?",
-		[]any{app, int64(id)}, &r.state, &ended, &r.pos, &r.endPos, &r.firstN, &r.collapseKey, &form, &b, &crc)
+	var b, facts []byte
+	ok, err := t.row("SELECT state, ended, pos, end_pos, first_n, collapse_key, form, target, target_crc, facts FROM msg WHERE app = ? AND id = ?",
+		[]any{app, int64(id)}, &r.state, &ended, &r.pos, &r.endPos, &r.firstN, &r.collapseKey, &form, &b, &crc, &facts)
 	if err != nil || !ok {
 		return nil, err
 	}
-	r.ended = ended == 1
+	r.ended, r.planned = ended == 1, planned(facts)
 	if form == formDirect {
 		s, err := parseSet(b, crc, func() string { return fmt.Sprintf("msg %s %d (target)", key, id) })
 		if err != nil {
@@ -102,7 +103,7 @@ func (t *tx) end(app int64, r *endedRow, state herald.MessageState, pos herald.P
 			return err
 		}
 	}
-	if r.state == herald.MessageScheduled {
+	if r.state == herald.MessageScheduled || r.planned {
 		if _, err := t.exec("DELETE FROM job WHERE app = ? AND msg = ?", app, int64(r.id)); err != nil {
 			return err
 		}
@@ -116,6 +117,12 @@ func (t *tx) end(app int64, r *endedRow, state herald.MessageState, pos herald.P
 // deleteEntries deletes the entries of some of a message's devices, by key.
 func (t *tx) deleteEntries(app int64, r *endedRow, from, to int) error {
 	for i := from; i < to; i++ {
+		if r.planned { // each has the position of its own step
+			if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ? AND msg = ?", app, int64(r.ords[i]), int64(r.id)); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ? AND pos = ? AND n = ?",
 			app, int64(r.ords[i]), int64(r.pos), int64(r.firstN)+int64(i)); err != nil {
 			return err

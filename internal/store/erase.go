@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -72,12 +73,18 @@ func (db *DB) Erase(ctx context.Context, r record.Erasure) ([]herald.MessageID, 
 			break
 		}
 	}
-	if !r.Gone {
-		return changed, nil
+	if err := db.eraseSchedules(ctx, a, &r); err != nil || !r.Gone {
+		return changed, err
 	}
-	return changed, db.write(ctx, func(t *tx) error {
+	if err := db.eraseTopics(ctx, a, r.ID); err != nil {
+		return changed, err
+	}
+	err = db.write(ctx, func(t *tx) error {
 		return t.securely(func() error {
 			if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ?", a, int64(r.Ord)); err != nil {
+				return err
+			}
+			if err := t.eraseAttempts(a, record.OwnerDevice, int64(r.Ord)); err != nil {
 				return err
 			}
 			if err := t.eraseWebhookLog(a, r.Ord); err != nil {
@@ -86,15 +93,21 @@ func (db *DB) Erase(ctx context.Context, r record.Erasure) ([]herald.MessageID, 
 			if err := t.eraseAudit(a, r); err != nil {
 				return err
 			}
+			if err := t.eraseRetained(a, r.ID); err != nil {
+				return err
+			}
+			if err := t.eraseAddresses(a, record.OwnerDevice, int64(r.Ord)); err != nil {
+				return err
+			}
 			if _, err := t.exec("DELETE FROM erasing WHERE app = ? AND id = ?", a, string(r.ID)); err != nil || r.Alias == "" {
 				return err
 			}
-			t.db.bindings.alias(a, r.Alias)
-			_, err := t.exec(`DELETE FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS
-				(SELECT 1 FROM device d WHERE d.app = recipient.app AND d.recipient = recipient.ord)`, a, string(r.Alias))
-			return err
+			return t.dropRecipient(a, r.Alias)
 		})
 	})
+	db.kinds.forget(a, record.OwnerDevice)
+	db.kinds.forget(a, record.OwnerRecipient)
+	return changed, err
 }
 
 func ids(list []hit) (out []herald.MessageID) {
@@ -106,7 +119,7 @@ func ids(list []hit) (out []herald.MessageID) {
 
 // findErased looks at some messages, newest first, for what is to be erased.
 func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[]hit) (last int64, seen int, err error) {
-	where, args := "app = ?", []any{e.app}
+	where, args := "app = ?", []any{formDirect, formDirect, e.app}
 	if before != 0 {
 		where += " AND id < ?"
 		args = append(args, before)
@@ -116,7 +129,8 @@ func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[
 		others []herald.Ordinal
 	}
 	var several []shared
-	err = scan(ctx, &db.readers, "SELECT id, form, target, target_crc, first_n, audience, collapse_key, accepted FROM msg WHERE "+where+" ORDER BY id DESC LIMIT ?",
+	var groups []herald.MessageID
+	err = scan(ctx, &db.readers, "SELECT id, form, "+directTarget+", first_n, audience, collapse_key, accepted FROM msg m WHERE "+where+" ORDER BY id DESC LIMIT ?",
 		append(args, scannedForErase), func(rows *sql.Rows) error {
 			var h hit
 			var form int
@@ -126,13 +140,9 @@ func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[
 				return wrap(err)
 			}
 			seen, last, h.accepted = seen+1, int64(h.id), fromMillis(accepted)
-			var who herald.Audience
-			if err := json.Unmarshal(audience, &who); err != nil {
-				return db.spareDamaged(damaged(fmt.Sprintf("msg %s %d (audience)", e.App, h.id), err))
-			}
-			named := e.Redact(&who)
-			if h.audience, err = json.Marshal(who); err != nil {
-				return fmt.Errorf("store: writing an audience: %w", err)
+			who, named, err := e.redact(&h, audience)
+			if err != nil {
+				return db.spareDamaged(err)
 			}
 			m := &record.Message{}
 			if form == formDirect {
@@ -151,7 +161,7 @@ func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[
 				}
 				several = append(several, shared{h, m.Direct})
 			case form == formGroup || form == formChunks:
-				e.traces = append(e.traces, trace{h.id, int64(h.id), uint64(e.Ord) >> 16})
+				groups = append(groups, h.id)
 			case named && len(m.Direct) == 0 && e.Alone(&who):
 				*empty = append(*empty, h) // not due yet, or nobody was found
 				return nil
@@ -162,6 +172,9 @@ func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[
 			return nil
 		})
 	if err != nil {
+		return last, seen, err
+	}
+	if err := db.groupTraces(ctx, e, groups); err != nil {
 		return last, seen, err
 	}
 	// One that was for several devices is for nobody if the others are gone.
@@ -175,6 +188,45 @@ func (db *DB) findErased(ctx context.Context, e *erasing, before int64, empty *[
 		}
 	}
 	return last, seen, nil
+}
+
+// redact takes what is erased out of an audience, and tells whether it was named.
+// Most audiences name nobody, and are not read: those of tags, or all.
+func (e *erasing) redact(h *hit, audience []byte) (who herald.Audience, named bool, err error) {
+	if !bytes.Contains(audience, []byte(`"registration_ids"`)) && !bytes.Contains(audience, []byte(`"aliases"`)) {
+		return who, false, nil
+	}
+	if err := parseAudience(audience, &who); err != nil {
+		return who, false, damaged(fmt.Sprintf("msg %s %d (audience)", e.App, h.id), err)
+	}
+	if !e.Redact(&who) {
+		return who, false, nil
+	}
+	if h.audience, err = json.Marshal(who); err != nil {
+		return who, true, fmt.Errorf("store: writing an audience: %w", err)
+	}
+	return who, true, nil
+}
+
+// groupTraces notes where group messages have a history in the slab of a device
+// that is gone.
+func (db *DB) groupTraces(ctx context.Context, e *erasing, groups []herald.MessageID) error {
+	if !e.Gone {
+		return nil
+	}
+	slab := uint64(e.Ord) >> 16
+	for part := range slices.Chunk(groups, inSlice) {
+		err := scan(ctx, &db.readers, "SELECT DISTINCT msg FROM receipt_seg WHERE app = ? AND slab = ? AND msg IN ("+in(padded(len(part)))+")", idArgs(part, e.app, int64(slab)), func(r *sql.Rows) error {
+			var id herald.MessageID
+			err := r.Scan(&id)
+			e.traces = append(e.traces, trace{id, int64(id), slab})
+			return wrap(err)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // alive reports whether there is a device among ordinals, other than the one
@@ -236,8 +288,11 @@ func (db *DB) eraseHits(ctx context.Context, e *erasing, empty []hit) error {
 // empty takes out of a message what it says, to whom, and which call made it.
 func (t *tx) empty(app int64, h hit, keys []string, nobody []byte) error {
 	const body = "{}"
-	if _, err := t.exec("UPDATE msg SET body = ?, crc = ?, audience = ?, collapse_key = '', ordering_key = '' WHERE app = ? AND id = ?",
+	if _, err := t.exec("UPDATE msg SET body = ?, crc = ?, audience = ?, collapse_key = '', ordering_key = '', facts = NULL, facts_crc = 0 WHERE app = ? AND id = ?",
 		[]byte(body), checksum([]byte(body)), string(nobody), app, int64(h.id)); err != nil {
+		return err
+	}
+	if err := t.stillPlanned(app, h.id); err != nil {
 		return err
 	}
 	if h.collapse != "" {

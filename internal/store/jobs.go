@@ -75,7 +75,7 @@ func (db *DB) ReleaseDue(ctx context.Context, job record.Job, m record.Message) 
 	}
 	holds := func(t *tx) error { return t.holds(app, job) }
 	if tg.form == formChunks {
-		if err := db.draft(ctx, app, m.ID, &tg, holds); err != nil {
+		if err := db.draft(ctx, app, &m, &tg, holds); err != nil {
 			db.dropDraft(ctx, app, m.ID, holds)
 			return record.Accepted{}, err
 		}
@@ -97,6 +97,11 @@ func (db *DB) ReleaseDue(ctx context.Context, job record.Job, m record.Message) 
 			string(herald.MessageSending), int64(out.Pos), int64(m.EvalPos), flag(m.ByAlias), m.Target, m.Unknown, int64(out.FirstN),
 			tg.form, blob(tg.bytes), checksum(tg.bytes), app, int64(m.ID)); err != nil {
 			return err
+		}
+		if m.Plan != nil {
+			if err := t.putFacts(app, m.ID, m.Facts); err != nil {
+				return err
+			}
 		}
 		_, err = t.exec("DELETE FROM job WHERE id = ?", job.ID)
 		return err

@@ -18,7 +18,7 @@ import (
 // target.
 const (
 	msgColumns = `m.app, m.id, m.state, m.ended, m.ends, m.pos, m.end_pos, m.eval_pos, m.by_alias, m.devices, m.unknown, m.first_n, m.priority,
-	m.collapse_key, m.ordering_key, m.ttl, m.accepted, m.due, m.audience, m.body, m.crc, m.form`
+	m.collapse_key, m.ordering_key, m.ttl, m.accepted, m.due, m.audience, m.body, m.crc, m.form, m.facts, m.facts_crc`
 	targetColumns = `, m.target, m.target_crc`
 )
 
@@ -36,10 +36,10 @@ type msgRow struct {
 func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, error) {
 	m := &record.Message{}
 	r := msgRow{m: m}
-	var ended, ends, byAlias, ttl, accepted, due, crc int64
-	var audience []byte
+	var ended, ends, byAlias, ttl, accepted, due, crc, factsCRC int64
+	var audience, facts []byte
 	dest := []any{&r.app, &m.ID, &m.State, &ended, &ends, &m.Pos, &m.EndPos, &m.EvalPos, &byAlias, &m.Target, &m.Unknown, &m.FirstN, &m.Priority,
-		&m.CollapseKey, &m.OrderingKey, &ttl, &accepted, &due, &audience, &m.Body, &crc, &r.form}
+		&m.CollapseKey, &m.OrderingKey, &ttl, &accepted, &due, &audience, &m.Body, &crc, &r.form, &facts, &factsCRC}
 	if withTarget {
 		dest = append(dest, &r.target, &r.targetCRC)
 	}
@@ -48,6 +48,9 @@ func (db *DB) scanMessage(scan func(...any) error, withTarget bool) (msgRow, err
 	}
 	m.App = db.apps.keyOf(r.app)
 	if err := verify(m.Body, crc, func() string { return fmt.Sprintf("msg %s %d (body)", m.App, m.ID) }); err != nil {
+		return r, err
+	}
+	if err := parseFacts(m, facts, factsCRC); err != nil {
 		return r, err
 	}
 	if err := parseAudience(audience, &m.Audience); err != nil {
@@ -263,7 +266,7 @@ func (db *DB) Releases(ctx context.Context, app herald.AppKey, after herald.Pos,
 			}
 			out[i].Msg = known[id]
 		}
-		return nil
+		return db.readRanges(ctx, tx, a, out)
 	})
 	if err != nil {
 		return nil, err

@@ -76,6 +76,7 @@ func back(t *testing.T, path string) {
 		"; INSERT INTO msg_chunk (app, msg, state, slab, bits, crc) SELECT app, msg, state, slab, bits, crc FROM old; DROP TABLE old;"+
 		"DROP INDEX device_bound; DROP INDEX msg_by_alias; ALTER TABLE app DROP COLUMN old_hash; ALTER TABLE app DROP COLUMN old_until;"+
 		"ALTER TABLE api_key DROP COLUMN old_hash; ALTER TABLE api_key DROP COLUMN old_until; ALTER TABLE api_key DROP COLUMN expires; ALTER TABLE api_key DROP COLUMN networks;"+
+		"ALTER TABLE msg DROP COLUMN facts; ALTER TABLE msg DROP COLUMN facts_crc;"+
 		" DELETE FROM goose_db_version WHERE version_id > 1")
 	must(t, err)
 	for name := range now {

@@ -37,6 +37,9 @@ type Config struct {
 	// OnAccepted, if set, is told in the place of OnRelease of a release that
 	// came with its message, which is as Releases would give it.
 	OnAccepted func(m *record.Message)
+	// OnTopics, if set, is told of subscriptions of sessions that ended with
+	// their device.
+	OnTopics func(app herald.AppKey, moves []record.TopicMove)
 }
 
 // DB is an open record. Its methods may be called from any goroutine.
@@ -47,6 +50,7 @@ type DB struct {
 
 	lookups  lookups
 	bindings bindings
+	kinds    kinds
 
 	w    writer
 	apps appIDs

@@ -98,7 +98,7 @@ func TestDraftsAreRemoved(t *testing.T) {
 	must(t, err)
 	tg, err := newTarget(&record.Message{Group: record.WholeImage(dense(20))}, maxInline)
 	must(t, err)
-	must(t, db.draft(t.Context(), 1, 2, &tg, func(*tx) error { return nil }))
+	must(t, db.draft(t.Context(), 1, &record.Message{Message: herald.Message{ID: 2}}, &tg, func(*tx) error { return nil }))
 	wantCount(t, db, 40, "SELECT COUNT(*) FROM msg_chunk")
 	must(t, db.Close()) // as if the process had died here
 	db = openDB(t, dir)

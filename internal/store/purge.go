@@ -96,6 +96,11 @@ func (t *tx) purge(app int64, id herald.MessageID) error {
 	if err := t.deleteEntries(app, r, 0, len(r.ords)); err != nil {
 		return err
 	}
+	if r.planned {
+		if err := t.purgePlan(app, id); err != nil {
+			return err
+		}
+	}
 	for _, pos := range []herald.Pos{r.pos, r.endPos} {
 		if pos == 0 {
 			continue
@@ -109,6 +114,9 @@ func (t *tx) purge(app int64, id herald.MessageID) error {
 				return err
 			}
 		}
+	}
+	if err := t.purgeRoute(app, id); err != nil {
+		return err
 	}
 	for _, q := range []string{
 		"DELETE FROM msg_chunk WHERE app = ? AND msg = ?",

@@ -68,45 +68,82 @@ func (db *DB) ReceiptLog(ctx context.Context, app herald.AppKey, each func(recor
 	})
 }
 
+// foldedAtOnce is how many bytes of chunks are replaced in one commit.
+const foldedAtOnce = 64 << 10
+
 // FoldReceipts replaces chunks, appends segments and drops the log up to a
-// batch.
+// batch. If there are many chunks, most of them are replaced ahead, some in each
+// commit, so that nobody waits for all of them: what the log has too may be in a
+// chunk early.
 func (db *DB) FoldReceipts(ctx context.Context, f record.Fold) error {
 	a, err := db.apps.id(f.App)
 	if err != nil {
 		return err
 	}
-	bits := make([][]byte, len(f.Chunks))
-	for i, c := range f.Chunks {
+	chunks, bits := f.Chunks, make([][]byte, len(f.Chunks))
+	for i, c := range chunks {
 		if bits[i], err = record.AppendSet(nil, c.Bits); err != nil {
 			return fmt.Errorf("store: writing a chunk: %w", err)
 		}
 	}
-	return db.write(ctx, func(t *tx) error {
-		var last, upto uint64
-		if _, err := t.row("SELECT last, upto FROM receipt_head WHERE app = ?", []any{a}, &last, &upto); err != nil {
+	for {
+		n, size := 0, 0
+		for ; n < len(chunks) && size < foldedAtOnce; n++ {
+			size += len(bits[n])
+		}
+		some := fold{app: a, upto: f.Upto, chunks: chunks[:n], bits: bits[:n]}
+		if n == len(chunks) {
+			return db.write(ctx, func(t *tx) error { return t.fold(some, f.Segments) })
+		}
+		if err := db.writeLater(ctx, func(t *tx) error { return t.foldChunks(some) }); err != nil {
 			return err
 		}
-		if f.Upto <= upto || f.Upto > last {
-			return herald.Errorf(herald.CodeConflict, "Read the receipt log again and fold what is there.",
-				"the log is folded up to %d and ends at %d; %d is not between", upto, last, f.Upto)
-		}
-		if _, err := t.exec("UPDATE receipt_head SET upto = ? WHERE app = ?", int64(f.Upto), a); err != nil {
-			return err
-		}
-		for i, c := range f.Chunks {
-			if err := t.putStateChunk(a, c, bits[i]); err != nil {
-				return err
-			}
-		}
-		for _, s := range f.Segments {
-			if _, err := t.exec("INSERT INTO receipt_seg (app, msg, slab, from_n, batch, crc) VALUES (?, ?, ?, ?, ?, ?)",
-				a, int64(s.Msg), int64(s.Index), int64(s.From), blob(s.Batch), checksum(s.Batch)); err != nil {
-				return err
-			}
-		}
-		_, err := t.exec("DELETE FROM receipt_log WHERE app = ? AND n <= ?", a, int64(f.Upto))
+		chunks, bits = chunks[n:], bits[n:]
+	}
+}
+
+// fold is what one commit of a fold writes.
+type fold struct {
+	app    int64
+	upto   uint64
+	chunks []record.Chunk
+	bits   [][]byte // of these, as they are written
+}
+
+// foldChunks replaces chunks, unless their log was folded already.
+func (t *tx) foldChunks(f fold) error {
+	var last, upto uint64
+	if _, err := t.row("SELECT last, upto FROM receipt_head WHERE app = ?", []any{f.app}, &last, &upto); err != nil {
 		return err
-	})
+	}
+	if f.upto <= upto || f.upto > last {
+		return herald.Errorf(herald.CodeConflict, "Read the receipt log again and fold what is there.",
+			"the log is folded up to %d and ends at %d; %d is not between", upto, last, f.upto)
+	}
+	for i, c := range f.chunks {
+		if err := t.putStateChunk(f.app, c, f.bits[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fold is the last commit of a fold.
+func (t *tx) fold(f fold, segments []record.Segment) error {
+	if err := t.foldChunks(f); err != nil {
+		return err
+	}
+	if _, err := t.exec("UPDATE receipt_head SET upto = ? WHERE app = ?", int64(f.upto), f.app); err != nil {
+		return err
+	}
+	for _, s := range segments {
+		if _, err := t.exec("INSERT INTO receipt_seg (app, msg, slab, from_n, batch, crc) VALUES (?, ?, ?, ?, ?, ?)",
+			f.app, int64(s.Msg), int64(s.Index), int64(s.From), blob(s.Batch), checksum(s.Batch)); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec("DELETE FROM receipt_log WHERE app = ? AND n <= ?", f.app, int64(f.upto))
+	return err
 }
 
 // putStateChunk replaces a chunk; an empty one is deleted.

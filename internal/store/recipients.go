@@ -59,12 +59,31 @@ func (db *DB) DeleteRecipient(ctx context.Context, app herald.AppKey, alias hera
 	if err != nil {
 		return err
 	}
-	return db.write(ctx, func(t *tx) error {
-		t.db.bindings.alias(a, alias)
-		_, err := t.exec(`DELETE FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS
-			(SELECT 1 FROM device d WHERE d.app = recipient.app AND d.recipient = recipient.ord)`, a, string(alias))
-		return err
+	err = db.write(ctx, func(t *tx) error {
+		return t.securely(func() error { return t.dropRecipient(a, alias) })
 	})
+	db.kinds.forget(a, record.OwnerRecipient)
+	return err
+}
+
+// dropRecipient removes the recipient of an alias with its addresses, and what was
+// said with vendors about it, unless a device is bound to it.
+func (t *tx) dropRecipient(app int64, alias herald.Alias) error {
+	t.db.bindings.alias(app, alias)
+	var ord int64
+	ok, err := t.row(`SELECT ord FROM recipient WHERE app = ? AND alias = ? AND NOT EXISTS
+		(SELECT 1 FROM device d WHERE d.app = recipient.app AND d.recipient = recipient.ord)`, []any{app, string(alias)}, &ord)
+	if err != nil || !ok {
+		return err
+	}
+	if err := t.eraseAddresses(app, record.OwnerRecipient, ord); err != nil {
+		return err
+	}
+	if err := t.eraseAttempts(app, record.OwnerRecipient, ord); err != nil {
+		return err
+	}
+	_, err = t.exec("DELETE FROM recipient WHERE app = ? AND ord = ?", app, ord)
+	return err
 }
 
 // Recipients finds the recipients of aliases; those that nobody has are absent.
@@ -86,6 +105,48 @@ func (db *DB) Recipients(ctx context.Context, app herald.AppKey, aliases []heral
 			err := r.Scan(&v.Ord, &v.Alias, &created)
 			v.Created = fromMillis(created)
 			out[v.Alias] = v
+			return wrap(err)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// RecipientsIn gives the recipients of the devices from one ordinal to another,
+// of those that have one, by the ordinal of the device.
+func (db *DB) RecipientsIn(ctx context.Context, app herald.AppKey, from, to herald.Ordinal) (map[herald.Ordinal]herald.Ordinal, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	out := map[herald.Ordinal]herald.Ordinal{}
+	err = scan(ctx, &db.readers, "SELECT ord, recipient FROM device WHERE app = ? AND ord >= ? AND ord <= ? AND recipient IS NOT NULL", []any{a, int64(from), int64(to)}, func(r *sql.Rows) error {
+		var device, recipient int64
+		err := r.Scan(&device, &recipient)
+		out[herald.Ordinal(device)] = herald.Ordinal(recipient)
+		return wrap(err)
+	})
+	return out, err
+}
+
+// RecipientNames gives the aliases of recipients by their ordinals.
+func (db *DB) RecipientNames(ctx context.Context, app herald.AppKey, ords []herald.Ordinal) (map[herald.Ordinal]herald.Alias, error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[herald.Ordinal]herald.Alias, len(ords))
+	for part := range slices.Chunk(ords, inSlice) {
+		args := []any{a}
+		for _, o := range part {
+			args = append(args, int64(o))
+		}
+		if err := scan(ctx, &db.readers, "SELECT ord, alias FROM recipient WHERE app = ? AND ord IN ("+in(len(part))+")", args, func(r *sql.Rows) error {
+			var o herald.Ordinal
+			var alias herald.Alias
+			err := r.Scan(&o, &alias)
+			out[o] = alias
 			return wrap(err)
 		}); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -100,4 +101,20 @@ func scan(ctx context.Context, from queryer, q string, args []any, each func(*sq
 		}
 	}
 	return wrap(rows.Err())
+}
+
+// deleteNamed deletes the row of an app that has a name in a column; without one
+// it answers missing.
+func (db *DB) deleteNamed(ctx context.Context, app herald.AppKey, table, column, name string, missing func() error) error {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return err
+	}
+	return db.write(ctx, func(t *tx) error {
+		n, err := t.exec("DELETE FROM "+table+" WHERE app = ? AND "+column+" = ?", a, name)
+		if err == nil && n == 0 {
+			err = missing()
+		}
+		return err
+	})
 }

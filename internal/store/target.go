@@ -88,7 +88,8 @@ func (s *seal) bytes() []byte {
 // them per commit, so that other callers are never held up by a whole one.
 // guard is asked in each commit whether the message may still be written. The
 // row target_draft says that the chunks have no message yet.
-func (db *DB) draft(ctx context.Context, app int64, id herald.MessageID, tg *target, guard func(*tx) error) error {
+func (db *DB) draft(ctx context.Context, app int64, m *record.Message, tg *target, guard func(*tx) error) error {
+	id := m.ID
 	var s seal
 	var slabs []sets.Slab
 	var bits [][]byte // SQLite copies them, so that each slice takes the same
@@ -142,11 +143,17 @@ func (db *DB) draft(ctx context.Context, app int64, id herald.MessageID, tg *tar
 		}
 	}
 	tg.bytes = s.bytes()
+	if m.Plan != nil {
+		return db.draftParts(ctx, app, m, guard)
+	}
 	return nil
 }
 
 func (t *tx) deleteDraft(app int64, id herald.MessageID) error {
 	if _, err := t.exec("DELETE FROM msg_chunk WHERE app = ? AND msg = ? AND state = ?", app, int64(id), string(record.TargetState)); err != nil {
+		return err
+	}
+	if _, err := t.exec("DELETE FROM plan_chunk WHERE app = ? AND msg = ?", app, int64(id)); err != nil {
 		return err
 	}
 	_, err := t.exec("DELETE FROM target_draft WHERE app = ? AND msg = ?", app, int64(id))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -29,49 +30,64 @@ func scanDelivery(d *record.WebhookDelivery, scan func(...any) error) error {
 	return nil
 }
 
-// AddDelivery writes a delivery, and gives it with its number. With a fence, the
-// webhook must still be held with it.
-func (db *DB) AddDelivery(ctx context.Context, d record.WebhookDelivery, fence int64) (record.WebhookDelivery, error) {
-	a, err := db.apps.id(d.App)
-	if err != nil {
-		return d, err
+// AddDeliveries writes deliveries of one webhook in one commit, and gives them
+// with their numbers. With a fence, the webhook must still be held with it.
+func (db *DB) AddDeliveries(ctx context.Context, list []record.WebhookDelivery, fence int64) ([]record.WebhookDelivery, error) {
+	if len(list) == 0 {
+		return nil, nil
 	}
-	b, err := json.Marshal(d)
+	app, hook := list[0].App, list[0].Hook
+	a, err := db.apps.id(app)
 	if err != nil {
-		return d, fmt.Errorf("store: writing a delivery: %w", err)
+		return nil, err
 	}
+	data := make([][]byte, len(list))
+	for i := range list {
+		if data[i], err = json.Marshal(list[i]); err != nil {
+			return nil, fmt.Errorf("store: writing a delivery: %w", err)
+		}
+	}
+	out := slices.Clone(list)
 	err = db.write(ctx, func(t *tx) error {
-		w, _, _, err := t.webhook(a, d.App, d.Hook)
+		w, _, _, err := t.webhook(a, app, hook)
 		if err != nil {
 			return err
 		}
 		if fence != 0 && w.Fence != fence {
 			return notHeld()
 		}
-		if _, err := t.rowAside("SELECT COALESCE(MAX(seq), 0) FROM webhook_delivery WHERE app = ? AND hook = ?", []any{a, d.Hook}, &d.Seq); err != nil {
+		var last int64
+		if _, err := t.rowAside("SELECT COALESCE(MAX(seq), 0) FROM webhook_delivery WHERE app = ? AND hook = ?", []any{a, hook}, &last); err != nil {
 			return err
 		}
-		d.Seq++
-		_, err = t.execAside("INSERT INTO webhook_delivery (app, hook, seq, id, waiting, at, data, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			a, d.Hook, d.Seq, d.ID, flag(d.Open), millis(d.At), b, checksum(b))
-		return err
+		for i := range out {
+			d := &out[i]
+			d.Seq = last + 1 + int64(i)
+			if _, err := t.execAside("INSERT INTO webhook_delivery (app, hook, seq, id, waiting, at, data, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				a, hook, d.Seq, d.ID, flag(d.Open), millis(d.At), data[i], checksum(data[i])); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return d, err
+	return out, err
 }
 
-// MarkDelivery writes what came of an attempt, and changes the webhook with it,
+// MarkDeliveries writes what came of attempts, and changes the webhook with it,
 // which must still be held with a fence. change may be called twice.
-func (db *DB) MarkDelivery(ctx context.Context, d record.WebhookDelivery, fence int64, change func(*record.Webhook)) error {
-	a, err := db.apps.id(d.App)
+func (db *DB) MarkDeliveries(ctx context.Context, app herald.AppKey, hook string, list []record.WebhookDelivery, fence int64, change func(*record.Webhook)) error {
+	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("store: writing a delivery: %w", err)
+	data := make([][]byte, len(list))
+	for i := range list {
+		if data[i], err = json.Marshal(list[i]); err != nil {
+			return fmt.Errorf("store: writing a delivery: %w", err)
+		}
 	}
 	return db.write(ctx, func(t *tx) error {
-		w, _, _, err := t.webhook(a, d.App, d.Hook)
+		w, _, _, err := t.webhook(a, app, hook)
 		if err != nil {
 			return err
 		}
@@ -79,55 +95,57 @@ func (db *DB) MarkDelivery(ctx context.Context, d record.WebhookDelivery, fence 
 			return notHeld()
 		}
 		change(&w)
-		if err := t.putWebhook(a, &w); err != nil || d.Seq == 0 {
+		if err := t.putWebhook(a, &w); err != nil {
 			return err
 		}
-		_, err = t.execAside("UPDATE webhook_delivery SET waiting = ?, data = ?, crc = ? WHERE app = ? AND hook = ? AND seq = ?",
-			flag(d.Open), b, checksum(b), a, d.Hook, d.Seq)
-		return err
+		for i, d := range list {
+			if _, err := t.execAside("UPDATE webhook_delivery SET waiting = ?, data = ?, crc = ? WHERE app = ? AND hook = ? AND seq = ?",
+				flag(d.Open), data[i], checksum(data[i]), a, hook, d.Seq); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// OpenDelivery finds the oldest delivery of a webhook that is to be attempted;
-// not_found if there is none.
-func (db *DB) OpenDelivery(ctx context.Context, app herald.AppKey, hook string) (record.WebhookDelivery, error) {
-	return db.delivery(ctx, app, hook, "waiting = 1 AND app = ? AND hook = ? ORDER BY seq LIMIT 1")
+// OpenDeliveries lists the deliveries of a webhook that are to be attempted,
+// oldest first.
+func (db *DB) OpenDeliveries(ctx context.Context, app herald.AppKey, hook string, limit int) ([]record.WebhookDelivery, error) {
+	return db.deliveries(ctx, app, hook, "waiting = 1 AND app = ? AND hook = ? ORDER BY seq LIMIT ?", limit)
 }
 
 // Delivery finds a delivery of a webhook by its webhook ID: the newest one, if
 // it was replayed.
 func (db *DB) Delivery(ctx context.Context, app herald.AppKey, hook, id string) (record.WebhookDelivery, error) {
-	return db.delivery(ctx, app, hook, "app = ? AND hook = ? AND id = ? ORDER BY seq DESC LIMIT 1", id)
-}
-
-func (db *DB) delivery(ctx context.Context, app herald.AppKey, hook, where string, more ...any) (record.WebhookDelivery, error) {
-	d := record.WebhookDelivery{App: app, Hook: hook}
-	a, err := db.apps.id(app)
+	list, err := db.deliveries(ctx, app, hook, "app = ? AND hook = ? AND id = ? ORDER BY seq DESC LIMIT 1", id)
+	if err == nil && len(list) == 0 {
+		err = notFound("delivery", "GET /v1/webhooks/{id}/deliveries lists those that are kept.")
+	}
 	if err != nil {
-		return d, err
+		return record.WebhookDelivery{App: app, Hook: hook}, err
 	}
-	err = scanDelivery(&d, db.readers.QueryRowContext(ctx, "SELECT "+deliveryColumns+" FROM webhook_delivery WHERE "+where, append([]any{a, hook}, more...)...).Scan)
-	if ok, err := found(err); err != nil {
-		return d, wrap(err)
-	} else if !ok {
-		return d, notFound("delivery", "GET /v1/webhooks/{id}/deliveries lists those that are kept.")
-	}
-	return d, nil
+	return list[0], nil
 }
 
 // Deliveries lists the deliveries of a webhook before a number (0: the newest),
 // newest first, at most limit.
 func (db *DB) Deliveries(ctx context.Context, app herald.AppKey, hook string, before int64, limit int) ([]record.WebhookDelivery, error) {
+	where, args := "app = ? AND hook = ?", []any(nil)
+	if before > 0 {
+		where, args = where+" AND seq < ?", append(args, before)
+	}
+	return db.deliveries(ctx, app, hook, where+" ORDER BY seq DESC LIMIT ?", append(args, limit)...)
+}
+
+// deliveries lists those that a condition chooses, whose first values are the
+// app and the webhook.
+func (db *DB) deliveries(ctx context.Context, app herald.AppKey, hook, where string, more ...any) ([]record.WebhookDelivery, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return nil, err
 	}
-	where, args := "app = ? AND hook = ?", []any{a, hook}
-	if before > 0 {
-		where, args = where+" AND seq < ?", append(args, before)
-	}
 	var out []record.WebhookDelivery
-	err = scan(ctx, &db.readers, "SELECT "+deliveryColumns+" FROM webhook_delivery WHERE "+where+" ORDER BY seq DESC LIMIT ?", append(args, limit), func(r *sql.Rows) error {
+	err = scan(ctx, &db.readers, "SELECT "+deliveryColumns+" FROM webhook_delivery WHERE "+where, append([]any{a, hook}, more...), func(r *sql.Rows) error {
 		d := record.WebhookDelivery{App: app, Hook: hook}
 		if err := scanDelivery(&d, r.Scan); err != nil {
 			return wrap(err)

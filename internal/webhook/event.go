@@ -14,7 +14,8 @@ import (
 // to which there is nothing to tell.
 type item struct {
 	after record.WebhookPos
-	ord   herald.Ordinal // of the device, if named
+	ord   herald.Ordinal // of the device, if there is one
+	alone bool           // it is about no device
 	named bool           // RegistrationID is to be looked up
 	herald.WebhookEvent
 }
@@ -105,7 +106,7 @@ func expand(e *record.WebhookEntry, skip int64, wants func(string) bool, yield f
 		}
 	}
 	for _, m := range e.Ends {
-		if !tell(item{WebhookEvent: herald.WebhookEvent{Type: "message." + string(m.State), Time: e.At, MessageID: m.Msg}}) {
+		if !tell(item{alone: true, WebhookEvent: herald.WebhookEvent{Type: "message." + string(m.State), Time: e.At, MessageID: m.Msg}}) {
 			return false
 		}
 	}

@@ -57,27 +57,78 @@ func (s *Sender) walk(ctx context.Context, app herald.AppKey, from record.Webhoo
 	}
 }
 
-// batch takes events up to a place (nil: up to the end of the log), as many as
-// a request bears. The feed stands behind them then.
-func (f *feed) batch(upto *record.WebhookPos) ([]item, error) {
-	var out []item
-	for len(out) < maxBatch && (upto == nil || f.at.Before(*upto)) {
+// shard is in which of n requests that are made at once an event is: those of a
+// device are in one, in their order. What is about no device comes behind them.
+func (it *item) shard(n int) int {
+	switch {
+	case n < 2:
+		return 0
+	case it.alone:
+		return n
+	}
+	return int(it.ord) % n
+}
+
+// window takes events up to the end of the log, as many as n requests bear:
+// until one of them is full. The feed stands behind them then. more tells that
+// it did not come to the end.
+func (f *feed) window(n int) (list []item, more bool, err error) {
+	counts := make([]int, n+1)
+	for {
+		it, err, ok := f.next()
+		if err != nil || !ok {
+			return list, false, err
+		}
+		f.at = it.after
+		if it.Type == "" {
+			continue
+		}
+		list = append(list, it)
+		s := it.shard(n)
+		if counts[s]++; counts[s] == maxBatch {
+			return list, true, nil
+		}
+	}
+}
+
+// upto takes the events up to a place that are in a shard of n, at most as many
+// as a request bears.
+func (f *feed) upto(to record.WebhookPos, shard, n int) (list []item, err error) {
+	for len(list) < maxBatch && f.at.Before(to) {
 		it, err, ok := f.next()
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			return out, nil
-		}
-		if upto != nil && upto.Before(it.after) {
-			return out, nil
+		if !ok || to.Before(it.after) {
+			break
 		}
 		f.at = it.after
-		if it.Type != "" {
-			out = append(out, it)
+		if it.Type != "" && it.shard(n) == shard {
+			list = append(list, it)
 		}
 	}
-	return out, nil
+	return list, nil
+}
+
+// split puts events into as few requests as can be made at once with at most a
+// batch in each, and not more than most. One request bears all in order.
+func split(list []item, most int) (shards [][]item) {
+	for n := (len(list) + maxBatch - 1) / maxBatch; ; n++ {
+		if n < 2 {
+			return [][]item{list}
+		}
+		n = min(n, most)
+		shards = make([][]item, n+1)
+		full := 0
+		for _, it := range list {
+			s := it.shard(n)
+			shards[s] = append(shards[s], it)
+			full = max(full, len(shards[s]))
+		}
+		if full <= maxBatch || n == most {
+			return shards
+		}
+	}
 }
 
 // named gives the events of a batch with the names of their devices.

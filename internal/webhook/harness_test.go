@@ -58,12 +58,13 @@ func (c call) events() (out []string) {
 // world is a sender over a real store, a clock, and endpoints that answer as a
 // test says.
 type world struct {
-	t     *testing.T
-	db    *sqlite.DB
-	s     *Sender
-	dir   string
-	owner string
-	wg    sync.WaitGroup
+	t        *testing.T
+	db       *sqlite.DB
+	s        *Sender
+	dir      string
+	owner    string
+	inFlight int
+	wg       sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
 	now    time.Time
@@ -74,7 +75,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), owner: "0", now: start, done: map[herald.MessageID]bool{}}
+	w := &world{t: t, dir: t.TempDir(), owner: "0", inFlight: 1, now: start, done: map[herald.MessageID]bool{}}
 	w.answer = func(call) (egress.Answer, error) { return egress.Answer{Status: 200}, nil }
 	w.open()
 	w.must(w.db.CreateApp(t.Context(), record.App{Key: app, Name: "a", SecretHash: []byte("h"), Created: start}))
@@ -87,7 +88,7 @@ func (w *world) open() {
 	var err error
 	w.db, err = sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(w.dir, "herald.db"), Now: w.clock})
 	w.must(err)
-	w.s, err = New(Config{Store: w.db, Egress: w, ServerKey: []byte("0123456789abcdef0123456789abcdef"), Owner: w.owner, Now: w.clock,
+	w.s = New(Config{Store: w.db, Egress: w, Seal: ring(w.t, "the server key"), Owner: w.owner, Now: w.clock, InFlight: w.inFlight,
 		Done: func(_ context.Context, _ herald.AppKey, ids []herald.MessageID) (out []herald.MessageID, err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -98,7 +99,6 @@ func (w *world) open() {
 			}
 			return out, nil
 		}})
-	w.must(err)
 }
 
 func (w *world) must(err error) {

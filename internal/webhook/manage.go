@@ -7,6 +7,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/wire/signed"
 )
 
 // Limits of what an owner may set.
@@ -56,15 +57,15 @@ func (s *Sender) Create(ctx context.Context, app herald.AppKey, q Spec) (w recor
 	if err := s.check(q); err != nil {
 		return w, "", err
 	}
-	if secret = newSecret(); q.Secret != nil {
+	if secret = signed.NewSecret(); q.Secret != nil {
 		secret = *q.Secret
 	}
-	if _, err := parseSecret(secret); err != nil {
+	if _, err := signed.ParseSecret(secret); err != nil {
 		return w, "", err
 	}
 	now := s.c.Now().UTC().Truncate(time.Millisecond)
 	w = record.Webhook{App: app, ID: newID("wh_"), Created: now, Updated: now}
-	w.Secrets = []record.WebhookSecret{{Sealed: s.seal.close(app, w.ID, secret)}}
+	w.Secrets = []record.WebhookSecret{{Sealed: s.c.Seal.Seal(w.Place(), []byte(secret))}}
 	apply(&w, q)
 	return w, secret, s.c.Store.CreateWebhook(ctx, w, MaxWebhooks)
 }
@@ -136,14 +137,15 @@ func (s *Sender) Rotate(ctx context.Context, app herald.AppKey, id string, given
 	if overlap < 0 || overlap > MaxOverlap {
 		return w, "", herald.Invalid("overlap", "Give 0 to 604800 seconds.", "is out of range")
 	}
-	if secret = newSecret(); given != nil {
+	if secret = signed.NewSecret(); given != nil {
 		secret = *given
 	}
-	if _, err := parseSecret(secret); err != nil {
+	if _, err := signed.ParseSecret(secret); err != nil {
 		return w, "", err
 	}
 	now := s.c.Now().UTC().Truncate(time.Millisecond)
-	fresh := record.WebhookSecret{Sealed: s.seal.close(app, id, secret)}
+	at := record.Webhook{App: app, ID: id}
+	fresh := record.WebhookSecret{Sealed: s.c.Seal.Seal(at.Place(), []byte(secret))}
 	w, err = s.c.Store.UpdateWebhook(ctx, app, id, func(w *record.Webhook) error {
 		list := []record.WebhookSecret{fresh}
 		for _, k := range w.Secrets {
@@ -172,7 +174,16 @@ func (s *Sender) Test(ctx context.Context, app herald.AppKey, id string) (record
 	if _, err := s.attempt(ctx, &w, &d, []herald.WebhookEvent{event}); err != nil {
 		return d, err
 	}
-	return s.c.Store.AddDelivery(ctx, d, 0)
+	return s.add(ctx, d)
+}
+
+// add writes down a delivery that is not the next of its webhook.
+func (s *Sender) add(ctx context.Context, d record.WebhookDelivery) (record.WebhookDelivery, error) {
+	list, err := s.c.Store.AddDeliveries(ctx, []record.WebhookDelivery{d}, 0)
+	if err != nil {
+		return d, err
+	}
+	return list[0], nil
 }
 
 // Deliveries lists the deliveries of a webhook before a number (0: the newest),
@@ -198,8 +209,8 @@ func (s *Sender) Replay(ctx context.Context, app herald.AppKey, id, delivery str
 	case d.From == d.To:
 		return d, herald.Errorf(herald.CodeConflict, "Send another test.", "a test is not replayed")
 	}
-	again := record.WebhookDelivery{App: app, Hook: id, ID: d.ID, Open: true, From: d.From, To: d.To, Replay: true, Events: d.Events, At: d.At}
-	return s.c.Store.AddDelivery(ctx, again, 0)
+	again := record.WebhookDelivery{App: app, Hook: id, ID: d.ID, Open: true, From: d.From, To: d.To, Replay: true, Shard: d.Shard, Shards: d.Shards, Events: d.Events, At: d.At}
+	return s.add(ctx, again)
 }
 
 // ReplaySince sends a webhook back in the log: what was written down from a time

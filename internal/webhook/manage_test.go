@@ -10,6 +10,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/egress"
+	"github.com/herald-push/herald/internal/wire/signed"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -65,7 +66,7 @@ func third[A, B any](_ A, _ B, err error) error { return err }
 
 // signs reports whether a secret signed a request.
 func signs(c call, secret string) bool {
-	key, err := parseSecret(secret)
+	key, err := signed.ParseSecret(secret)
 	if err != nil {
 		return false
 	}
@@ -103,7 +104,7 @@ func TestRotate(t *testing.T) {
 	if c := one(); signs(c, old) || !signs(c, fresh) {
 		t.Errorf("after the overlap: %v", c.header)
 	}
-	given := newSecret()
+	given := signed.NewSecret()
 	_, got, err := w.s.Rotate(t.Context(), app, hook.ID, &given, 0)
 	w.must(err)
 	if c := one(); got != given || signs(c, fresh) || !signs(c, given) {
@@ -123,9 +124,7 @@ func TestRotate(t *testing.T) {
 func TestOtherServerKey(t *testing.T) {
 	w := newWorld(t)
 	hook, _ := w.create()
-	other, err := New(Config{Store: w.db, Egress: w, ServerKey: []byte("another"), Owner: "0", Now: w.clock})
-	w.must(err)
-	w.s = other
+	w.s = New(Config{Store: w.db, Egress: w, Seal: ring(t, "another"), Owner: "0", Now: w.clock})
 	w.register(1)
 	if calls := w.turn(); calls != nil {
 		t.Error("sent without a secret")

@@ -11,6 +11,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/wire/signed"
 )
 
 // hanging is an endpoint that does not answer.
@@ -41,8 +42,8 @@ func (m *memory) LeaseWebhook(context.Context, herald.AppKey, string, string, ti
 	return m.w, nil
 }
 
-func (m *memory) OpenDelivery(context.Context, herald.AppKey, string) (record.WebhookDelivery, error) {
-	return record.WebhookDelivery{}, herald.Errorf(herald.CodeNotFound, "None.", "none")
+func (m *memory) OpenDeliveries(context.Context, herald.AppKey, string, int) ([]record.WebhookDelivery, error) {
+	return nil, nil
 }
 
 func (m *memory) WebhookLog(_ context.Context, _ herald.AppKey, after uint64, _ int, each func(record.WebhookEntry) error) error {
@@ -56,13 +57,15 @@ func (m *memory) DeviceNames(context.Context, herald.AppKey, []herald.Ordinal) (
 	return nil, nil
 }
 
-func (m *memory) AddDelivery(_ context.Context, d record.WebhookDelivery, _ int64) (record.WebhookDelivery, error) {
-	d.Seq = 1
-	m.added = append(m.added, d)
-	return d, nil
+func (m *memory) AddDeliveries(_ context.Context, list []record.WebhookDelivery, _ int64) ([]record.WebhookDelivery, error) {
+	for i := range list {
+		list[i].Seq = int64(i) + 1
+	}
+	m.added = append(m.added, list...)
+	return list, nil
 }
 
-func (m *memory) MarkDelivery(context.Context, record.WebhookDelivery, int64, func(*record.Webhook)) error {
+func (m *memory) MarkDeliveries(context.Context, herald.AppKey, string, []record.WebhookDelivery, int64, func(*record.Webhook)) error {
 	m.marks++
 	return nil
 }
@@ -81,12 +84,9 @@ func (m *memory) WebhookDone(context.Context, herald.AppKey) (uint64, uint64, er
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hanging{make(chan time.Time, 9)}
-		s, err := New(Config{Egress: h, ServerKey: []byte("key"), Owner: "0"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := New(Config{Egress: h, Seal: ring(t, "key"), Owner: "0"})
 		m := &memory{w: record.Webhook{App: app, ID: "wh", URL: "https://example.com/", Events: []string{"message.expired"}, LogEnd: 1}}
-		m.w.Secrets = []record.WebhookSecret{{Sealed: s.seal.close(app, "wh", newSecret())}}
+		m.w.Secrets = []record.WebhookSecret{{Sealed: s.c.Seal.Seal(m.w.Place(), []byte(signed.NewSecret()))}}
 		s.c.Store = m
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -107,10 +107,7 @@ func TestStop(t *testing.T) {
 // TestPurges holds that the log is purged now and then.
 func TestPurges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Config{Egress: hanging{}, ServerKey: []byte("key"), Owner: "0"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := New(Config{Egress: hanging{}, Seal: ring(t, "key"), Owner: "0"})
 		m := &memory{}
 		s.c.Store = m
 		ctx, stop := context.WithTimeout(t.Context(), time.Hour+time.Minute)

@@ -8,20 +8,24 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/seal"
 )
 
 // Config is what a Sender is made of.
 type Config struct {
 	Store  Store
 	Egress Poster
-	// ServerKey is what the key for sealing secrets is derived from.
-	ServerKey []byte
+	// Seal seals the secrets of webhooks.
+	Seal *seal.Ring
 	// Done gives those of some messages of which nothing more can be delivered,
 	// and that have not ended; all receipts that are in the log when it is called
 	// have to count. Needed for message.done.
 	Done func(ctx context.Context, app herald.AppKey, ids []herald.MessageID) ([]herald.MessageID, error)
 	// Owner names this node. It takes again what it had before a crash.
 	Owner string
+	// InFlight is how many requests an endpoint may have at once, at most
+	// MaxInFlight; 1 keeps the order of the log. Default 8.
+	InFlight int
 	// LogBytes bounds the log of an app. Default 256 MiB.
 	LogBytes int64
 	// Observe, if set, is told of each attempt: whether it was delivered, how
@@ -40,10 +44,13 @@ const (
 	GivesUp = 3 * 24 * time.Hour
 	// KeptFor is how long the log and the deliveries are kept.
 	KeptFor = 7 * 24 * time.Hour
+	// MaxInFlight is how many requests one endpoint may have at once.
+	MaxInFlight = 64
 	// keptDeliveries is how many deliveries of a webhook are kept.
 	keptDeliveries = 10_000
 
 	defaultLog = 256 << 20
+	inFlight   = 8
 	interval   = time.Second // how long events may wait for more of a batch
 	lease      = time.Minute
 	grace      = 2 * time.Second // for an attempt under way when the server stops
@@ -57,8 +64,7 @@ const (
 // Sender manages the webhooks of all apps, and sends. It is safe for use by
 // several goroutines.
 type Sender struct {
-	c    Config
-	seal seal
+	c Config
 
 	slots chan struct{} // a place for each webhook that is sent to
 	turn  int           // looks so far; used by Run only
@@ -83,7 +89,7 @@ type Stats struct {
 }
 
 // New makes a sender. It sends nothing until Run.
-func New(c Config) (*Sender, error) {
+func New(c Config) *Sender {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -96,14 +102,13 @@ func New(c Config) (*Sender, error) {
 	if c.Done == nil {
 		c.Done = func(context.Context, herald.AppKey, []herald.MessageID) ([]herald.MessageID, error) { return nil, nil }
 	}
+	if c.InFlight == 0 {
+		c.InFlight = inFlight
+	}
 	if c.LogBytes == 0 {
 		c.LogBytes = defaultLog
 	}
-	sealer, err := newSeal(c.ServerKey)
-	if err != nil {
-		return nil, err
-	}
-	return &Sender{c: c, seal: sealer, slots: make(chan struct{}, atOnce), running: map[key]bool{}, warned: map[key]bool{}}, nil
+	return &Sender{c: c, slots: make(chan struct{}, atOnce), running: map[key]bool{}, warned: map[key]bool{}}
 }
 
 // Stats tells how the webhooks stood a moment ago.

@@ -4,17 +4,30 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/wire/signed"
 )
+
+// request is a delivery with its events.
+type request struct {
+	record.WebhookDelivery
+	events []herald.WebhookEvent
+	asked  bool  // an attempt was made
+	bad    bool  // which was not answered well
+	err    error // of the server; there was no attempt that counts
+}
 
 // serve sends to one webhook until nothing is left or an attempt fails.
 func (s *Sender) serve(ctx context.Context, k key) error {
@@ -30,131 +43,250 @@ func (s *Sender) serve(ctx context.Context, k key) error {
 		}
 	}()
 	for ctx.Err() == nil && !w.Disabled {
-		if s.c.Now().Sub(leased) > lease/2 {
+		if s.c.Now().Sub(leased) > lease/3 {
 			return nil // the next look takes a new lease
 		}
-		d, events, err := s.open(ctx, &w)
+		list, all, err := s.open(ctx, &w)
 		if err != nil {
 			return err
 		}
-		if d.Seq == 0 {
+		more := true
+		if len(list) == 0 {
 			if f == nil || f.at != w.Sent {
 				if f != nil {
 					f.stop()
 				}
 				f = s.newFeed(ctx, w.App, w.Sent, w.Events)
 			}
-			if d, events, err = s.plan(ctx, &w, f); err != nil || d.Seq == 0 {
+			all = true
+			if list, more, err = s.plan(ctx, &w, f); err != nil || len(list) == 0 {
 				return err
 			}
 		}
-		good, err := s.deliver(ctx, &w, d, events)
+		good, err := s.deliver(ctx, &w, list, all)
 		if err != nil || !good {
 			return err
 		}
-		if len(events) < maxBatch && f != nil {
+		if !more {
 			return nil // what comes now makes the batch of the next second
 		}
 	}
 	return nil
 }
 
-// open finds a delivery that was planned and not made yet, with its events.
-func (s *Sender) open(ctx context.Context, w *record.Webhook) (record.WebhookDelivery, []herald.WebhookEvent, error) {
-	d, err := s.c.Store.OpenDelivery(ctx, w.App, w.ID)
-	if herald.CodeOf(err) == herald.CodeNotFound {
-		return record.WebhookDelivery{}, nil, nil
+// open finds deliveries that were planned together and not made yet, with their
+// events; all tells that no others of them are left. A webhook that fails is
+// tried with one.
+func (s *Sender) open(ctx context.Context, w *record.Webhook) (list []request, all bool, err error) {
+	open, err := s.c.Store.OpenDeliveries(ctx, w.App, w.ID, MaxInFlight+1)
+	if err != nil || len(open) == 0 {
+		return nil, true, err
 	}
-	if err != nil {
-		return d, nil, err
+	first := &open[0]
+	together := 1
+	for together < len(open) && first.Shards > 0 && !first.Replay && sameWindow(&open[together], first) {
+		together++
 	}
-	f := s.newFeed(ctx, w.App, d.From, w.Events)
-	defer f.stop()
-	list, err := f.batch(&d.To)
-	if err != nil {
-		return d, nil, err
+	take := min(together, s.c.InFlight)
+	if w.Failures > 0 {
+		take = 1
 	}
-	events, err := s.named(ctx, w.App, list)
-	return d, events, err
+	for _, d := range open[:take] {
+		f := s.newFeed(ctx, w.App, d.From, w.Events)
+		events, err := f.upto(d.To, d.Shard, d.Shards)
+		f.stop()
+		if err != nil {
+			return nil, false, err
+		}
+		r := request{WebhookDelivery: d}
+		if r.events, err = s.named(ctx, w.App, events); err != nil {
+			return nil, false, err
+		}
+		list = append(list, r)
+	}
+	return list, take == together, nil
 }
 
-// plan writes down what the next request will be. If there is nothing to tell
-// the webhook only moves on, and the delivery has no number.
-func (s *Sender) plan(ctx context.Context, w *record.Webhook, f *feed) (record.WebhookDelivery, []herald.WebhookEvent, error) {
+// sameWindow reports whether two deliveries were planned together.
+func sameWindow(a, b *record.WebhookDelivery) bool {
+	return a.From == b.From && a.To == b.To && a.Shards == b.Shards && !a.Replay
+}
+
+// plan writes down what the next requests will be. If there is nothing to tell
+// the webhook only moves on, and there are none. more tells that the log goes on.
+func (s *Sender) plan(ctx context.Context, w *record.Webhook, f *feed) (list []request, more bool, err error) {
 	from := f.at
-	list, err := f.batch(nil)
+	items, more, err := f.window(s.c.InFlight)
 	if err != nil || f.at == from {
-		return record.WebhookDelivery{}, nil, err
+		return nil, false, err
 	}
-	d := record.WebhookDelivery{App: w.App, Hook: w.ID, From: from, To: f.at, Events: len(list), At: s.c.Now().UTC(), Open: true, ID: newID("evt_")}
-	if len(list) == 0 {
-		d.ID = ""
-		err := s.c.Store.MarkDelivery(ctx, d, w.Fence, func(w *record.Webhook) { w.Sent = d.To })
-		w.Sent = d.To
-		return record.WebhookDelivery{}, nil, err
+	if len(items) == 0 {
+		to := f.at
+		err := s.mark(ctx, w, nil, func(w *record.Webhook) { w.Sent = to })
+		return nil, false, err
 	}
-	events, err := s.named(ctx, w.App, list)
+	events, err := s.named(ctx, w.App, items)
 	if err != nil {
-		return record.WebhookDelivery{}, nil, err
+		return nil, false, err
 	}
-	d, err = s.c.Store.AddDelivery(ctx, d, w.Fence)
-	return d, events, err
+	for i := range items {
+		items[i].WebhookEvent = events[i]
+	}
+	shards := split(items, s.c.InFlight)
+	var plan []record.WebhookDelivery
+	for i, shard := range shards {
+		if len(shard) == 0 {
+			continue
+		}
+		r := request{}
+		for _, it := range shard {
+			r.events = append(r.events, it.WebhookEvent)
+		}
+		list = append(list, r)
+		d := record.WebhookDelivery{App: w.App, Hook: w.ID, From: from, To: f.at, Events: len(shard), At: s.c.Now().UTC(), Open: true, ID: newID("evt_")}
+		if len(shards) > 1 {
+			d.Shard, d.Shards = i, len(shards)-1
+		}
+		plan = append(plan, d)
+	}
+	if plan, err = s.c.Store.AddDeliveries(ctx, plan, w.Fence); err != nil {
+		return nil, false, err
+	}
+	for i := range plan {
+		list[i].WebhookDelivery = plan[i]
+	}
+	return list, more, nil
 }
 
 // newID makes the name of a webhook or a delivery.
 func newID(prefix string) string { return prefix + strings.ToLower(crand.Text()) }
 
-// deliver makes an attempt, and writes down what came of it.
-func (s *Sender) deliver(ctx context.Context, w *record.Webhook, d record.WebhookDelivery, events []herald.WebhookEvent) (good bool, err error) {
-	if len(events) == 0 {
-		d.Open, d.Error = false, "its events left the log, or the webhook is not told of them any more"
-		d.Tried = s.c.Now().UTC()
-		return true, s.mark(ctx, w, d, func(w *record.Webhook) { moved(w, d) })
+// deliver makes an attempt of each of some requests that were planned together,
+// and writes down what came of them in one commit. all tells that they are what
+// is left of the plan.
+func (s *Sender) deliver(ctx context.Context, w *record.Webhook, list []request, all bool) (good bool, err error) {
+	last := len(list)
+	if d := &list[last-1]; d.Shards > 0 && d.Shard == d.Shards {
+		last-- // about no device: after those that are
 	}
-	a, err := s.attempt(ctx, w, &d, events)
-	if ctx.Err() != nil && d.Status == 0 {
-		return false, ctx.Err() // nobody's failure; it will be repeated
+	asked := s.attempts(ctx, w, list[:last])
+	made := list[:last]
+	if last < len(list) && !slices.ContainsFunc(made, request.failed) {
+		asked = max(asked, s.attempts(ctx, w, list[last:]))
+		made = list
 	}
-	if err != nil {
+	var marks []record.WebhookDelivery
+	var bad *request // what failed, if something did
+	some := false    // was answered well
+	for i := range made {
+		r := &made[i]
+		switch {
+		case r.err != nil:
+			err = r.err
+			continue
+		case r.bad:
+			if bad == nil || r.Status == http.StatusGone {
+				bad = r
+			}
+		default:
+			r.Open, some = false, some || r.asked
+		}
+		marks = append(marks, r.WebhookDelivery)
+	}
+	if len(marks) == 0 {
 		return false, err
 	}
-	now := s.c.Now().UTC()
-	good = d.Status >= 200 && d.Status < 300
-	s.c.Observe(good, len(events), d.Took)
-	if good {
-		d.Open = false
-		return true, s.mark(ctx, w, d, func(w *record.Webhook) {
-			moved(w, d)
+	good = bad == nil && err == nil && len(made) == len(list)
+	now, before := s.c.Now().UTC(), w.Failures
+	if some {
+		before = 0
+	}
+	wait := pause(before+1, asked, rand.Float64()) //nolint:gosec // jitter, no secret
+	return good, errors.Join(err, s.mark(ctx, w, marks, func(w *record.Webhook) {
+		if good && all {
+			moved(w, &list[0].WebhookDelivery)
+		}
+		if some {
 			w.Failing, w.Failures, w.RetryAt, w.LastGood = time.Time{}, 0, time.Time{}, now
+		}
+		if bad != nil {
+			failed(w, bad, now, wait)
+		}
+	}))
+}
+
+func (r request) failed() bool { return r.bad || r.err != nil }
+
+// failed notes a failure in a webhook.
+func failed(w *record.Webhook, r *request, now time.Time, wait time.Duration) {
+	w.Failures++
+	if w.Failing.IsZero() {
+		w.Failing = now
+	}
+	w.RetryAt = now.Add(wait)
+	switch {
+	case r.Status == http.StatusGone:
+		w.Disabled, w.Reason = true, "the endpoint answered 410 Gone"
+	case now.Sub(w.Failing) >= GivesUp:
+		w.Disabled, w.Reason = true, fmt.Sprintf("every attempt since %s failed; the last one: %s", w.Failing.Format(time.RFC3339), r.Error)
+	}
+}
+
+// attempts makes an attempt of each of some requests, at most InFlight at once,
+// and notes in them what came of it. asked is how long the endpoint wants to be
+// left alone.
+func (s *Sender) attempts(ctx context.Context, w *record.Webhook, list []request) (asked time.Duration) {
+	answers := make([]egress.Answer, len(list))
+	room := make(chan struct{}, s.c.InFlight)
+	var wg sync.WaitGroup
+	for i := range list {
+		room <- struct{}{}
+		wg.Go(func() {
+			answers[i] = s.try(ctx, w, &list[i])
+			<-room
 		})
 	}
-	wait := pause(w.Failures+1, a.RetryAfter, rand.Float64()) //nolint:gosec // jitter, no secret
-	return false, s.mark(ctx, w, d, func(w *record.Webhook) {
-		w.Failures++
-		if w.Failing.IsZero() {
-			w.Failing = now
-		}
-		w.RetryAt = now.Add(wait)
-		switch {
-		case d.Status == http.StatusGone:
-			w.Disabled, w.Reason = true, "the endpoint answered 410 Gone"
-		case now.Sub(w.Failing) >= GivesUp:
-			w.Disabled, w.Reason = true, fmt.Sprintf("every attempt since %s failed; the last one: %s", w.Failing.Format(time.RFC3339), d.Error)
-		}
-	})
+	wg.Wait()
+	for _, a := range answers {
+		asked = max(asked, a.RetryAfter)
+	}
+	return asked
+}
+
+// try makes an attempt of a request, if it has events, and notes in it what
+// came of it.
+func (s *Sender) try(ctx context.Context, w *record.Webhook, r *request) egress.Answer {
+	if len(r.events) == 0 {
+		r.Error = "its events left the log, or the webhook is not told of them any more"
+		r.Tried = s.c.Now().UTC()
+		return egress.Answer{}
+	}
+	if r.err = ctx.Err(); r.err != nil {
+		return egress.Answer{}
+	}
+	a, err := s.attempt(ctx, w, &r.WebhookDelivery, r.events)
+	if r.err = err; ctx.Err() != nil && r.Status == 0 {
+		r.err = ctx.Err() // nobody's failure; it will be repeated
+	}
+	if r.err == nil {
+		r.asked, r.bad = true, r.Status < 200 || r.Status >= 300
+		s.c.Observe(!r.bad, len(r.events), r.Took)
+	}
+	return a
 }
 
 // moved lets a webhook go on behind a delivery, unless it stands elsewhere: the
-// delivery was a replay, or the webhook was sent back.
-func moved(w *record.Webhook, d record.WebhookDelivery) {
-	if w.Sent == d.From {
+// delivery was a replay, or the webhook was sent back. The replay of a shard
+// moves nothing, because the others were not sent again.
+func moved(w *record.Webhook, d *record.WebhookDelivery) {
+	if w.Sent == d.From && (!d.Replay || d.Shards == 0) {
 		w.Sent = d.To
 	}
 }
 
-// mark writes down what came of an attempt even if the server is stopping.
-func (s *Sender) mark(ctx context.Context, w *record.Webhook, d record.WebhookDelivery, change func(*record.Webhook)) error {
-	err := s.c.Store.MarkDelivery(context.WithoutCancel(ctx), d, w.Fence, change)
+// mark writes down what came of attempts even if the server is stopping.
+func (s *Sender) mark(ctx context.Context, w *record.Webhook, list []record.WebhookDelivery, change func(*record.Webhook)) error {
+	err := s.c.Store.MarkDeliveries(context.WithoutCancel(ctx), w.App, w.ID, list, w.Fence, change)
 	if err == nil {
 		change(w)
 	}
@@ -165,7 +297,7 @@ func (s *Sender) mark(ctx context.Context, w *record.Webhook, d record.WebhookDe
 // not of the endpoint.
 func (s *Sender) attempt(ctx context.Context, w *record.Webhook, d *record.WebhookDelivery, events []herald.WebhookEvent) (egress.Answer, error) {
 	d.Attempts++
-	keys, err := s.seal.keys(w, s.c.Now())
+	keys, err := s.keys(w, s.c.Now())
 	if err != nil {
 		// It is shown where the owner looks, and can be mended there.
 		d.Tried, d.Took, d.Status, d.Excerpt, d.Error = s.c.Now().UTC(), 0, 0, "", err.Error()
@@ -180,7 +312,7 @@ func (s *Sender) attempt(ctx context.Context, w *record.Webhook, d *record.Webho
 	// An answer that is on its way is waited for a little, and spares a repetition.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
 	now := s.c.Now()
-	a, err := s.c.Egress.Post(call, w.URL, headers(d.ID, now, body, keys...), body)
+	a, err := s.c.Egress.Post(call, w.URL, signed.Headers(d.ID, now, body, keys...), body)
 	d.Tried, d.Took = now.UTC(), s.c.Now().Sub(now)
 	d.Status, d.Excerpt, d.Error = a.Status, excerpt(a.Body), ""
 	switch {

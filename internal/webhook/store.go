@@ -49,14 +49,15 @@ type Log interface {
 
 // Deliveries keeps the requests that are made or to be made.
 type Deliveries interface {
-	// AddDelivery writes a delivery and gives it with its number. With a fence,
-	// the webhook must be held with it (else conflict).
-	AddDelivery(ctx context.Context, d record.WebhookDelivery, fence int64) (record.WebhookDelivery, error)
-	// MarkDelivery writes what came of an attempt (nothing if its number is 0),
-	// and changes the webhook in the same commit; it must be held with the fence.
-	MarkDelivery(ctx context.Context, d record.WebhookDelivery, fence int64, change func(*record.Webhook)) error
-	// OpenDelivery finds the oldest one that is to be attempted, or not_found.
-	OpenDelivery(ctx context.Context, app herald.AppKey, hook string) (record.WebhookDelivery, error)
+	// AddDeliveries writes deliveries of one webhook, in one commit, and gives
+	// them with their numbers. With a fence, the webhook must be held with it
+	// (else conflict).
+	AddDeliveries(ctx context.Context, list []record.WebhookDelivery, fence int64) ([]record.WebhookDelivery, error)
+	// MarkDeliveries writes what came of attempts, and changes the webhook in the
+	// same commit; it must be held with the fence.
+	MarkDeliveries(ctx context.Context, app herald.AppKey, hook string, list []record.WebhookDelivery, fence int64, change func(*record.Webhook)) error
+	// OpenDeliveries lists those that are to be attempted, oldest first.
+	OpenDeliveries(ctx context.Context, app herald.AppKey, hook string, limit int) ([]record.WebhookDelivery, error)
 	// Delivery finds one by its webhook ID, the newest if it was replayed.
 	Delivery(ctx context.Context, app herald.AppKey, hook, id string) (record.WebhookDelivery, error)
 	// Deliveries lists those before a number (0: all), newest first.

@@ -54,6 +54,27 @@ func CheckHandshake(r *http.Request) (key string, status int, err error) {
 	return key, 0, nil
 }
 
+// RefusalHeader is the header of an answer that refuses a handshake with a status
+// of CheckHandshake (RFC 6455 section 4.4).
+func RefusalHeader(status int) http.Header {
+	h := http.Header{}
+	if status == http.StatusUpgradeRequired {
+		h.Set("Sec-WebSocket-Version", Version)
+		h.Set("Upgrade", "websocket")
+	}
+	return h
+}
+
+// AcceptHeader is the header of the answer to a handshake with a key, but for
+// what was chosen of the offers (RFC 6455 section 4.2.2).
+func AcceptHeader(key string) http.Header {
+	h := http.Header{}
+	h.Set("Upgrade", "websocket")
+	h.Set("Connection", "Upgrade")
+	h.Set("Sec-WebSocket-Accept", AcceptKey(key))
+	return h
+}
+
 // HasToken reports whether a header that is a list of tokens (RFC 9110
 // section 5.6.1) has one, in any case.
 func HasToken(h http.Header, name, token string) bool {

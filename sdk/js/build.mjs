@@ -1,4 +1,5 @@
-// Builds dist: an ES module, a file for a script tag, and types. The server
+// Builds dist: an ES module, a file for a script tag, both for a service worker
+// too, and types. The server
 // embeds the scripts; `node build.mjs DIR` writes only them, to DIR.
 import { execFileSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
@@ -26,6 +27,8 @@ for (const folder of folders) {
   }
   await build({ ...common, format: "esm", outfile: path.join(folder, "herald.mjs") })
   await build({ ...common, entryPoints: [path.join(here, "src/script.ts")], format: "iife", outfile: path.join(folder, "herald.js") })
+  await build({ ...common, entryPoints: [path.join(here, "src/worker.ts")], format: "esm", outfile: path.join(folder, "herald-sw.mjs") })
+  await build({ ...common, entryPoints: [path.join(here, "src/worker-script.ts")], format: "iife", outfile: path.join(folder, "herald-sw.js") })
 }
 
 if (!process.argv[2]) {

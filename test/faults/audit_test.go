@@ -106,6 +106,9 @@ func (w *world) gather(open []string, maxTraces int) *evidence {
 		w: w, j: w.j, horizon: time.Now(), open: open, byID: map[string]*push{}, views: map[string]client.MessageView{},
 		gone: map[string]int{}, traces: map[traceKey]client.Trace{}, full: map[string]bool{},
 	}
+	if w.forum != nil {
+		w.forum.drained(w.settleFor)
+	}
 	pushes := w.stored()
 	for _, p := range pushes {
 		e.byID[p.ID] = p

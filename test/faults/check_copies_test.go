@@ -52,7 +52,7 @@ func position(cursor string) (pos uint64, ok bool) {
 }
 
 // inOrder: a device sees messages first in the order of their releases, and
-// that is the order in which they were accepted, unless they were scheduled.
+// that is the order in which they were accepted, unless they were scheduled or spread.
 func inOrder(e *evidence) (wrong []string) {
 	type first struct {
 		device int
@@ -79,7 +79,7 @@ func inOrder(e *evidence) (wrong []string) {
 	for app := range e.w.apps {
 		var list []*push
 		for p := range at {
-			if p.App == app && p.SendAt.IsZero() && p.accepted() {
+			if p.App == app && p.SendAt.IsZero() && p.Spread == 0 && p.accepted() {
 				list = append(list, p)
 			}
 		}

@@ -36,6 +36,10 @@ var invariants = []invariant{
 	{14, "resources return", resourcesReturn},
 	{15, "no panic and no secret", noPanicNoSecret},
 	{16, "readiness is honest", readinessIsHonest},
+	{17, "publications are kept", (*evidence).publicationsKept},
+	{18, "QoS 2 is exactly once", (*evidence).exactlyOnce},
+	{19, "publications are kept apart", (*evidence).publicationsApart},
+	{20, "publications are in order", (*evidence).publicationsInOrder},
 }
 
 // check holds the evidence to every invariant and gives the broken ones.

@@ -44,7 +44,14 @@ func (w *world) away(d time.Duration) {
 // begin lets every device live.
 func (w *world) begin() {
 	for _, d := range w.list(-1) {
-		w.live(d)
+		if !d.member {
+			w.live(d)
+		}
+	}
+	if w.forum != nil {
+		for _, m := range w.forum.members {
+			w.people.Go(m.play)
+		}
 	}
 }
 
@@ -66,6 +73,9 @@ func (w *world) manner(r *rand.Rand) manner {
 		until:     time.Duration(50+r.IntN(1500)) * time.Millisecond * w.slower,
 		stall:     r.IntN(8) == 0,
 	}
+	if w.forum != nil && r.IntN(3) == 0 {
+		m.transport = "mqtt"
+	}
 	return m
 }
 
@@ -82,7 +92,14 @@ func (w *world) connect(d *device, r *rand.Rand) {
 	if m.ack == "cursor" || r.IntN(4) == 0 {
 		cursor = d.cursor
 	}
-	l, err := dial(ctx, w.n, m.transport, d.token, cursor, m.ack == "cursor")
+	var l link
+	var err error
+	if m.transport == "mqtt" {
+		cursor = "" // it has none
+		l, err = dialMQTT(ctx, w.n, w.apps[d.app].Key, d)
+	} else {
+		l, err = dial(ctx, w.n, m.transport, d.token, cursor, m.ack == "cursor")
+	}
 	if cursor != "" {
 		w.j.ack(ack{Device: d.index, Conn: conn, At: opened, Cursor: cursor})
 	}
@@ -176,6 +193,8 @@ func (w *world) told(ctx context.Context, l link, f wire) {
 		if b, err := json.Marshal(map[string]any{"type": "event", "event": "withdrawn", "ids": []string{f.ID}}); err == nil {
 			_ = c.c.Write(ctx, 1, b)
 		}
+	case *mqttLink:
+		_ = c.ack(ctx, []string{f.ID}, "")
 	case *line:
 		_ = c.write(map[string]any{"type": "event", "event": "withdrawn", "ids": []string{f.ID}})
 	}

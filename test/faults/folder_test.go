@@ -18,7 +18,8 @@ func TestSecondServerOnAFolder(t *testing.T) {
 	w := newWorld(t, n, seed(t), size{devices: 2})
 	first := w.pushTo(t, w.list(0)[0])
 
-	second := &node{t: t, binary: n.binary, data: n.data}
+	second := newNode(t, n.binary)
+	second.data = n.data
 	run := n.http
 	if err := second.spawnBeside(); err != nil {
 		t.Fatal(err)

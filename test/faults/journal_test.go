@@ -40,6 +40,7 @@ type push struct {
 	TTL      time.Duration
 	SendAt   time.Time `json:",omitzero"`
 	Collapse string    `json:",omitempty"`
+	Spread   int64     `json:",omitempty"` // seconds of a slow push
 	Key      string
 	Refuse   string `json:",omitempty"` // why it has to be refused
 

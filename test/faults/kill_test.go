@@ -24,6 +24,9 @@ func (w *world) load(publishers int, disturb func(ctx context.Context)) {
 	busy.Go(func() { w.watch(ctx) })
 	disturb(ctx)
 	cancel()
+	if w.forum != nil {
+		w.forum.quiet.Store(true)
+	}
 	busy.Wait()
 }
 
@@ -110,7 +113,7 @@ func TestKill(t *testing.T) {
 	s := seed(t)
 	n := newNode(t, plain(t))
 	n.mustStart()
-	w := newWorld(t, n, s, size{devices: 6, sdk: 1, pace: 8 * time.Millisecond})
+	w := newWorld(t, n, s, size{devices: 6, sdk: 1, pace: 8 * time.Millisecond, members: 4})
 	before := n.load()
 	w.begin()
 	w.load(4, w.killing(w.random("kill", 0), 8, time.Second))
@@ -191,4 +194,9 @@ func (w *world) tell(t *testing.T, e *evidence) {
 	}
 	t.Logf("%d pushes, %d accepted for good, %d without an answer; %d frames, %d acknowledgements, %d traces; %d kills, %d power cuts",
 		len(w.j.pushes), len(e.byID), unknown, len(w.j.frames), len(w.j.acks), len(e.traces), w.j.kills, w.j.cuts)
+	if f := w.forum; f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		t.Logf("%d publications over MQTT, %d arrivals, of which %d had to be", len(f.posts), len(f.arrivals), len(f.due()))
+	}
 }

@@ -8,13 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +30,7 @@ type node struct {
 	binary string
 	data   string
 	env    []string
+	listen []string // the environment that says where it serves
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -37,6 +42,7 @@ type node struct {
 	mu         sync.Mutex // guards the addresses, which change with each start
 	http, ops  string
 	tcp, token string
+	mqtt       string
 }
 
 // output keeps what the process printed, in all its lives.
@@ -60,12 +66,40 @@ func (o *output) from(n int) string {
 func newNode(t *testing.T, binary string, env ...string) *node {
 	t.Helper()
 	n := &node{t: t, binary: binary, data: filepath.Join(t.TempDir(), "data"), env: env}
+	// Each life listens where the last one did, as clients expect.
+	n.listen = []string{"HERALD_SERVER__HTTP=" + ownAddress(t), "HERALD_SERVER__TCP=" + ownAddress(t), "HERALD_SERVER__MQTT=" + ownAddress(t),
+		"HERALD_SERVER__OPS=127.0.0.1:0"}
 	n.inspect = func() []string { return inspect(n.data, true) }
 	t.Cleanup(n.kill)
 	return n
 }
 
-var listening = regexp.MustCompile(`"msg":"listening","transport":"tcp","address":"([^"]+)"`)
+// firstPort is where ownAddress looks first, and lastPort how far it has come.
+var (
+	firstPort = 20_000 + rand.IntN(10_000)
+	lastPort  atomic.Int64
+)
+
+// ownAddress gives an address that is free, with a port below those that the
+// system gives out. One of those could be another's when the next life wants
+// it: of a test of another package, or of a client that comes too early.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+int(lastPort.Add(1)))))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("a thousand ports are taken")
+	return ""
+}
+
+var (
+	listening     = regexp.MustCompile(`"msg":"listening","transport":"tcp","address":"([^"]+)"`)
+	listeningMQTT = regexp.MustCompile(`"msg":"listening","transport":"mqtt","address":"([^"]+)"`)
+)
 
 // spawn starts the process and does not wait for it to serve.
 func (n *node) spawn() error {
@@ -79,14 +113,9 @@ func (n *node) spawn() error {
 func (n *node) spawnBeside() error {
 	args := append(append([]string{}, n.wrap...), n.binary, "serve", "--data", n.data)
 	n.cmd = exec.Command(args[0], args[1:]...)
-	n.cmd.Env = append(os.Environ(),
-		"HERALD_SERVER__HTTP=127.0.0.1:0", "HERALD_SERVER__OPS=127.0.0.1:0", "HERALD_SERVER__TCP=127.0.0.1:0", "HERALD_SERVER__DRAIN_TIME=20s",
-		"HERALD_LIMITS__KEY_RATE=0", "HERALD_LIMITS__DEVICE_RATE=0", "HERALD_LIMITS__ADDRESS_RATE=0")
-	// The next life listens where the last one did, as clients expect.
-	if at, _, tcp := n.where(); at != "" {
-		n.cmd.Env = append(n.cmd.Env, "HERALD_SERVER__HTTP="+strings.TrimPrefix(at, "http://"), "HERALD_SERVER__TCP="+tcp)
-	}
-	n.cmd.Env = append(n.cmd.Env, n.env...)
+	n.cmd.Env = append(os.Environ(), "HERALD_SERVER__DRAIN_TIME=20s",
+		"HERALD_LIMITS__KEY_RATE=0", "HERALD_LIMITS__DEVICE_RATE=0", "HERALD_LIMITS__ADDRESS_RATE=0", "HERALD_MQTT__PUBLISH_RATE=10000")
+	n.cmd.Env = append(append(n.cmd.Env, n.listen...), n.env...)
 	n.cmd.Stdout, n.cmd.Stderr = &n.out, &n.out
 	if err := n.cmd.Start(); err != nil {
 		return err
@@ -131,7 +160,7 @@ func (n *node) mustStart() {
 
 func (n *node) readAddresses(from int) bool {
 	b, err := os.ReadFile(filepath.Join(n.data, "run.json"))
-	tcp := listening.FindStringSubmatch(n.out.from(from))
+	tcp, mqtt := listening.FindStringSubmatch(n.out.from(from)), listeningMQTT.FindStringSubmatch(n.out.from(from))
 	var run struct{ URL, Ops, Token string }
 	if err != nil || json.Unmarshal(b, &run) != nil || tcp == nil {
 		return false
@@ -139,6 +168,9 @@ func (n *node) readAddresses(from int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.http, n.ops, n.token, n.tcp = run.URL, run.Ops, run.Token, tcp[1]
+	if mqtt != nil {
+		n.mqtt = mqtt[1]
+	}
 	return true
 }
 
@@ -147,6 +179,13 @@ func (n *node) where() (web, ops, tcp string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.http, n.ops, n.tcp
+}
+
+// whereMQTT is where it listens for MQTT.
+func (n *node) whereMQTT() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mqtt
 }
 
 // kill ends the process as kill -9 does.
@@ -161,7 +200,7 @@ func (n *node) kill() {
 // stop ends the process in order and gives its exit code.
 func (n *node) stop() int {
 	n.t.Helper()
-	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		n.t.Error(err)
 	}
 	select {

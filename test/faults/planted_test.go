@@ -25,6 +25,7 @@ var defects = []defect{
 	{"not_kept:20", 1, nil, 0},
 	{"drops_frames:25", 2, nil, 0},
 	{"alters_body:20", 3, nil, 0},
+	{"skips_step:3", 2, nil, 0},
 	{"sends_refused:1", 4, nil, 0},
 	{"other_app:20", 5, nil, 0},
 	{"counts_twice:3", 6, nil, 0},
@@ -37,6 +38,10 @@ var defects = []defect{
 	{"leaks_goroutines:5", 14, nil, 0},
 	{"leaks_secret:1", 15, nil, 0},
 	{"lying_probe:1", 16, failingWrites, 0},
+	{"loses_entries:20", 17, nil, 0},
+	{"takes_again:1", 18, nil, 0},
+	{"other_listeners:20", 19, nil, 0},
+	{"disorders_entries:20", 20, nil, 0},
 }
 
 // tries is how often a defect may act, on a busy machine too little to be seen.
@@ -47,7 +52,11 @@ func brief(t *testing.T, d defect, try int) *evidence {
 	t.Helper()
 	n := newNode(t, planted(t), "FAULTS_PLANTED="+d.bug)
 	n.mustStart()
-	w := newWorld(t, n, seed(t)+uint64(try), size{devices: 4, pace: 5 * time.Millisecond})
+	members := 0
+	if d.bug == "" || d.breaks >= 17 {
+		members = 4
+	}
+	w := newWorld(t, n, seed(t)+uint64(try), size{devices: 4, pace: 5 * time.Millisecond, members: members})
 	drain := patience
 	if d.bug != "" {
 		w.settleFor, drain = 4*time.Second, 8*time.Second

@@ -103,7 +103,7 @@ func TestPowerCut(t *testing.T) {
 	n := newNode(t, planted(t))
 	d := newKept(t, n)
 	n.mustStart()
-	w := newWorld(t, n, s, size{devices: 5, sdk: 1, pace: 8 * time.Millisecond})
+	w := newWorld(t, n, s, size{devices: 5, sdk: 1, pace: 8 * time.Millisecond, members: 4})
 	before := n.load()
 	w.begin()
 	w.load(3, w.cutting(d, w.random("cut", 0), 6, 500*time.Millisecond))

@@ -42,6 +42,7 @@ type world struct {
 	// slower is by how much what is not a message happens less often: then more
 	// of the machine is for messages.
 	slower  time.Duration
+	forum   *forum // over MQTT; nil: none
 	nonces  atomic.Int64
 	keys    sync.Mutex // guards devices
 	devices []*device
@@ -58,6 +59,7 @@ type device struct {
 	installation string
 	changes      map[string][]change // by what changed; guarded by the journal's lock
 	sdk          bool
+	member       bool // of the forum, which plays it
 	removed      atomic.Bool
 	cursor       string // seen last, to be given at the next connection; of its own goroutine
 	seen         atomic.Int64
@@ -72,6 +74,7 @@ type size struct {
 	slower     time.Duration
 	users      int  // of each app; 0 for 4
 	direct     bool // most pushes are for one device
+	members    int  // of the forum, for each app, beside the devices
 }
 
 func newWorld(t *testing.T, n *node, s uint64, z size) *world {
@@ -89,6 +92,9 @@ func newWorld(t *testing.T, n *node, s uint64, z size) *world {
 				t.Fatal("a device could not be registered")
 			}
 		}
+	}
+	if z.members > 0 {
+		w.found(z.members)
 	}
 	return w
 }
@@ -190,9 +196,11 @@ func (w *world) composeFor(r *rand.Rand, app int) *push {
 		p.TTL = time.Duration(1+r.IntN(3)) * time.Second
 	case n < 22 && w.maySlip.Load():
 		p.SendAt = time.Now().Add(time.Duration(500+r.IntN(1500)) * time.Millisecond).Truncate(time.Millisecond)
-	case n < 27:
+	case n < 26 && w.maySlip.Load():
+		p.Spread = int64(1 + r.IntN(3))
+	case n < 31:
 		p.Collapse = fmt.Sprintf("c%d", r.IntN(3))
-	case n < 30:
+	case n < 34:
 		p.Refuse, p.TTL = "ttl", 1000*24*time.Hour
 	}
 	return p
@@ -218,6 +226,9 @@ func (p *push) body() map[string]any {
 	}
 	if !p.SendAt.IsZero() {
 		m["send_at"] = p.SendAt
+	}
+	if p.Spread > 0 {
+		m["spread"] = map[string]any{"over": p.Spread}
 	}
 	return m
 }
@@ -337,7 +348,7 @@ func (w *world) reshuffle(ctx context.Context, app int) {
 			if d := w.register(app, false); d != nil {
 				w.live(d)
 			}
-		case n == 18 && made > 2 && d.index%5 == 4 && !d.sdk: // the SDK would register anew
+		case n == 18 && made > 2 && d.index%5 == 4 && !d.sdk && !d.member: // the SDK would register anew
 			w.remove(d)
 		}
 		w.pause(time.Duration(10+r.IntN(60)) * time.Millisecond * w.slower)

@@ -34,6 +34,7 @@ func TestHouse(t *testing.T) {
 		{"links", Links},
 		{"has tests", HasTests},
 		{"one egress", OneEgress},
+		{"MQTT conformance", MQTTConformance},
 	}
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {

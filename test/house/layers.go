@@ -8,10 +8,10 @@ import (
 
 // The stages in the order in which a message meets them. A stage may import
 // what stands to its right.
-var stages = []string{"api", "audience", "dispatch", "inbox", "live", "offline", "provider", "webhook", "receipt", "registry"}
+var stages = []string{"api", "audience", "dispatch", "inbox", "live", "offline", "topiclog", "retained", "courier", "vault", "provider", "webhook", "receipt", "registry"}
 
 // Leaves know the vocabulary and each other, and nothing of the stages.
-var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge", "systemd", "seal"}
+var leaves = []string{"sets", "record", "wire", "strict", "bus", "egress", "telemetry", "config", "version", "doctor", "demo", "jssdk", "faults", "edge", "systemd", "seal", "admission", "calendar", "template", "sim"}
 
 // kind is the place of a package in the house.
 type kind int

@@ -4,7 +4,7 @@
 // wider than the window.
 import fs from "node:fs"
 import { createRequire } from "node:module"
-import { launch } from "./chromium.mjs"
+import { launch, patience } from "./chromium.mjs"
 import { emit } from "./lines.mjs"
 
 const link = process.argv[2]
@@ -22,12 +22,13 @@ await context.addInitScript(() => {
     }
   }
 })
+context.setDefaultTimeout(patience)
 const page = await context.newPage()
 let audits = 0
 let bad = 0
 
 const lost = (code) => page.evaluate((c) => window.sockets.at(-1).onclose(new CloseEvent("close", { code: c })), code)
-const phase = (name) => page.waitForSelector(`html[data-phase=${name}]`, { timeout: 15_000 })
+const phase = (name) => page.waitForSelector(`html[data-phase=${name}]`)
 
 await page.goto(new URL("/demo/", link).href)
 await phase("nolink")
@@ -48,10 +49,10 @@ for (const [title, body, data] of [["Hello", "World", ""], ["", "", '{"order": 7
   await page.fill("#f-data", data)
   const before = await page.locator(".message").count()
   await page.click("#send-button")
-  await page.waitForFunction((n) => document.querySelectorAll(".message").length === n, before + 1, { timeout: 10_000 })
+  await page.waitForFunction((n) => document.querySelectorAll(".message").length === n, before + 1)
 }
 await page.locator(".trace summary").first().click()
-await page.waitForSelector(".trace-body li", { timeout: 10_000 })
+await page.waitForSelector(".trace-body li")
 await audit("messages and trace")
 
 await page.fill("#f-data", "{")

@@ -1,6 +1,6 @@
 // Chromium: raw WebSocket and EventSource within a page of the server's origin
 // (connect, away), and any page as a person uses it (goto, click, fill, wait…).
-import { launch } from "./chromium.mjs"
+import { launch, patience } from "./chromium.mjs"
 import { address, emit, serve } from "./lines.mjs"
 
 const browser = await launch()
@@ -26,10 +26,10 @@ serve({
     await state.page.goto(c.url)
   },
   reload: ({ client }) => clients.get(client).page.reload(),
-  click: ({ client, selector }) => clients.get(client).page.click(selector, { timeout: 10_000 }),
-  fill: ({ client, selector, text }) => clients.get(client).page.fill(selector, text, { timeout: 10_000 }),
-  wait: ({ client, selector }) => clients.get(client).page.waitForSelector(selector, { timeout: 20_000, state: "attached" }).then(() => true),
-  text: ({ client, selector }) => clients.get(client).page.innerText(selector, { timeout: 10_000 }),
+  click: ({ client, selector }) => clients.get(client).page.click(selector, { timeout: patience }),
+  fill: ({ client, selector, text }) => clients.get(client).page.fill(selector, text, { timeout: patience }),
+  wait: ({ client, selector }) => clients.get(client).page.waitForSelector(selector, { timeout: patience, state: "attached" }).then(() => true),
+  text: ({ client, selector }) => clients.get(client).page.innerText(selector, { timeout: patience }),
   texts: ({ client, selector }) => clients.get(client).page.locator(selector).allInnerTexts(),
   evaluate: ({ client, script }) => clients.get(client).page.evaluate(script),
 }, () => browser.close())
@@ -41,6 +41,7 @@ async function open(c) {
     viewport: { width: c.width || 1280, height: 860 },
   })
   if (c.broken === "websocket") await context.addInitScript(breakWebSocket)
+  context.setDefaultTimeout(patience)
   const page = await context.newPage()
   const state = { context, page, cursor: "" }
   clients.set(c.client, state)

@@ -56,7 +56,7 @@ func (c *curl) tape() *tape        { return c.events }
 func (c *curl) loop(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	for ctx.Err() == nil {
-		args := []string{"-sN", "--max-time", "120", "-H", "Authorization: Bearer " + c.token}
+		args := []string{"-sN", "--max-time", "600", "-H", "Authorization: Bearer " + c.token}
 		if c.last != "" {
 			args = append(args, "-H", "Last-Event-ID: "+c.last)
 		}

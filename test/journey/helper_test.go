@@ -101,7 +101,7 @@ func stopHelpers() {
 		_ = h.stdin.Close() // they end with their input
 		select {
 		case <-h.ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			_ = h.cmd.Process.Kill() // it may have ended just now
 		}
 		_ = h.cmd.Wait() // its exit code says nothing

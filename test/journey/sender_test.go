@@ -8,12 +8,11 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"time"
 )
 
 // web makes the requests of the app server. Its idle connections are closed
 // when a server ends, so that the next one is not met through an old one.
-var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+var web = &http.Client{Timeout: patience, Transport: &http.Transport{}}
 
 // reply is what the API answered.
 type reply struct {

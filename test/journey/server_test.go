@@ -99,7 +99,7 @@ func startServer(t *testing.T, flags ...string) *server {
 // takes it while a server is away that comes back to it. If somebody has it,
 // herald dev goes to the next.
 func ownAddress() string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(31000+rand.IntN(1700)))
 }
 
 // start starts the server on an address, and returns when it is ready.
@@ -179,7 +179,7 @@ func (s *server) awaitExit(t *testing.T) {
 	t.Helper()
 	select {
 	case <-s.exited:
-	case <-time.After(45 * time.Second):
+	case <-time.After(patience):
 		t.Error("the server is still there")
 	}
 	web.CloseIdleConnections()

@@ -13,7 +13,7 @@ import (
 // event is something that a client saw, in the form in which the scripts of
 // test/interop print it.
 type event struct {
-	Event      string `json:"event"` // open, frame, closed, pageerror, failure
+	Event      string `json:"event"` // open, frame, publish, goodbye, refused, closed, pageerror, failure
 	Client     string `json:"client"`
 	Frame      frame  `json:"frame"`
 	Protocol   string `json:"protocol"`
@@ -21,6 +21,8 @@ type event struct {
 	Code       int    `json:"code"`
 	Reason     string `json:"reason"`
 	Detail     string `json:"detail"`
+
+	Publish publication `json:"publish"` // of publish, which MQTT clients see
 
 	// Answers to calls.
 	Call  int             `json:"call"`
@@ -51,6 +53,8 @@ func (e event) String() string {
 	switch {
 	case e.Event == "frame" && e.Frame.Type == "message":
 		return "message " + e.Frame.ID + " " + e.Frame.Notification.Title
+	case e.Event == "publish":
+		return fmt.Sprintf("publish %s %.40q", e.Publish.Topic, e.Publish.Payload)
 	case e.Event == "frame":
 		return e.Frame.Type + " " + e.Frame.ID
 	default:

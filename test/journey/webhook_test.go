@@ -1,14 +1,20 @@
 package journey_test
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/egress"
+	"github.com/herald-push/herald/internal/provider"
+	"github.com/herald-push/herald/internal/provider/webhook"
 )
 
 // hooked is a request that came to an app server.
@@ -97,5 +103,44 @@ func TestWebhook(t *testing.T) {
 	last.answer <- http.StatusOK
 	if e := last.events(t); len(e) != 1 || string(e[0].RegistrationID) != third.RegistrationID || last.id() == cut.id() {
 		t.Errorf("then %+v", e)
+	}
+}
+
+// TestWebhookChannel has the package verify what the channel of the name posts.
+func TestWebhookChannel(t *testing.T) {
+	came := make(chan hooked, 1)
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		h := hooked{headers: object{}, body: string(body)}
+		for name := range r.Header {
+			h.headers[strings.ToLower(name)] = r.Header.Get(name)
+		}
+		came <- h
+	}))
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	secret := "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 32))
+	p, err := webhook.New(provider.Config{
+		Values: map[string]string{"url": s.URL + "/hook", "secret": secret},
+		Egress: egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	content := herald.Content{Notification: &herald.Notification{Title: "你好", Body: "<b>"}, Data: json.RawMessage(`{"a": 1}`)}
+	if _, err := p.Send(t.Context(), provider.Address{Token: "room"}, &provider.Message{ID: 7, Content: content}); err != nil {
+		t.Fatal(err)
+	}
+	one := <-came
+	judge := useHelper(t, "webhook.mjs")
+	for want, body := range map[string]string{`"good"`: one.body, `"WebhookVerificationError"`: one.body + " "} {
+		if got := string(judge.ask(t, object{"cmd": "judge", "secret": secret, "headers": one.headers, "body": body})); got != want {
+			t.Errorf("it finds %s, want %s", got, want)
+		}
 	}
 }

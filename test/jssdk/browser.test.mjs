@@ -189,8 +189,8 @@ test("sleep: a dead connection is noticed within seconds", async (t) => {
   await herald.push(a.device, "asleep")
   await sleep(200)
   assert.deepEqual(await a.shown(), [])
-  await a.page.evaluate(() => (window.jump = 40_000))
-  await a.shows("asleep") // a tick of 5 s, and 3 s for the answer; by itself the timeout is 75 s
+  await a.page.evaluate(() => (window.jump = 12_000))
+  await a.shows("asleep") // a tick of 5 s, and 3 s for the answer; by itself it would take 63 s
   await exactly(a, ["asleep"])
 })
 

@@ -9,7 +9,11 @@ import net from "node:net"
 import os from "node:os"
 import path from "node:path"
 
-export const patience = 30_000
+// How long a test waits for what should happen soon. It is longer than the 30 s
+// between two attempts of a client that has failed often, as it does when a slow
+// machine starts a server, and shorter than the 75 s after which a client notices
+// by itself that nothing comes.
+export const patience = 60_000
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -44,7 +48,7 @@ export class Herald {
   }
 
   async start() {
-    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0", "--set", "server.tcp=127.0.0.1:0", ...this.more], { stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.env.HERALD, ["--data", this.data, "dev", "--http", this.address, "--ops", "127.0.0.1:0", "--set", "server.tcp=127.0.0.1:0", "--set", "server.mqtt=127.0.0.1:0", ...this.more], { stdio: ["ignore", "pipe", "pipe"] })
     this.#process = child
     this.printed = ""
     const listening = new Promise((resolve, reject) => {

@@ -64,7 +64,7 @@ func node(t *testing.T, dir, packages string, args ...string) *exec.Cmd {
 		t.Skipf("unavailable: npm packages, %s/node_modules is missing (npm ci was not run)", strings.TrimPrefix(packages, "../../"))
 	}
 	// A script that hangs is ended in time for its output to be seen.
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.WaitDelay = 5 * time.Second
@@ -100,7 +100,7 @@ func TestTypes(t *testing.T) {
 
 func TestNode(t *testing.T) {
 	t.Parallel()
-	mustPass(t, node(t, ".", interop, "--test", "--test-timeout=180000", "node.test.mjs"))
+	mustPass(t, node(t, ".", interop, "--test", "--test-timeout=420000", "node.test.mjs"))
 }
 
 func TestBrowser(t *testing.T) {
@@ -111,10 +111,10 @@ func TestBrowser(t *testing.T) {
 			continue
 		}
 		cert, key := certstest.Valid(t).Write(t, t.TempDir())
-		for _, file := range []string{"browser", "faults", "topics", "http2"} {
+		for _, file := range []string{"browser", "faults", "topics", "http2", "webpush"} {
 			t.Run(file, func(t *testing.T) {
 				t.Parallel()
-				cmd := node(t, ".", interop, "--test", "--test-timeout=180000", file+".test.mjs")
+				cmd := node(t, ".", interop, "--test", "--test-timeout=420000", file+".test.mjs")
 				cmd.Env = append(cmd.Env, "CHROMIUM="+path, "CERT="+cert, "KEY="+key)
 				mustPass(t, cmd)
 			})
@@ -130,7 +130,7 @@ func TestDist(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	mustPass(t, node(t, sdk, sdk, "build.mjs", dir))
-	for _, name := range []string{"herald.js", "herald.mjs"} {
+	for _, name := range []string{"herald.js", "herald.mjs", "herald-sw.js", "herald-sw.mjs"} {
 		built, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

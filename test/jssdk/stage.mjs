@@ -1,6 +1,6 @@
 // Where the tests in Chromium play: a browser, a herald, and pages of another
 // origin, each test with a proxy and a browser profile of its own.
-import { launch } from "../interop/chromium.mjs"
+import { launch, patience } from "../interop/chromium.mjs"
 import { Herald, Proxy, origin, until } from "./herald.mjs"
 
 export class Stage {
@@ -20,6 +20,7 @@ export class Stage {
   async scene(t, init, herald = this.herald) {
     const proxy = await new Proxy(herald).start()
     const context = await this.browser.newContext()
+    context.setDefaultTimeout(patience)
     if (init) await context.addInitScript(init)
     t.after(async () => {
       await context.close()

@@ -17,6 +17,7 @@ type device struct {
 	many  int64 // how many devices it stands for
 	tags  map[string]bool
 	alias string
+	east  time.Duration // by how much its clock is ahead of UTC
 	gone  bool
 	here  bool // connected
 }
@@ -26,6 +27,8 @@ type delivery struct {
 	level int // index into herald.Progress, plus one
 	end   herald.DeliveryState
 	told  bool // has acknowledged that it was withdrawn
+	held  bool // the message was not released to it yet
+	gone  bool // the device was removed before that; the delivery ends with the next step
 }
 
 func (d *delivery) state() herald.DeliveryState {
@@ -75,7 +78,39 @@ type message struct {
 	expires   time.Time
 	ended     time.Time // as a whole; zero if it has not
 	withdrawn bool
+	local     time.Time // to be released when clocks show it; zero: at once
 	of        map[*device]*delivery
+}
+
+// release is what a plan does: who is connected is sent the message.
+func (m *message) release(now time.Time, restarted bool) {
+	if m.local.IsZero() || !m.ended.IsZero() {
+		return
+	}
+	step := restarted
+	for d, x := range m.of {
+		if x.held && !m.local.Add(-d.east).After(now) {
+			x.held, step = false, true
+			if d.here && x.level == 0 {
+				x.level = 1
+			}
+		}
+	}
+	for _, x := range m.of {
+		if step && x.gone {
+			x.finish(herald.StateDeviceGone)
+		}
+	}
+}
+
+// released counts the devices that a message has come to.
+func (m *message) released() (n int64) {
+	for d, x := range m.of {
+		if !x.held {
+			n += d.many
+		}
+	}
+	return n
 }
 
 // state is the whole model.
@@ -137,8 +172,8 @@ func (s *state) accept(m *message, e expression, now time.Time) {
 	m.of = map[*device]*delivery{}
 	for _, d := range s.devices {
 		if d.app == m.app && !d.gone && e.has(d) {
-			m.of[d] = &delivery{}
-			if d.here {
+			m.of[d] = &delivery{held: !m.local.IsZero()}
+			if d.here && !m.of[d].held {
 				m.of[d].level = 1
 			}
 		}
@@ -159,6 +194,7 @@ func (s *state) accept(m *message, e expression, now time.Time) {
 		}
 	}
 	s.messages = append(s.messages, m)
+	m.release(now, false)
 }
 
 // withdraw is a withdrawal that was confirmed.
@@ -198,7 +234,11 @@ func (s *state) rebind(d *device, alias string) {
 func (s *state) remove(d *device) {
 	d.gone, d.here = true, false
 	for _, m := range s.messages {
-		if x := m.of[d]; x != nil && m.ended.IsZero() {
+		switch x := m.of[d]; {
+		case x == nil || !m.ended.IsZero():
+		case x.held:
+			x.gone = true
+		default:
 			x.finish(herald.StateDeviceGone)
 		}
 	}
@@ -207,7 +247,7 @@ func (s *state) remove(d *device) {
 // waiting lists what a device has to be sent when it connects.
 func (s *state) waiting(d *device) (list []*message) {
 	for _, m := range s.messages {
-		if x := m.of[d]; x != nil && m.ended.IsZero() && x.open() {
+		if x := m.of[d]; x != nil && m.ended.IsZero() && x.open() && !x.held {
 			list = append(list, m)
 		}
 	}

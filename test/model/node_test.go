@@ -130,7 +130,7 @@ func openNode(in place, name string, c *clock, h *hub) (*node, error) {
 	if err := n.registry.Load(ctx); err != nil {
 		return nil, err
 	}
-	n.ledger = receipt.New(receipt.Config{Store: n.db, Messages: n.db, DeadAt: n.registry.DeadAt, Now: c.Now})
+	n.ledger = receipt.New(receipt.Config{Store: n.db, Messages: n.db, Plans: n.db, DeadAt: n.registry.DeadAt, Now: c.Now})
 	h.mu.Lock()
 	h.ledger = n.ledger
 	h.mu.Unlock()

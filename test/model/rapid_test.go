@@ -19,6 +19,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	_ "time/tzdata" // zones, whatever the machine has
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -147,7 +148,9 @@ func (r *run) register(rt *rapid.T, app int) {
 	if tag := rapid.SampledFrom(append([]string{""}, tagNames...)).Draw(rt, "tag"); tag != "" {
 		d.tags[tag], tags = true, []herald.Tag{herald.Tag(tag)}
 	}
-	a, err := r.n.s.Devices.Register(context.Background(), r.master(app), api.RegisterRequest{Alias: herald.Alias(d.alias), Tags: tags})
+	zone := rapid.SampledFrom([]string{"", "Asia/Tokyo", "America/Phoenix"}).Draw(rt, "zone")
+	d.east = map[string]time.Duration{"Asia/Tokyo": 9 * time.Hour, "America/Phoenix": -7 * time.Hour}[zone]
+	a, err := r.n.s.Devices.Register(context.Background(), r.master(app), api.RegisterRequest{Alias: herald.Alias(d.alias), Tags: tags, Profile: api.Profile{TimeZone: zone}})
 	r.must(rt, err)
 	p, err := r.n.s.Apps.Bearer(context.Background(), a.Token, netip.Addr{})
 	r.must(rt, err)
@@ -225,16 +228,21 @@ func (r *run) push(rt *rapid.T) {
 	if m.collapse != "" {
 		body += `,"collapse_key":"k"`
 	}
+	now, due := r.n.clock.Now(), r.n.clock.Now()
+	if !e.byAlias && m.collapse == "" && rapid.IntRange(0, 2).Draw(rt, "local") == 0 {
+		m.local = now.Truncate(time.Second).Add(rapid.SampledFrom([]time.Duration{-3 * time.Hour, time.Hour, 5 * time.Hour, 12 * time.Hour}).Draw(rt, "at"))
+		due = m.local.Add(herald.LastZone)
+		body += fmt.Sprintf(`,"send_at_local":%q`, m.local.Format(herald.LocalTime))
+	}
 	body += "}"
 	req, err := r.n.s.Messages.Decode([]byte(body))
 	r.must(rt, err)
-	now := r.n.clock.Now()
 	a, err := r.n.s.Messages.Send(context.Background(), r.master(app), req, "", []byte(body))
 	r.must(rt, err)
 	if want := r.target(app, e); a.Target == nil || *a.Target != want {
 		rt.Fatalf("%s has %v devices, want %d", e.json, a.Target, want)
 	}
-	m.id, m.expires = a.ID, now.Add(ttl)
+	m.id, m.expires = a.ID, due.Add(ttl)
 	r.accept(m, e, now)
 }
 
@@ -274,6 +282,10 @@ func (r *run) connect(rt *rapid.T) {
 	for _, m := range want {
 		ids = append(ids, m.id)
 		m.of[d].reach(herald.StateSent, false)
+	}
+	if slices.ContainsFunc(want, func(m *message) bool { return !m.local.IsZero() }) {
+		slices.Sort(got) // they are in the order of their releases
+		slices.Sort(ids)
 	}
 	if !slices.Equal(got, ids) {
 		rt.Fatalf("device %s is sent %v, want %v", d.id, got, ids)
@@ -332,10 +344,10 @@ func (r *run) acknowledge(rt *rapid.T) {
 	a, err := r.n.s.Receipts.Report(context.Background(), r.principal(d), api.ReceiptsRequest{Receipts: []api.Receipt{{ID: m.id, Event: s}}})
 	r.must(rt, err)
 	x := m.of[d]
-	if taken := a.Accepted == 1; taken != (x != nil) {
+	if taken := a.Accepted == 1; taken != (x != nil && !x.held) {
 		rt.Fatalf("a receipt of device %s for message %s is taken: %t", d.id, m.id, taken)
 	}
-	if x == nil {
+	if x == nil || x.held {
 		return
 	}
 	if s == herald.StateWithdrawn {
@@ -392,6 +404,9 @@ func (r *run) reopen(rt *rapid.T, crash bool, d time.Duration) {
 	r.must(rt, err)
 	r.n = next
 	now := next.clock.Now()
+	for _, m := range r.messages {
+		m.release(now, true)
+	}
 	r.must(rt, until("what is due has expired", func() bool {
 		for _, m := range r.messages {
 			if !m.ended.IsZero() || now.Before(m.expires) {
@@ -430,6 +445,12 @@ func (r *run) differs(rt *rapid.T) string {
 		r.must(rt, err)
 		if want := m.counts(); v.Counts == nil || fmt.Sprint(*v.Counts) != fmt.Sprint(want) {
 			return fmt.Sprintf("message %s counts %+v, want %+v", m.id, v.Counts, want)
+		}
+		if m.ended.IsZero() && v.Release != nil && v.Release.Released != m.released() {
+			return fmt.Sprintf("message %s is released to %d, want %d", m.id, v.Release.Released, m.released())
+		}
+		if (v.Release == nil) == !m.local.IsZero() && len(m.of) > 0 {
+			return fmt.Sprintf("message %s has a plan: %t", m.id, v.Release != nil)
 		}
 		if ended := v.EndedAt != nil; ended == m.ended.IsZero() {
 			return fmt.Sprintf("message %s is %s, and has ended: %t", m.id, v.State, !m.ended.IsZero())

@@ -12,7 +12,7 @@ import (
 )
 
 // documents are the pages whose code is run; each has a Chinese twin.
-var documents = []string{"README.md", "docs/guide/web-page.md", "docs/guide/webhooks.md"}
+var documents = []string{"README.md", "docs/guide/web-page.md", "docs/guide/webhooks.md", "docs/guide/schedules.md"}
 
 // twin is the Chinese page of a document.
 func twin(name string) string { return strings.TrimSuffix(name, ".md") + ".zh-CN.md" }

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	runTime    = 60 * time.Second // for one block
-	readyTime  = 60 * time.Second // until a background block has said what it must
-	printTime  = 30 * time.Second // until a background block has printed what is shown
-	stopTime   = 10 * time.Second // between SIGTERM and SIGKILL
+	runTime    = 3 * time.Minute // for one block, which may have to be compiled on a busy machine
+	readyTime  = 3 * time.Minute // until a background block has said what it must
+	printTime  = 2 * time.Minute // until a background block has printed what is shown
+	stopTime   = time.Minute     // between SIGTERM and SIGKILL
 	repository = "https://github.com/herald-push/herald"
 )
 
@@ -266,7 +266,7 @@ func (r *Runner) call(ctx context.Context, method, path, body string) (int, stri
 	}
 	req.SetBasicAuth(r.vars["APP_KEY"], r.vars["MASTER_SECRET"])
 	req.Header.Set("Content-Type", "application/json")
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", fmt.Errorf("readme: %w", err)

@@ -14,7 +14,7 @@ import (
 )
 
 func (c *command) appCommand() *cobra.Command {
-	return group("app", "Make and list apps, on the machine of the server; show and change one", c.appCreate(), c.appList(), c.appRotate(), c.appShow(), c.appSet())
+	return group("app", "Make and list apps, on the machine of the server; show and change one", c.appCreate(), c.appList(), c.appRotate(), c.appShow(), c.appSet(), c.jwtCommand())
 }
 
 // administer opens the administration of the configured data folder.
@@ -75,25 +75,28 @@ func (c *command) storeContext(cfg config.Config, app api.AppSecrets, quiet bool
 }
 
 func (c *command) appList() *cobra.Command {
+	return listCommand(c, "List the apps", api.Admin.ListApps, c.printApps)
+}
+
+// listCommand lists what there is of a kind, on the machine of the server.
+func listCommand[T any](c *command, short string, list func(api.Admin, context.Context) ([]T, error), show func([]T) error) *cobra.Command {
 	var f serverFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the apps",
-		Args:  cobra.NoArgs,
+		Use: "list", Short: short, Args: cobra.NoArgs,
 		RunE: does(func(ctx context.Context, _ []string) error {
 			return c.administer(ctx, f, func(_ config.Config, admin api.Admin) error {
-				apps, err := admin.ListApps(ctx)
+				all, err := list(admin, ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					if apps == nil {
-						apps = []api.AppSummary{}
-					}
-					return c.printJSON(apps)
+				if !asJSON {
+					return show(all)
 				}
-				return c.printApps(apps)
+				if all == nil {
+					all = []T{}
+				}
+				return c.printJSON(all)
 			})
 		}),
 	}

@@ -155,7 +155,7 @@ func TestRootAndVersion(t *testing.T) {
 	if code := w.run(t, "version"); code != 0 || !strings.HasPrefix(w.out.String(), "herald ") {
 		t.Errorf("exit %d: %s", code, w.out)
 	}
-	if code := w.run(t, "pusj"); code != ExitUsage || w.err.String() != "herald: unknown command \"pusj\" for \"herald\". Did you mean this? push\n  Run \"herald --help\" for the usage.\n" {
+	if code := w.run(t, "pussh"); code != ExitUsage || w.err.String() != "herald: unknown command \"pussh\" for \"herald\". Did you mean this? push\n  Run \"herald --help\" for the usage.\n" {
 		t.Errorf("exit %d: %s", code, w.err)
 	}
 	w.out.b.Reset()

@@ -14,7 +14,7 @@ import (
 
 func (c *command) benchCommand() *cobra.Command {
 	return group("bench", "Make data of full size, and measure what a server does with it", c.benchSeed(), c.benchAudience(), c.benchStorm(),
-		c.benchFloor(), c.benchIdle(), c.benchFanout(), c.benchUnicast(), c.benchConnect(), c.benchMixed(), c.benchChild())
+		c.benchFloor(), c.benchIdle(), c.benchFanout(), c.benchUnicast(), c.benchConnect(), c.benchMQTT(), c.benchMixed(), c.benchChild())
 }
 
 // progress tells on standard error how far a long command is.

@@ -50,6 +50,8 @@ type World struct {
 	// Open and Administer are those of internal/server.
 	Open       func(ctx context.Context, cfg config.Config, log *slog.Logger) (Node, error)
 	Administer func(ctx context.Context, cfg config.Config) (api.Admin, func() error, error)
+	// Secrets is AdministerSecrets of internal/server.
+	Secrets func(ctx context.Context, cfg config.Config) (api.SecretAdmin, func() error, error)
 	// Health asks the server that runs on a data folder whether it is ready.
 	Health func(ctx context.Context, folder string) error
 	// Ready returns when the server at a URL answers.
@@ -66,7 +68,7 @@ func System() World {
 		}
 		return s, nil
 	}
-	w.Administer, w.Health = server.Administer, server.Health
+	w.Administer, w.Secrets, w.Health = server.Administer, server.AdministerSecrets, server.Health
 	info, err := os.Stdout.Stat()
 	w.Color = err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return w
@@ -178,10 +180,12 @@ func (c *command) root() *cobra.Command {
 		},
 	}
 	root.PersistentFlags().StringVar(&c.data, "data", "", "data folder (default ./herald-data, or $HERALD_DATA)")
-	root.AddCommand(c.devCommand(), c.serveCommand(), c.pushCommand(), c.listenCommand(), c.messageCommand(), c.withdrawCommand(),
+	root.AddCommand(c.devCommand(), c.serveCommand(), c.pushCommand(), c.listenCommand(), c.messageCommand(), c.messagesCommand(), c.withdrawCommand(), c.pauseCommand(), c.resumeCommand(), c.stopCommand(),
+		c.approveCommand(), c.rejectCommand(), c.attemptsCommand(), c.deadCommand(),
 		c.reportCommand(), c.deliveriesCommand(), c.timelineCommand(),
-		c.publishCommand(), c.topicsCommand(), c.webhookCommand(), c.segmentCommand(), c.fileCommand(), c.tagCommand(), c.aliasCommand(),
-		c.keyCommand(), c.auditCommand(), c.appCommand(), c.benchCommand(), c.configCommand(), c.doctorCommand(), c.healthCommand(), c.versionCommand())
+		c.scheduleCommand(), c.publishCommand(), c.topicsCommand(), c.retainedCommand(), c.sessionsCommand(), c.webhookCommand(), c.credentialCommand(), c.segmentCommand(), c.fileCommand(), c.templateCommand(), c.routeCommand(), c.tagCommand(), c.aliasCommand(),
+		c.keyCommand(), c.auditCommand(), c.appCommand(), c.groupCommand(), c.secretsCommand(), c.backupCommand(), c.restoreCommand(), c.migrateStoreCommand(),
+		c.benchCommand(), c.simCommand(), c.configCommand(), c.doctorCommand(), c.healthCommand(), c.versionCommand())
 	return root
 }
 

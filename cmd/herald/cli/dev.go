@@ -80,7 +80,7 @@ type banner struct {
 	made       bool   // the app was made now
 	showSecret bool
 	url        string
-	tcp        string // address of raw TCP; "" for none
+	tcp, mqtt  string // addresses of raw TCP and MQTT; "" for none
 	wanted     string // the port that was taken; "" if it was free
 	app        cliContext
 	page       string // link
@@ -92,6 +92,9 @@ func (c *command) prepare(ctx context.Context, node Node, cfg config.Config, lan
 	b := banner{version: version.Version(), context: filepath.Join(cfg.Data, contextFile), fresh: node.Fresh(), url: localURL(node.URL())}
 	if n, ok := node.(interface{ TCP() string }); ok {
 		b.tcp = n.TCP()
+	}
+	if n, ok := node.(interface{ MQTT() string }); ok {
+		b.mqtt = n.MQTT()
 	}
 	if cfg.Data != config.Default().Data {
 		b.folder = cfg.Data
@@ -181,6 +184,9 @@ func (c *command) banner(b banner) {
 	fmt.Fprintf(&out, "  address        %s\n", b.url)
 	if b.tcp != "" {
 		fmt.Fprintf(&out, "  raw TCP        %s\n", b.tcp)
+	}
+	if b.mqtt != "" {
+		fmt.Fprintf(&out, "  MQTT           %s\n", b.mqtt)
 	}
 	fmt.Fprintf(&out, "  app key        %s\n  master secret  %s\n\n", b.app.AppKey, shown)
 	fmt.Fprintf(&out, "%s\n\n%s\n\n", c.bold("Push from any program"), curl(b.url, string(b.app.AppKey), secret))

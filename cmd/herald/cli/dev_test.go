@@ -78,8 +78,8 @@ func TestDevTwice(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	// The room of the page is of use at once.
-	if len(n.admin.made) != 1 || !n.admin.made[0].Topics.Allow(herald.TopicPublish, "demo/room", "") || !n.admin.made[0].Topics.Allow(herald.TopicSubscribe, "any", "") ||
-		n.admin.made[0].Topics.Allow(herald.TopicPublish, "other", "") {
+	if len(n.admin.made) != 1 || !n.admin.made[0].Topics.Allow(herald.TopicPublish, "demo/room", "", "") || !n.admin.made[0].Topics.Allow(herald.TopicSubscribe, "any", "", "") ||
+		n.admin.made[0].Topics.Allow(herald.TopicPublish, "other", "", "") {
 		t.Errorf("made %+v", n.admin.made)
 	}
 	link := "http://127.0.0.1:7700/demo/#hp1." + string(testKey) + "." + x.PageInstallation

@@ -37,7 +37,7 @@ func (c *command) listenCommand() *cobra.Command {
 			if f.presence && len(f.topics) == 0 {
 				return usage("Name a topic with --topic.", "--presence is about topics")
 			}
-			if err := topicArgs(f.topics...); err != nil {
+			if err := filterArgs(f.topics...); err != nil {
 				return err
 			}
 			target, err := c.target(t)

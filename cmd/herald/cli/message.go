@@ -28,6 +28,8 @@ func (c *command) printJSON(v any) error {
 func (c *command) printSent(s client.Sent) {
 	var who string
 	switch {
+	case s.Awaiting && s.Estimate != nil:
+		who = "waits for another key to approve it, for about " + devices(*s.Estimate)
 	case s.Target != nil:
 		who = "for " + devices(*s.Target)
 	case s.Estimate != nil:
@@ -42,6 +44,9 @@ func (c *command) printSent(s client.Sent) {
 	c.printf("message %s %s, %s\n", s.ID, who, kept)
 	if s.Unknown > 0 {
 		c.printf("  %d of the registration IDs and aliases are unknown\n", s.Unknown)
+	}
+	if s.Awaiting {
+		c.printf("  with that key: %s approve %s\n", c.Self, s.ID)
 	}
 }
 
@@ -69,6 +74,7 @@ func (c *command) printCounts(v client.MessageView) {
 	if len(states) > 0 {
 		c.printf("  now: %s\n", strings.Join(states, ", "))
 	}
+	c.printRelease(v)
 }
 
 func (c *command) messageCommand() *cobra.Command {
@@ -112,28 +118,33 @@ func (c *command) messageCommand() *cobra.Command {
 }
 
 func (c *command) withdrawCommand() *cobra.Command {
+	return c.messageChange(&cobra.Command{Use: "withdraw ID", Short: "Take a message back"}, (*client.Client).Withdraw)
+}
+
+// change is what a command does to a message.
+type change func(*client.Client, context.Context, herald.MessageID) (client.MessageView, error)
+
+// messageChange completes a command that changes a message and prints what
+// became of it.
+func (c *command) messageChange(cmd *cobra.Command, do change) *cobra.Command {
 	var t targetFlags
 	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "withdraw ID",
-		Short: "Take a message back",
-		Args:  cobra.ExactArgs(1),
-		RunE: does(func(ctx context.Context, args []string) error {
-			id, cl, err := c.messageArgs(t, args[0])
-			if err != nil {
-				return err
-			}
-			v, err := cl.Withdraw(ctx, id)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return c.printJSON(v)
-			}
-			c.printCounts(v)
-			return nil
-		}),
-	}
+	cmd.Args = cobra.ExactArgs(1)
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		id, cl, err := c.messageArgs(t, args[0])
+		if err != nil {
+			return err
+		}
+		v, err := do(cl, ctx, id)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return c.printJSON(v)
+		}
+		c.printCounts(v)
+		return nil
+	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	addTarget(cmd, &t, true)
 	return cmd
@@ -159,7 +170,13 @@ func (c *command) printMessage(v client.MessageView) {
 	if len(v.Data) > 0 {
 		c.printf("  data: %s\n", oneLine(string(v.Data)))
 	}
+	if v.Route != nil {
+		c.printf("  route: %s\n", routeText(v.Route))
+	}
 	c.printf("  accepted %s", c.local(v.AcceptedAt))
+	if v.SendAtLocal != "" {
+		c.printf(", due %s by the clock of each device", v.SendAtLocal)
+	}
 	if v.SendAt != nil {
 		c.printf(", due %s", c.local(*v.SendAt))
 	}

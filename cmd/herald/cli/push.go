@@ -26,14 +26,16 @@ func addTarget(cmd *cobra.Command, t *targetFlags, secret bool) {
 
 // pushFlags are the flags of push.
 type pushFlags struct {
-	target                            targetFlags
-	title, body, data                 string
-	all                               bool
-	aliases, tags, devices, topics    []string
-	segments, files                   []string
-	ttl, at, priority, collapse, idem string
-	batch                             string
-	json, wait                        bool
+	target                                      targetFlags
+	title, body, data                           string
+	all                                         bool
+	aliases, tags, devices, topics              []string
+	segments, files                             []string
+	ttl, at, priority, collapse, replaces, idem string
+	template, language, category                string
+	values                                      []string
+	batch, spread, local, quiet, route          string
+	json, wait, debug, trace                    bool
 }
 
 func (c *command) pushCommand() *cobra.Command {
@@ -44,12 +46,16 @@ func (c *command) pushCommand() *cobra.Command {
 		Example: `  herald push "Hello"
   herald push --title "Order 7" --body "It has left the house" --alias ann
   herald push --data-json '{"order": 7}' --tag vip --ttl 1h
+  herald push --alias ann --trace "Hello"
   herald push --batch messages.ndjson`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: does(func(ctx context.Context, args []string) error {
 			if f.batch != "" {
 				if len(args) > 0 {
 					return usage("Leave out one of them.", "--batch and the text %.40q contradict each other", args[0])
+				}
+				if f.trace {
+					return usage(`Give the lines "debug": true, and read what came of one with "herald attempts MESSAGE --trace".`, "--trace follows one message, and --batch sends many")
 				}
 				cl, err := c.client(f.target)
 				if err != nil {
@@ -89,14 +95,26 @@ func (c *command) pushCommand() *cobra.Command {
 	fl.StringVar(&f.ttl, "ttl", "", "how long it may wait, e.g. 90s, 1h; 0 reaches only who is connected (default 24h)")
 	fl.StringVar(&f.priority, "priority", "", "low, normal or high")
 	fl.StringVar(&f.collapse, "collapse-key", "", "replaces an earlier message with the same key")
+	fl.StringVar(&f.template, "template", "", "makes the message from a template, in the place of TEXT")
+	fl.StringArrayVar(&f.values, "value", nil, "NAME=VALUE of a variable of the template; may be repeated")
+	fl.StringVar(&f.language, "language", "", "language of the template for all devices; default: for each its own")
+	fl.StringVar(&f.category, "category", "", "what kind of message it is for the app")
+	fl.StringVar(&f.replaces, "replaces", "", "ID of an earlier message that this one overrides")
 	fl.StringVar(&f.at, "at", "", "when to send: RFC 3339, or a duration from now, e.g. 10m")
+	fl.StringVar(&f.spread, "spread", "", "release it over a time, as 10m, or at a pace, as 100/s (devices a second)")
+	fl.StringVar(&f.local, "local-time", "", "when to send by the clock of each device, e.g. 2026-12-24T18:00:00")
+	fl.StringVar(&f.quiet, "quiet-hours", "", "respect or ignore the quiet hours of the app")
+	fl.StringVar(&f.route, "route", "", "by which ways to send: a saved route, by its name, or steps, from a file NAME.json or the input (-)")
+	fl.BoolVar(&f.debug, "debug", false, "keep what is said with vendors about it")
+	fl.BoolVar(&f.trace, "trace", false, "send with --debug, wait until vendors have answered, at most 30s, and show what was said with each")
 	fl.StringVar(&f.idem, "idempotency-key", "", "makes the call repeatable for 24 hours")
 	fl.StringVar(&f.batch, "batch", "", "send the messages of a file, or of the standard input (-): one JSON object a line, as POST /v1/messages takes it; prints a result a line")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
 	fl.BoolVar(&f.wait, "wait", false, "follow the counts until everybody has received it, at most 10s")
-	for _, one := range []string{"title", "body", "data-json", "to-all", "alias", "tag", "device", "topic", "segment", "file", "ttl", "priority", "collapse-key", "at", "idempotency-key", "json", "wait"} {
+	for _, one := range []string{"title", "body", "data-json", "to-all", "alias", "tag", "device", "topic", "segment", "file", "ttl", "priority", "collapse-key", "replaces", "template", "value", "language", "category", "at", "spread", "local-time", "quiet-hours", "route", "debug", "idempotency-key", "json", "wait"} {
 		cmd.MarkFlagsMutuallyExclusive("batch", one)
 	}
+	cmd.MarkFlagsMutuallyExclusive("trace", "wait")
 	addTarget(cmd, &f.target, true)
 	return cmd
 }
@@ -119,7 +137,7 @@ func (c *command) pushMessage(f pushFlags, args []string) (client.Message, error
 			return client.Message{}, usage("Leave out one of TEXT, --title and --body.", "the text %.40q is neither title nor body", args[0])
 		}
 	}
-	m := client.Message{Priority: herald.Priority(f.priority), CollapseKey: f.collapse, IdempotencyKey: f.idem}
+	m := client.Message{Priority: herald.Priority(f.priority), CollapseKey: f.collapse, Category: f.category, Debug: f.debug || f.trace, IdempotencyKey: f.idem}
 	if n.Title != "" || n.Body != "" {
 		m.Notification = n
 	}
@@ -129,13 +147,46 @@ func (c *command) pushMessage(f pushFlags, args []string) (client.Message, error
 		}
 		m.Data = json.RawMessage(f.data)
 	}
-	if m.Notification == nil && m.Data == nil {
+	if f.replaces != "" {
+		id, err := herald.ParseMessageID(f.replaces)
+		if err != nil {
+			return client.Message{}, usage("Use the ID that herald push printed.", "--replaces %.40s is not a message ID", f.replaces)
+		}
+		m.Replaces = id
+	}
+	if err := f.useTemplate(&m); err != nil {
+		return client.Message{}, err
+	}
+	if m.Notification == nil && m.Data == nil && m.Template == nil {
 		return client.Message{}, usage(`Write for example: herald push "Hello".`, "the message says nothing")
+	}
+	var err error
+	if m.Route, err = c.pushRoute(f.route); err != nil {
+		return client.Message{}, err
 	}
 	if err := c.pushTimes(&m, f); err != nil {
 		return client.Message{}, err
 	}
+	if err := pushRelease(&m, f); err != nil {
+		return client.Message{}, err
+	}
 	return m, pushAudience(&m, f)
+}
+
+// useTemplate has the message made from a template.
+func (f *pushFlags) useTemplate(m *client.Message) error {
+	if f.template == "" {
+		if len(f.values) > 0 || f.language != "" {
+			return usage("Name the template with --template.", "--value and --language are for templates")
+		}
+		return nil
+	}
+	if m.Notification != nil {
+		return usage("Leave out the text, --title and --body, or --template.", "a message with a template has its text from there")
+	}
+	values, err := pairs(f.values)
+	m.Template = &client.TemplateUse{ID: f.template, Values: values, Language: f.language}
+	return err
 }
 
 func (c *command) pushTimes(m *client.Message, f pushFlags) error {
@@ -210,6 +261,9 @@ func (c *command) push(ctx context.Context, cl *client.Client, m client.Message,
 	var view *client.MessageView
 	if !f.json {
 		c.printSent(sent)
+	}
+	if f.trace {
+		return c.trace(ctx, cl, sent, f.json)
 	}
 	if f.wait {
 		if view, err = c.follow(ctx, cl, sent.ID); err != nil {

@@ -28,6 +28,13 @@ func TestPushSends(t *testing.T) {
 		{"topics", []string{"x", "--topic", "a", "--topic", "b"}, `{"audience":{"or":[{"topic":"a"},{"topic":"b"}]},"notification":{"title":"x"}}`},
 		{"everything else", []string{"x", "--ttl", "90s", "--priority", "high", "--collapse-key", "c", "--at", "10m"},
 			`{"audience":"all","notification":{"title":"x"},"ttl":90,"priority":"high","collapse_key":"c","send_at":"2026-11-21T09:40:00Z"}`},
+		{"template", []string{"--template", "t", "--value", "a=b=c", "--value", "d=", "--language", "zh", "--category", "news"},
+			`{"audience":"all","template":{"id":"t","values":{"a":"b=c","d":""},"language":"zh"},"category":"news"}`},
+		{"override", []string{"x", "--replaces", "245870126268416001"}, `{"audience":"all","notification":{"title":"x"},"replaces":"245870126268416001"}`},
+		{"route", []string{"x", "--route", "urgent", "--debug"}, `{"audience":"all","notification":{"title":"x"},"route":"urgent","debug":true}`},
+		{"spread over a time", []string{"x", "--spread", "10m", "--quiet-hours", "respect"}, `{"audience":"all","notification":{"title":"x"},"spread":{"over":600},"quiet_hours":"respect"}`},
+		{"spread at a pace", []string{"x", "--spread", "100/s"}, `{"audience":"all","notification":{"title":"x"},"spread":{"per_second":100}}`},
+		{"local time", []string{"x", "--local-time", "2026-12-24T18:00:00"}, `{"audience":"all","notification":{"title":"x"},"send_at_local":"2026-12-24T18:00:00"}`},
 		{"now or never, at a time", []string{"x", "--ttl", "0", "--at", "2026-12-24T18:00:00+01:00"},
 			`{"audience":"all","notification":{"title":"x"},"ttl":0,"send_at":"2026-12-24T18:00:00+01:00"}`},
 	}
@@ -56,8 +63,8 @@ func TestPushSends(t *testing.T) {
 
 func TestPushUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"a", "b"}, {"a", "--title", "b", "--body", "c"}, {"--data-json", "{"}, {"a", "--ttl", "-1s"}, {"a", "--ttl", "soon"}, {"a", "--ttl", "9999h"},
-		{"a", "--at", "tomorrow"}, {"a", "--to-all", "--tag", "x"}, {"a", "--device", "short"}, {"a", "--alias", ""}, {"a", "--unknown"},
+		{}, {"a", "b"}, {"a", "--title", "b", "--body", "c"}, {"--data-json", "{"}, {"a", "--ttl", "-1s"}, {"a", "--ttl", "soon"}, {"a", "--replaces", "x"}, {"a", "--template", "t"}, {"--template", "t", "--value", "x"}, {"a", "--value", "x=y"}, {"a", "--language", "en"}, {"a", "--ttl", "9999h"},
+		{"a", "--at", "tomorrow"}, {"a", "--spread", "x/s"}, {"a", "--spread", "0/s"}, {"a", "--spread", "10ms"}, {"a", "--local-time", "18:00"}, {"a", "--to-all", "--tag", "x"}, {"a", "--device", "short"}, {"a", "--alias", ""}, {"a", "--unknown"},
 		{"a", "--topic", "chat/+"}, {"a", "--topic", ""}, {"a", "--to-all", "--topic", "x"},
 	} {
 		w := newWorld(t)

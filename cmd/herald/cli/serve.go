@@ -18,9 +18,9 @@ import (
 
 // serverFlags are the flags of commands that read the server's configuration.
 type serverFlags struct {
-	file                 string
-	http, tcp, ops, logs string
-	set                  []string
+	file                       string
+	http, tcp, mqtt, ops, logs string
+	set                        []string
 }
 
 func (f *serverFlags) add(cmd *cobra.Command, file bool) {
@@ -29,6 +29,7 @@ func (f *serverFlags) add(cmd *cobra.Command, file bool) {
 	}
 	cmd.Flags().StringVar(&f.http, "http", "", "address of the API and the pages (server.http)")
 	cmd.Flags().StringVar(&f.tcp, "tcp", "", "address of raw TCP (server.tcp)")
+	cmd.Flags().StringVar(&f.mqtt, "mqtt", "", "address of MQTT (server.mqtt)")
 	cmd.Flags().StringVar(&f.ops, "ops", "", "address of metrics and administration (server.ops)")
 	cmd.Flags().StringVar(&f.logs, "log-level", "", "debug, info, warn or error (log.level)")
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "any other key, as key=value; may be repeated")
@@ -44,7 +45,7 @@ func (c *command) load(f serverFlags, base *config.Config) (config.Config, error
 		}
 		flags[key] = value
 	}
-	for key, value := range map[string]string{"data": c.data, "server.http": f.http, "server.tcp": f.tcp, "server.ops": f.ops, "log.level": f.logs} {
+	for key, value := range map[string]string{"data": c.data, "server.http": f.http, "server.tcp": f.tcp, "server.mqtt": f.mqtt, "server.ops": f.ops, "log.level": f.logs} {
 		if value != "" {
 			flags[key] = value
 		}

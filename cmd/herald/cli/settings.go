@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,7 @@ func (c *command) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.examine(append(doctor.Run(ctx, cfg, doctor.Machine()), server.ExamineStore(ctx, cfg.Store)...), asJSON)
+			return c.examine(slices.Concat(doctor.Run(ctx, cfg, doctor.Machine()), server.ExamineStore(ctx, cfg.Store), server.ExamineSecrets(ctx, cfg), server.ExamineCredentials(ctx, cfg)), asJSON)
 		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -14,48 +14,20 @@ import (
 	"github.com/herald-push/herald/client/device"
 )
 
-func (c *command) publishCommand() *cobra.Command {
-	var t targetFlags
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "publish TOPIC DATA",
-		Short: "Publish to who is subscribed to a topic now",
-		Long: "Publish DATA, any JSON, to the devices that are subscribed to TOPIC at this moment. It is not stored;\n" +
-			"what must arrive is a message: herald push --topic TOPIC.",
-		Example: `  herald publish chat/7 '{"text": "Hello"}'
-  herald publish news '"Hello"'`,
-		Args: cobra.ExactArgs(2),
-		RunE: does(func(ctx context.Context, args []string) error {
-			if err := topicArgs(args[0]); err != nil {
-				return err
-			}
-			if !json.Valid([]byte(args[1])) {
-				return usage(`Quote it for the shell, for example '{"text": "Hello"}' or '"Hello"'.`, "the data is not JSON")
-			}
-			cl, err := c.client(t)
-			if err != nil {
-				return err
-			}
-			p, err := cl.Publish(ctx, herald.Topic(args[0]), json.RawMessage(args[1]))
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return c.printJSON(p)
-			}
-			c.printf("published to %s, for %s\n", oneLine(string(p.Topic)), devices(p.Devices))
-			return nil
-		}),
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	addTarget(cmd, &t, true)
-	return cmd
-}
-
 // topicArgs checks the names of topics before a server is asked.
 func topicArgs(names ...string) error {
 	for _, s := range names {
 		if err := herald.ValidTopic("topic", s); err != nil {
+			return &coded{ExitUsage, err}
+		}
+	}
+	return nil
+}
+
+// filterArgs checks topics and filters that are to be subscribed to.
+func filterArgs(names ...string) error {
+	for _, s := range names {
+		if err := herald.ValidSubscription("topic", s); err != nil {
 			return &coded{ExitUsage, err}
 		}
 	}
@@ -110,17 +82,39 @@ func countTopics(ctx context.Context, cl *client.Client, names []string, prefix 
 	if len(names) > 0 {
 		return cl.TopicCounts(ctx, asTopics(names)...)
 	}
-	list := []client.TopicCount{}
-	for cursor := ""; ; {
+	return allPages(func(cursor string) ([]client.TopicCount, string, error) {
 		page, err := cl.Topics(ctx, prefix, cursor, herald.MaxPageSize)
+		return page.Topics, page.NextCursor, err
+	})
+}
+
+// allPages reads a list page by page. An empty one is no nil, which would be null
+// in JSON.
+func allPages[T any](page func(cursor string) (list []T, next string, err error)) ([]T, error) {
+	all := []T{}
+	for cursor := ""; ; {
+		list, next, err := page(cursor)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, page.Topics...)
-		if cursor = page.NextCursor; cursor == "" {
-			return list, nil
+		all = append(all, list...)
+		if cursor = next; cursor == "" {
+			return all, nil
 		}
 	}
+}
+
+// eachNamed asks for one thing after the other, by name.
+func eachNamed[T any](names []string, get func(name string) (T, error)) ([]T, error) {
+	list := make([]T, 0, len(names))
+	for _, s := range names {
+		one, err := get(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	return list, nil
 }
 
 func (c *command) printTopics(list []client.TopicCount) error {

@@ -76,6 +76,8 @@ func TestAppSettings(t *testing.T) {
 		want string
 	}{
 		{[]string{"--topic-publish", "#"}, `{"topics":{"publish":["#"]}}`},
+		{[]string{"--quiet-hours", "22:00-08:00", "--time-zone", "Europe/Paris"}, `{"quiet_hours":{"from":"22:00","to":"08:00"},"time_zone":"Europe/Paris"}`},
+		{[]string{"--quiet-hours", ""}, `{"quiet_hours":{"from":"","to":""}}`},
 		{[]string{"--topic-subscribe", ""}, `{"topics":{"subscribe":[]}}`},
 		{[]string{"--name", "x", "--device-aliases", "--device-tags=false"}, `{"name":"x","device_aliases":true,"device_tags":false}`},
 		{[]string{"--origin", "https://a.example", "--origin", "https://b.example"}, `{"origins":["https://a.example","https://b.example"]}`},
@@ -95,7 +97,7 @@ func TestTopicUsage(t *testing.T) {
 		{"publish"}, {"publish", "a"}, {"publish", "a", "1", "2"}, {"publish", "a/+", "1"}, {"publish", "", "1"}, {"publish", "a", "Hello"},
 		{"topics", "a", "--prefix", "b"}, {"topics", "#"},
 		{"app", "set"}, {"app", "set", "x"}, {"app", "show", "x"}, {"app", "set", "--topic-publish", "a/#/b"}, {"app", "set", "--topic-subscribe", "a", "--topic-subscribe", ""},
-		{"listen", "--topic", "$a"}, {"listen", "--presence"},
+		{"listen", "--topic", "$a"}, {"listen", "--topic", "a/#/b"}, {"publish", "a", "1", "--expires-in", "1500ms"}, {"retained", "a/+"}, {"retained", "a", "--prefix", "b"}, {"retained", "--delete"}, {"listen", "--presence"},
 	} {
 		w := newWorld(t)
 		w.server(t, func(http.ResponseWriter, *http.Request) { t.Errorf("%q: the server was called", args) })
@@ -148,5 +150,40 @@ func TestListenToTopics(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRetainedCommands(t *testing.T) {
+	w := newWorld(t)
+	var asked []string
+	w.server(t, func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = append(asked, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+string(body)))
+		const one = `{"topic":"lamp/1","published_at":"2026-11-21T09:00:00Z","qos":0,"data":"on"}`
+		switch {
+		case r.Method == http.MethodDelete:
+			rw.WriteHeader(http.StatusNoContent)
+		case r.URL.Path == "/v1/publish":
+			fmt.Fprint(rw, `{"topic":"lamp/1","devices":1}`)
+		case r.URL.Path != "/v1/retained":
+			fmt.Fprint(rw, one)
+		case r.URL.Query().Get("prefix") == "none":
+			fmt.Fprint(rw, `{"retained":[]}`)
+		case r.URL.Query().Get("cursor") == "":
+			fmt.Fprint(rw, `{"retained":[`+one+`],"next_cursor":"lamp/1"}`)
+		default:
+			fmt.Fprint(rw, `{"retained":[{"topic":"x\u001b[31m\ny","published_at":"2026-11-21T09:00:00Z","qos":1,"base64":"/wA="}]}`)
+		}
+	})
+	golden(t, "retained", transcript(t, w,
+		[]string{"publish", "--retain", "--text", "--qos", "1", "--expires-in", "1h", "--content-type", "x/y", "lamp/1", "on"},
+		[]string{"retained"}, []string{"retained", "--prefix", "none"}, []string{"retained", "lamp/1", "--json"}, []string{"retained", "--delete", "lamp/1"}))
+	want := []string{
+		`POST /v1/publish {"topic":"lamp/1","text":"on","content_type":"x/y","retain":true,"qos":1,"expires_in":3600}`,
+		"GET /v1/retained?limit=1000", "GET /v1/retained?cursor=lamp%2F1&limit=1000", "GET /v1/retained?limit=1000&prefix=none",
+		"GET /v1/retained/lamp%2F1", "DELETE /v1/retained/lamp%2F1",
+	}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked %q", asked)
 	}
 }

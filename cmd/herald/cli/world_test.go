@@ -138,6 +138,7 @@ type fakeAdmin struct {
 	made []api.NewApp
 	kept time.Duration // of the last rotation
 	err  error
+	fakeGroups
 }
 
 func (a *fakeAdmin) CreateApp(_ context.Context, app api.NewApp) (api.AppSecrets, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/admission"
 	"github.com/herald-push/herald/internal/api"
 )
 
@@ -23,7 +24,10 @@ type Config struct {
 	Limits  Limits
 	// Failures counts wrong credentials, where the API is not alone in that.
 	// Default: its own, by Limits.AddressRate.
-	Failures *Failures
+	Failures *admission.Failures
+	// Keys and Strangers count callers by key, and those without credentials by
+	// address, where the API is not alone in that. Default: its own, by Limits.
+	Keys, Strangers *admission.Buckets
 	// Version of the server, for the OpenAPI document. Default "development".
 	Version string
 	// Log gets one line per request (debug) and the causes of internal
@@ -60,6 +64,7 @@ type API struct {
 	huma    huma.API
 	ops     map[string]*operation // by pattern of the mux
 	direct  map[string]*operation // those with a way of their own, by path
+	verbs   [][2]string           // what comes before the name in the path, and behind it
 	limits  limits
 	large   chan struct{} // a place for each large batch under way
 	heavy   chan struct{} // a place for each export and report under way
@@ -96,20 +101,28 @@ func New(cfg Config) *API {
 	a := &API{
 		cfg: cfg, service: cfg.Service, mux: http.NewServeMux(), ops: map[string]*operation{}, direct: map[string]*operation{},
 		large:  make(chan struct{}, maxLarge),
-		limits: newLimits(cfg.Limits, cfg.Failures), heavy: make(chan struct{}, maxHeavy),
+		limits: newLimits(cfg), heavy: make(chan struct{}, maxHeavy),
 		basic: cfg.Service.Apps.Basic, bearer: cfg.Service.Apps.Bearer, origin: cfg.Service.Apps.AllowedOrigin,
 	}
-	a.huma = humago.New(a.mux, humaConfig(cfg.Version))
+	a.huma = humago.New(verbs{a.mux}, humaConfig(cfg.Version))
 	a.addMessages()
 	a.addReports()
+	a.addSchedules()
+	a.addPlans()
 	a.addDevices()
 	a.addNames()
 	a.addSegments()
 	a.addFiles()
 	a.addTopics()
 	a.addWebhooks()
+	a.addCredentials()
 	a.addApp()
+	a.addJWT()
+	a.addAttempts()
 	a.addAudit()
+	a.addTemplates()
+	a.addRoutes()
+	a.addGroups()
 	a.finishDocument()
 	var err error
 	if a.openapi, err = json.Marshal(a.huma.OpenAPI()); err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	exampleApp = `{"app_key":"k3x9q0a7c5m2p8r1t6v4w0z2","name":"Shop","created_at":"2026-11-01T08:00:00Z","device_aliases":false,"device_tags":false,"origins":["https://shop.example"],"topics":{"subscribe":["#"],"publish":["chat/+","device/{registration_id}/#"]},"devices":120,"online":14}`
+	exampleApp = `{"app_key":"k3x9q0a7c5m2p8r1t6v4w0z2","name":"Shop","created_at":"2026-11-01T08:00:00Z","device_aliases":false,"device_tags":false,"origins":["https://shop.example"],"topics":{"subscribe":["#"],"publish":["chat/+","device/{registration_id}/#"]},"approval":{"required":true,"above":1000},"caps":[{"category":"news","max":1,"per":86400}],"quiet_hours":{"from":"22:00","to":"08:00"},"time_zone":"Europe/London","devices":120,"online":14}`
 	exampleKey = `{"id":"k7","name":"newsletter","scopes":["messages:send"],"created_at":"2026-11-21T09:30:00Z"}`
 	newKey     = `{"id":"k7","name":"newsletter","scopes":["messages:send"],"created_at":"2026-11-21T09:30:00Z","key":"hk1.k3x9q0a7c5m2p8r1t6v4w0z2.k7.secret"}`
 )
@@ -28,7 +28,8 @@ func (a *API) addApp() {
 	register(a, operation{
 		id: "updateApp", method: "PATCH", path: "/v1/app", tag: "App and keys", summary: "Change the app", write: true,
 		description: "Members that are absent stay as they are. Needs the master secret.\n\n" +
-			"`topics` says which topics devices may `subscribe` to (by default all) and `publish` to (by default none), as filters: `+` is any one level, `#` at the end any number of them, and the level `{registration_id}` that of the device itself. Both are checked at each subscribe and publish; subscriptions that a change does not allow any more end at once. What the back end publishes is not bound by them.",
+			"`topics` says which topics devices may `subscribe` to (by default all) and `publish` to (by default none), as filters: `+` is any one level, `#` at the end any number of them, the level `{registration_id}` that of the device itself, and `{alias}` its alias, if that has none of `/`, `+`, `#`. A subscription to a filter is allowed if one of the rules covers all of it. Both are checked at each subscribe and publish; subscriptions that a change does not allow any more end at once. What the back end publishes is not bound by them.\n\n" +
+			"`caps` say how many messages of a `category` a device gets within a time: where it has had as many, a message ends at once as `rejected`, which its counts show. `approval` has messages to more than so many devices wait until another key approves them.",
 		body: api.AppUpdate{}, example: `{"origins":["https://shop.example"],"topics":{"publish":["chat/+","device/{registration_id}/#"]}}`, answer: exampleApp,
 	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.AppView], error) {
 		update, err := decode[api.AppUpdate](x)

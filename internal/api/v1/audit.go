@@ -31,7 +31,7 @@ func (a *API) audit(ctx context.Context, x *exchange, op *operation, in any) (co
 	v := reflect.ValueOf(in).Elem()
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		switch f.Tag.Get("path") {
-		case "":
+		case "", "kind": // which of the addresses of an alias
 			continue
 		case "alias":
 			object = record.AuditedAlias(x.p.App, herald.Alias(v.FieldByIndex(f.Index).String()))

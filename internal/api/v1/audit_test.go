@@ -55,6 +55,13 @@ func TestAudit(t *testing.T) {
 	n.call(key, "POST", "/v1/aliases/bert", `{"add":["`+reg+`"]}`, 200)
 	alias := record.AuditedAlias(n.app, "bert")
 	did("key ci changeAlias " + alias)
+	n.call(key, "PUT", "/v1/recipients/bert/addresses", `{"phone":"13800138000"}`, 200)
+	did("key ci putAddresses " + alias)
+	if list := asList(n.call(n.key, "GET", "/v1/recipients/bert/addresses", "", 200)["addresses"]); len(list) != 1 || list[0].(map[string]any)["token"] != "+8613800138000" {
+		t.Errorf("bert has the addresses %v", list)
+	}
+	n.call(key, "DELETE", "/v1/recipients/bert/addresses/phone", "", 204)
+	did("key ci deleteAddress " + alias)
 	n.call(key, "PUT", "/v1/segments/vips", `{"audience":{"tags":["vip"]}}`, 201)
 	did("key ci putSegment vips")
 	n.call(key, "DELETE", "/v1/segments/vips", "", 204)
@@ -62,6 +69,12 @@ func TestAudit(t *testing.T) {
 	m := n.call(key, "POST", "/v1/messages", `{"audience":"all","data":1}`, 202)
 	n.call(key, "DELETE", "/v1/messages/"+fmt.Sprint(m["id"]), "", 200)
 	did("key ci withdrawMessage " + fmt.Sprint(m["id"]))
+	s := fmt.Sprint(n.call(key, "POST", "/v1/schedules", `{"name":"n","trigger":{"cron":"@yearly"},"message":{"audience":"all","data":1}}`, 201, "Idempotency-Key: k")["id"])
+	did("key ci createSchedule " + s)
+	n.call(key, "POST", "/v1/schedules/"+s+":pause", "", 200)
+	did("key ci pauseSchedule " + s)
+	n.call(key, "DELETE", "/v1/schedules/"+s, "", 204)
+	did("key ci deleteSchedule " + s)
 	n.call(key, "DELETE", "/v1/devices/"+reg, "", 204)
 	did("key ci removeDevice " + reg)
 	n.call(n.key, "POST", "/v1/keys/"+id+"/rotate", `{}`, 200)
@@ -82,8 +95,8 @@ func TestAudit(t *testing.T) {
 		t.Errorf("the audit log is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	for query, lines := range map[string]int{
-		"actor=master": 5, "actor=key": 9, "actor=" + id: 9, "operation=deleteKey": 1, "object=" + id: 4, "object=" + url.QueryEscape(alias): 1,
-		"alias=bert": 1, "alias=anna": 0, "since=2001-01-01T00:00:00Z": 14, "until=2001-01-01T00:00:00Z": 0,
+		"actor=master": 5, "actor=key": 14, "actor=" + id: 14, "operation=deleteKey": 1, "object=" + id: 4, "object=" + url.QueryEscape(alias): 3,
+		"alias=bert": 3, "alias=anna": 0, "since=2001-01-01T00:00:00Z": 19, "until=2001-01-01T00:00:00Z": 0,
 	} {
 		if got := n.told(query); len(got) != lines {
 			t.Errorf("%s: %q, want %d", query, got, lines)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/admission"
 	"github.com/herald-push/herald/internal/api"
 )
 
@@ -55,7 +56,7 @@ func (a *API) authenticate(x *exchange) error {
 }
 
 // byKey is the family in which callers with valid credentials are counted.
-func (a *API) byKey(x *exchange) *buckets {
+func (a *API) byKey(x *exchange) *admission.Buckets {
 	if x.p.Kind == api.Device || x.p.Kind == api.Page {
 		return a.limits.devices
 	}

@@ -140,8 +140,8 @@ func (a *API) takeMore(x *exchange, more int) error {
 	if b == nil || more == 0 {
 		return nil
 	}
-	if more >= b.burst {
-		return herald.Errorf(herald.CodeTooLarge, "Send at most "+strconv.Itoa(b.burst)+" messages in a batch.",
+	if more >= b.Burst() {
+		return herald.Errorf(herald.CodeTooLarge, "Send at most "+strconv.Itoa(b.Burst())+" messages in a batch.",
 			"the batch has %d messages, more than the limits of this caller ever take at once", more+1)
 	}
 	return a.limits.take(x.w, b, x.p.RateKey(), more)

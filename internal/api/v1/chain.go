@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/admission"
 	"github.com/herald-push/herald/internal/api"
 )
 
@@ -138,6 +139,9 @@ func (a *API) serve(x *exchange) error {
 	if err := a.authenticate(x); err != nil {
 		return err
 	}
+	if err := x.admitGroup(); err != nil {
+		return err
+	}
 	if err := a.admitOrigin(x, x.p.App); err != nil {
 		return err
 	}
@@ -162,6 +166,9 @@ func (a *API) route(x *exchange) error {
 	if op := a.direct[x.r.URL.Path]; op != nil && op.method == x.r.Method {
 		x.op = op
 		return nil
+	}
+	if r := a.verbOf(x.r); r != nil {
+		x.r = r
 	}
 	h, pattern := a.mux.Handler(x.r)
 	if op := a.ops[pattern]; op != nil {
@@ -210,9 +217,9 @@ type writer struct {
 	x      *exchange
 	status int
 	sent   bool
-	left   allowance // for the RateLimit headers
-	told   bool      // left is known; else it is that of a stranger
-	values []string  // of headers; it is not used again, because who answers may write them later
+	left   admission.Allowance // for the RateLimit headers
+	told   bool                // left is known; else it is that of a stranger
+	values []string            // of headers; it is not used again, because who answers may write them later
 }
 
 // set is h.Set for a name in canonical form; several share their memory.
@@ -254,14 +261,14 @@ func (w *writer) finish() {
 // tellLeft sets the RateLimit headers, by what was counted last.
 func (w *writer) tellLeft(h http.Header) {
 	if !w.told {
-		w.left, _ = w.a.limits.strangers.spend(w.a.address(w.x), 0)
+		w.left, _ = w.a.limits.strangers.Spend(w.a.address(w.x), 0)
 	}
-	if w.left.limit == "" {
+	if w.left.Limit == "" {
 		return
 	}
-	w.set(h, "Ratelimit-Limit", w.left.limit)
-	w.set(h, "Ratelimit-Remaining", strconv.Itoa(w.left.left))
-	w.set(h, "Ratelimit-Reset", strconv.FormatInt(w.left.reset, 10))
+	w.set(h, "Ratelimit-Limit", w.left.Limit)
+	w.set(h, "Ratelimit-Remaining", strconv.Itoa(w.left.Left))
+	w.set(h, "Ratelimit-Reset", strconv.FormatInt(w.left.Reset, 10))
 }
 
 // hasDeadlines reports whether a response writer may know deadlines: not every

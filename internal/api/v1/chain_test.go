@@ -202,30 +202,6 @@ func TestNoRateLimits(t *testing.T) {
 	}
 }
 
-func TestBucketsAreBounded(t *testing.T) {
-	b := newBuckets(1)
-	for i := range 3 * maxBuckets {
-		_, _ = b.spend(fmt.Sprint(i), 1)
-	}
-	if n := len(b.young) + len(b.old); n > maxBuckets {
-		t.Errorf("%d buckets, want at most %d", n, maxBuckets)
-	}
-}
-
-func TestIdleBucketsAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBuckets(1)
-		_, _ = b.spend("a", 1)
-		for range 3 {
-			<-time.NewTimer(generation + 1).C
-			_, _ = b.spend("b", 1)
-		}
-		if b.young["a"] != nil || b.old["a"] != nil {
-			t.Error("an idle bucket was kept")
-		}
-	})
-}
-
 func TestAddresses(t *testing.T) {
 	key := func(s string) string {
 		a := &API{cfg: Config{Address: func(*http.Request) netip.Addr { ip, _ := netip.ParseAddr(s); return ip }}}

@@ -9,7 +9,7 @@ import (
 	"github.com/herald-push/herald/internal/api"
 )
 
-const exampleDevice = `{"registration_id":"06dbnqfs00v8k3m1p2r4","platform":"web","language":"en-GB","time_zone":"Europe/London","alias":"user-1001","tags":["vip"],"attributes":{"plan":"gold"},"online":true,"transports":["websocket"],"registered_at":"2026-11-01T08:00:00Z","seen_at":"2026-11-21T09:30:00Z"}`
+const exampleDevice = `{"registration_id":"06dbnqfs00v8k3m1p2r4","platform":"web","language":"en-GB","time_zone":"Europe/London","alias":"user-1001","tags":["vip"],"attributes":{"plan":"gold"},"online":true,"transports":["websocket"],"registered_at":"2026-11-01T08:00:00Z","seen_at":"2026-11-21T09:30:00Z","addresses":[{"vendor":"apns","environment":"production","token":"0a1b2c…d4e5f6","registered_at":"2026-11-21T09:30:00Z"}]}`
 
 // registerReply is the output of POST /v1/devices, which has two good
 // statuses.

@@ -24,11 +24,16 @@ func newDocument(version string) *huma.OpenAPI {
 		Servers: []*huma.Server{{URL: "/", Description: "This server."}},
 		Tags: []*huma.Tag{
 			{Name: "Messages", Description: "Send, follow and withdraw messages."},
+			{Name: "Schedules", Description: "Messages at times: once, again and again, by a cron expression, in any time zone."},
 			{Name: "Devices", Description: "Register devices, see and change them, report receipts."},
 			{Name: "Aliases and tags", Description: "Names by which messages find devices."},
 			{Name: "Segments and files", Description: "Saved expressions and uploaded lists, as parts of an audience."},
 			{Name: "Topics", Description: "Publish to who is subscribed now, and see how many that are."},
 			{Name: "Webhooks", Description: "Have the server call yours with what happens, signed as Standard Webhooks 1.0."},
+			{Name: "Credentials", Description: "What the app has of vendors, such as Apple and Google, to reach who is not connected."},
+			{Name: "Templates", Description: "Contents with variables, in several languages."},
+			{Name: "Routes", Description: "By which ways messages go to people, saved under names."},
+			{Name: "Groups of apps", Description: "Send to several apps with one call."},
 			{Name: "App and keys", Description: "Settings and credentials of the app."},
 		},
 		Components: &huma.Components{
@@ -37,6 +42,7 @@ func newDocument(version string) *huma.OpenAPI {
 			Headers:   documentedHeaders(),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"basic":  {Type: "http", Scheme: "basic", Description: "App key as user name, master secret as password."},
+				"group":  {Type: "http", Scheme: "basic", Description: "Group key as user name, its secret as password."},
 				"bearer": {Type: "http", Scheme: "bearer", Description: "A key made with POST /v1/keys, a device token or a page token."},
 			},
 		},
@@ -148,6 +154,8 @@ func (a *API) documentAnswers(op *operation, o *huma.Operation) {
 	for id, text := range map[string][2]string{
 		"registerDevice": {"The installation was known", "A new device"},
 		"putSegment":     {"The segment was there before", "A new segment"},
+		"putTemplate":    {"The template was there before", "A new template"},
+		"putRoute":       {"The route was there before", "A new route"},
 		"putAlias":       {"The alias was there before", "A new alias"},
 	} {
 		if op.id == id {
@@ -180,6 +188,7 @@ func (a *API) finishDocument() {
 	describeBinding(all)
 	describeFormats(all)
 	describeAudience(all)
+	describeRoute(all)
 }
 
 func pathOperation(p *huma.PathItem, method string) *huma.Operation {

@@ -21,7 +21,7 @@ type messageInput struct {
 }
 
 type messageListInput struct {
-	State  string   `query:"state" enum:"scheduled,sending,done,withdrawn,expired,replaced" doc:"Only messages in this state."`
+	State  string   `query:"state" enum:"awaiting_approval,scheduled,sending,done,withdrawn,expired,replaced,rejected" doc:"Only messages in this state."`
 	Cursor string   `query:"cursor" doc:"next_cursor of the page before."`
 	Limit  pageSize `query:"limit" doc:"Messages on a page."`
 	FormInput
@@ -76,6 +76,7 @@ func (a *API) addMessages() {
 		}
 		return answer(a.service.Messages.Withdraw(ctx, x.p, id))
 	})
+	a.addApprovals()
 	register(a, operation{
 		id: "traceMessage", method: "GET", path: "/v1/messages/{id}/devices/{registration_id}", tag: "Messages", summary: "Show what happened to a message on a device",
 		description: "Tells step by step, with times, what became of a message on one device; `summary` says why in a sentence. Needs the scope `messages:read`.",
@@ -112,7 +113,7 @@ func (a *API) listMessages(ctx context.Context, x *exchange, in *messageListInpu
 	if err != nil {
 		return nil, err
 	}
-	states := []string{"scheduled", "sending", "done", "withdrawn", "expired", "replaced"}
+	states := []string{"awaiting_approval", "scheduled", "sending", "done", "withdrawn", "expired", "replaced", "rejected"}
 	if in.State != "" && !slices.Contains(states, in.State) {
 		return nil, herald.Invalid("state", "Use one of: "+strings.Join(states, ", ")+".", "%.20q is not a state of a message", in.State)
 	}

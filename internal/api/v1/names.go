@@ -32,6 +32,7 @@ const (
 func (a *API) addNames() {
 	a.addBindings()
 	a.addAliases()
+	a.addAddresses()
 	register(a, operation{
 		id: "listTags", method: "GET", path: "/v1/tags", tag: "Aliases and tags", summary: "List tags",
 		description: "Shows the tags in use with the number of their devices, in byte order. Needs the scope `devices:read`.",

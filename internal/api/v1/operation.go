@@ -30,6 +30,7 @@ type operation struct {
 	anonymous bool     // callers without credentials are let through
 	upload    []string // media types of a body that is read as it comes, in the place of JSON or beside it
 	lines     string   // example of such a body beside JSON
+	group     bool     // for groups of apps, and nobody else
 	errors    []int    // statuses of its own, beyond those of every operation
 	list      any      // a value of a page's type; the operation also exports, see export.go
 
@@ -69,7 +70,10 @@ func register[I, O any](a *API, op operation, call func(context.Context, *exchan
 		return out, nil
 	})
 	a.document(&op)
-	a.ops[op.method+" "+op.path] = &op
+	a.ops[op.method+" "+muxPath(op.path)] = &op
+	if before, verb, ok := cutVerb(op.path); ok {
+		a.verbs = append(a.verbs, [2]string{before, verb})
+	}
 	if op.direct != nil {
 		a.direct[op.path] = &op
 	}
@@ -159,6 +163,9 @@ func registrationID(s string) (herald.RegistrationID, error) {
 
 // security says which credentials an operation takes.
 func security(op *operation) []map[string][]string {
+	if op.group {
+		return []map[string][]string{{"group": {}}}
+	}
 	out := []map[string][]string{{"basic": {}}, {"bearer": {}}}
 	if op.anonymous {
 		out = append(out, map[string][]string{})

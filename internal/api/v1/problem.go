@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/admission"
 	"github.com/herald-push/herald/internal/strict"
 )
 
@@ -140,7 +141,7 @@ func describe(x *exchange, err error, status int) (*Problem, *herald.Error) {
 
 func retryAfter(x *exchange, d time.Duration) {
 	if d > 0 {
-		x.w.Header().Set("Retry-After", strconv.FormatInt(wholeSeconds(d), 10))
+		x.w.Header().Set("Retry-After", strconv.FormatInt(admission.WholeSeconds(d), 10))
 	}
 }
 
@@ -204,6 +205,3 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(b, '\n'))
 }
-
-// wholeSeconds rounds up: who comes back at that time is not too early.
-func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -93,6 +93,9 @@ func appendAnswer(b []byte, a *api.SendAnswer) []byte {
 	}
 	b = strconv.AppendInt(append(b, `,"unknown":`...), a.Unknown, 10)
 	b = strconv.AppendBool(append(b, `,"stored":`...), a.Stored)
+	if a.Awaiting {
+		b = append(b, `,"awaiting_approval":true`...)
+	}
 	return append(b, '}')
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
@@ -21,8 +22,10 @@ import (
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/retained"
 	"github.com/herald-push/herald/internal/sets"
 	"github.com/herald-push/herald/internal/store/sqlite"
+	"github.com/herald-push/herald/internal/topiclog"
 )
 
 // nobody is the presence of a node without connections.
@@ -37,9 +40,33 @@ func (nobody) Disconnect(herald.AppKey, herald.Ordinal, live.Reason) {}
 // counted is who is subscribed to topics on a node with one such topic.
 type counted struct{ published []live.Publication }
 
-func (c *counted) Publish(_ herald.AppKey, p live.Publication) int {
+func (c *counted) PublishThen(_ herald.AppKey, p live.Publication, then func(int, error)) {
 	c.published = append(c.published, p)
-	return c.Topic("", p.Topic).Devices
+	then(c.Topic("", p.Topic).Devices, nil)
+}
+
+// keep keeps a publication as the retained one of its topic.
+func (n *node) keep(topic herald.Topic, text string) {
+	done := make(chan error, 1)
+	n.keeper.Keep(n.app, &record.TopicEntry{Topic: topic, Payload: []byte(text)}, func(err error) { done <- err })
+	must(n.t, <-done)
+}
+
+// persistent keeps sessions.
+func persistent(t *testing.T, s topiclog.Store) *topiclog.Log {
+	l := topiclog.New(topiclog.Config{Store: s})
+	t.Cleanup(l.Close)
+	return l
+}
+
+// keeper keeps retained publications.
+func keeper(t *testing.T, s retained.Store) *retained.Keeper {
+	k := retained.New(retained.Config{Store: s})
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); k.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	return k
 }
 
 func (*counted) Topic(_ herald.AppKey, t herald.Topic) live.TopicCount {
@@ -65,7 +92,10 @@ type node struct {
 	mux *http.ServeMux
 	app herald.AppKey
 	key string // Authorization of the app's master secret
+
+	registry *registry.Registry
 	counted
+	keeper *retained.Keeper
 }
 
 func newNode(t *testing.T) *node {
@@ -90,7 +120,11 @@ func newNode(t *testing.T) *node {
 	ledger := receipt.New(receipt.Config{Store: db, Messages: db, DeadAt: reg.DeadAt, Log: log})
 	backlog := offline.New(offline.Config{Store: db, Ledger: ledger, Registry: reg})
 	evaluator := audience.New(audience.Config{Registry: reg, Online: nobody{}.Online})
-	d, err := dispatch.New(ctx, dispatch.Config{Store: db, Ledger: ledger, Registry: reg, Evaluate: api.Evaluate(evaluator), GroupLimit: 100, Log: log})
+	var service *api.Service
+	d, err := dispatch.New(ctx, dispatch.Config{Store: db, Ledger: ledger, Registry: reg, Evaluate: api.Evaluate(evaluator), GroupLimit: 100, Log: log,
+		Make: func(ctx context.Context, s *record.Schedule, at time.Time) (dispatch.Request, error) {
+			return service.Schedules.Make(ctx, s, at)
+		}})
 	must(t, err)
 	disp.Store(d)
 	must(t, d.Start(ctx))
@@ -102,8 +136,9 @@ func newNode(t *testing.T) *node {
 	row, secret, err := reg.CreateApp(ctx, "test")
 	must(t, err)
 	must(t, d.Follow(ctx, row.Key))
-	n := &node{t: t, mux: http.NewServeMux(), app: row.Key}
-	service := api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Audits: db, Log: log})
+	n := &node{t: t, mux: http.NewServeMux(), app: row.Key, registry: reg}
+	n.keeper = keeper(t, db)
+	service = api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: nobody{}, Subscriptions: &n.counted, Messages: db, Audits: db, Groups: db, Templates: db, Retained: n.keeper, Sessions: persistent(t, db), Attempts: db, Log: log})
 	New(Config{Service: service}).Mount(n.mux)
 	req := httptest.NewRequest("GET", "/", nil)
 	req.SetBasicAuth(string(row.Key), secret)
@@ -265,6 +300,26 @@ func TestTopics(t *testing.T) {
 	n.call(n.key, "POST", "/v1/publish", `{"topic":"a"}`, 422)
 	n.call(n.key, "POST", "/v1/publish", `{"topic":"a","data":"`+strings.Repeat("x", 16<<10)+`"}`, 413)
 	n.call(n.key, "PATCH", "/v1/app", `{"topics":{"publish":["a","b/#/c"]}}`, 422)
+	n.call(n.key, "POST", "/v1/publish", `{"topic":"a","text":"on","retain":true,"qos":1,"expires_in":60,"content_type":"x/y"}`, 202)
+	n.call(n.key, "POST", "/v1/publish", `{"topic":"a","base64":"/w=="}`, 202)
+	n.call(n.key, "POST", "/v1/publish", `{"topic":"a","text":"on","data":1}`, 422)
+	n.keep("a/b c", "on")
+	if v := n.call(n.key, "GET", "/v1/retained?prefix=a/", "", 200); !strings.Contains(fmt.Sprint(v["retained"]), "topic:a/b c") {
+		t.Errorf("retained: %v", v)
+	}
+	if v := n.call(n.key, "GET", "/v1/retained/a%2Fb%20c", "", 200); v["data"] != "on" {
+		t.Errorf("retained: %v", v)
+	}
+	n.call(n.key, "GET", "/v1/retained/a%2F+", "", 422)
+	n.call(n.key, "DELETE", "/v1/retained/a%2Fb%20c", "", 204)
+	n.call(n.key, "GET", "/v1/retained/a%2Fb%20c", "", 404)
+	n.call("", "GET", "/v1/retained", "", 401)
+	n.call(n.key, "GET", "/v1/sessions?registration_id=x", "", 404)
+	if v := n.call(n.key, "GET", "/v1/sessions?limit=1", "", 200); fmt.Sprint(v["sessions"]) != "[]" {
+		t.Errorf("sessions: %v", v)
+	}
+	n.call(n.key, "GET", "/v1/sessions/a%2F1", "", 404)
+	n.call(n.key, "DELETE", "/v1/sessions/a%2F1", "", 404)
 
 	list := func(query string) string { return fmt.Sprint(n.call(n.key, "GET", "/v1/topics"+query, "", 200)) }
 	const one = "map[topics:[map[devices:2 sessions:3 topic:chat/7, the room]]]"

@@ -20,9 +20,10 @@ func (a *API) addTopics() {
 	register(a, operation{
 		id: "publish", method: "POST", path: "/v1/publish", tag: "Topics", summary: "Publish to a topic", status: http.StatusAccepted, write: true,
 		description: "Hands `data` to the devices that are subscribed to the topic at this moment, over whatever transport they are connected by, as a `topic` frame. " +
-			"It is not stored, not acknowledged and has no receipts; a session whose queue is full misses it. What must arrive is a message: `POST /v1/messages` with the audience `{\"topic\": \"chat/7\"}`.\n\n" +
+			"By itself it is not stored; it is not acknowledged and has no receipts; a session whose queue is full misses it. What must arrive is a message: `POST /v1/messages` with the audience `{\"topic\": \"chat/7\"}`.\n\n" +
 			"A back end may publish to any topic and needs the scope `messages:send`; subscribers see no `from`. A device publishes with its device token to the topics that the app's settings allow (`topics.publish`, by default none); `from` is its registration ID. " +
-			"`data` may have at most 16 KiB as JSON. An idempotency key is not taken: a repeated call publishes again.",
+			"`data` may have at most 16 KiB as JSON. An idempotency key is not taken: a repeated call publishes again.\n\n" +
+			"In place of `data`, `text` and `base64` publish bytes as clients over MQTT do. With `retain` it is kept for who subscribes later (see `GET /v1/retained`); with `qos` 1 it is stored for sessions over MQTT that persist. The answer comes when that is durable.",
 		body: api.PublishRequest{}, example: `{"topic":"chat/7","data":{"text":"Hello"}}`, answer: `{"topic":"chat/7","devices":3}`,
 	}, func(ctx context.Context, x *exchange, _ *none) (*reply[api.PublishAnswer], error) {
 		req, err := decode[api.PublishRequest](x)
@@ -31,6 +32,8 @@ func (a *API) addTopics() {
 		}
 		return answer(a.service.Topics.Publish(ctx, x.p, req))
 	})
+	a.addRetained()
+	a.addSessions()
 	register(a, operation{
 		id: "listTopics", method: "GET", path: "/v1/topics", tag: "Topics", summary: "Count subscribers",
 		description: "Shows the topics that somebody is subscribed to on this node now, in byte order, with the number of devices and of their sessions. With `topic` it shows the topics asked for, and 0 for those that nobody is subscribed to. Needs the scope `devices:read`.",

@@ -27,6 +27,16 @@ type Target struct {
 	// the client, which is appended.
 	Path     string `json:"path,omitempty"`
 	Numbered bool   `json:"numbered,omitempty"`
+	// Of MQTT: User is the user name, the tokens being passwords; Topic is what
+	// clients subscribe to with QoS, to which the number of the client is
+	// appended if Numbered says so. Without it they are there after CONNACK and
+	// get pushes. Kept sessions outlive their connections.
+	User  string `json:"user,omitempty"`
+	Topic string `json:"topic,omitempty"`
+	QoS   byte   `json:"qos,omitempty"`
+	// Publish is the QoS with which others publish to it.
+	Publish byte `json:"-"`
+	Kept    bool `json:"kept,omitempty"`
 	// Welcome says that a client is there once it got the frame welcome, and
 	// that messages are frames of the session protocol. Otherwise it is there
 	// after the handshake, and gets bare payloads.
@@ -59,6 +69,7 @@ type client struct {
 type rules struct {
 	Target
 	tokens []string
+	ids    []string // of sessions of MQTT
 	ack    bool
 	lossy  bool
 }
@@ -73,7 +84,7 @@ func (r *rules) open(b []byte, index int) []byte {
 	case TCP:
 		return fmt.Appendf(b, "{\"type\":\"hello\",\"token\":%q}\n", token)
 	case MQTT:
-		return mqttConnect(b, "bench-"+strconv.Itoa(index))
+		return r.hello(b, index, token)
 	}
 	path := r.Path
 	if r.Numbered {

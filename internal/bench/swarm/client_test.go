@@ -88,9 +88,13 @@ func transcripts() []struct {
 		{"polls", herald(Poll), polled(`{"frames":[`+message(1)+`,`+message(2)+`],"cursor":"1.2.x"}`) + polled(`{"frames":[],"cursor":""}`) +
 			polled(`{"frames":[`+message(3)+`],"cursor":"1.3.x"}`), Tally{Broadcasts: 3},
 			"GET /p?wait=60&cursor=1.2.x HTTP/1.1\r\nHost: h\r\n\r\nGET /p?wait=60 HTTP/1.1\r\nHost: h\r\n\r\nGET /p?wait=60&cursor=1.3.x HTTP/1.1\r\nHost: h\r\n\r\n"},
-		{"MQTT", rules{Target: Target{Proto: MQTT}}, connack + suback + string(MQTTPublish(nil, 0, []byte(payload(1)))) +
-			string(MQTTPublish(nil, 0x102, []byte(payload(2)))) + string(MQTTPublish(nil, 0, []byte(longer))),
+		{"MQTT", rules{Target: Target{Proto: MQTT, Topic: "t"}}, connack + suback + string(MQTTPublish(nil, "t", 0, 0, []byte(payload(1)))) +
+			string(MQTTPublish(nil, "t", 1, 0x102, []byte(payload(2)))) + string(MQTTPublish(nil, "t", 0, 0, []byte(longer))),
 			Tally{Up: 1, Broadcasts: 3, Acks: 1}, "\x40\x02\x01\x02"},
+		{"MQTT with QoS 2", rules{Target: Target{Proto: MQTT, Topic: "t"}}, connack + suback + string(MQTTPublish(nil, "t", 2, 3, []byte(payload(1)))) +
+			"\x62\x02\x00\x03", Tally{Up: 1, Broadcasts: 1, Acks: 1}, "\x50\x02\x00\x03\x70\x02\x00\x03"},
+		{"pushes over MQTT", rules{Target: Target{Proto: MQTT}}, connack + string(MQTTPublish(nil, "herald/push", 1, 9, []byte(message(1)))),
+			Tally{Up: 1, Broadcasts: 1}, ""},
 	}
 }
 
@@ -217,7 +221,9 @@ func TestFirstWords(t *testing.T) {
 			"GET /e HTTP/1.1\r\nHost: h:1\r\nAccept: text/event-stream\r\nAuthorization: Bearer b\r\n\r\n"},
 		{rules{Target: Target{Proto: WebSocket, Path: "/", Numbered: true, Address: "h"}},
 			"GET /1 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"},
-		{rules{Target: Target{Proto: MQTT}}, "\x10\x13\x00\x04MQTT\x04\x02\x00\x00\x00\x07bench-1\x82\x0a\x00\x01\x00\x05bench\x01"},
+		{rules{Target: Target{Proto: MQTT}}, "\x10\x13\x00\x04MQTT\x04\x02\x00\x00\x00\x07bench-1"},
+		{rules{Target: Target{Proto: MQTT, Topic: "bench/", Numbered: true, QoS: 1, User: "u", Kept: true}, tokens: []string{"", "p"}, ids: []string{"", "i"}},
+			"\x10\x13\x00\x04MQTT\x04\xc0\x00\x00\x00\x01i\x00\x01u\x00\x01p\x82\x0c\x00\x01\x00\x07bench/1\x01"},
 	} {
 		if got := string(tt.rules.open(nil, 1)); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.rules.Proto, got, tt.want)

@@ -17,6 +17,7 @@ type Command struct {
 	Clients  int    `json:"clients,omitempty"`
 	Parallel int    `json:"parallel,omitempty"`
 	Tokens   string `json:"tokens,omitempty"`
+	IDs      string `json:"ids,omitempty"` // a file with the client ID of each, of MQTT
 	Ack      bool   `json:"ack,omitempty"`
 	Address  int    `json:"address,omitempty"`
 	// Lossy says that messages may be missing, to who is slow.
@@ -63,4 +64,11 @@ type Post struct {
 	Batch int `json:"batch,omitempty"`
 	// Clients is how many of the clients get messages; 0 are all.
 	Clients int `json:"clients,omitempty"`
+
+	// Of MQTT, if there is a Topic: messages are published with QoS 1 to it with
+	// the number of the client appended, Batch of them before the first is
+	// answered. IDs and Tokens are those of who sends.
+	Topic  string `json:"topic,omitempty"`
+	User   string `json:"user,omitempty"`
+	Tokens string `json:"tokens,omitempty"`
 }

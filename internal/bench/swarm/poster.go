@@ -27,12 +27,16 @@ type letters struct {
 	Post
 	ids    []string
 	counts []uint32 // messages sent, by client
+	tokens []string // of who sends, over MQTT
 	body   []byte
 	now    func() int64
 }
 
 // request appends a request with count messages from the turn of a poster on.
 func (l *letters) request(b []byte, p, turn, count int) []byte {
+	if l.Topic != "" {
+		return l.publications(b, p, turn, count)
+	}
 	path := l.Path
 	l.body = l.body[:0]
 	for i := range count {
@@ -69,6 +73,9 @@ func (l *letters) request(b []byte, p, turn, count int) []byte {
 // answer reads an answer from the beginning of b; n is 0 while it is not all
 // there.
 func (l *letters) answer(b []byte, count int) (n int, err error) {
+	if l.Topic != "" {
+		return l.confirmed(b, count)
+	}
 	h, at, err := readHead(b)
 	if err != nil || at == 0 {
 		return 0, err

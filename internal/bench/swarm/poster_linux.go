@@ -33,10 +33,17 @@ func (c *swarm) post(p Post) error {
 	c.posting = s
 	if p.IDs != "" {
 		list, err := readLines(p.IDs)
-		if err != nil || len(list) < p.Clients {
-			return errors.Join(err, fmt.Errorf("%d IDs for %d clients", len(list), p.Clients))
+		if need := p.senders(); err != nil || len(list) < need {
+			return errors.Join(err, fmt.Errorf("%d IDs, want %d", len(list), need))
 		}
 		s.ids = list
+	}
+	if p.Tokens != "" {
+		list, err := readLines(p.Tokens)
+		if err != nil || len(list) < p.Connections {
+			return errors.Join(err, fmt.Errorf("%d tokens for %d that send", len(list), p.Connections))
+		}
+		s.tokens = list
 	}
 	for i := range p.Connections {
 		fd, _, err := dial(p.Address, -1) // its own address

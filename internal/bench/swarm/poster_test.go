@@ -100,6 +100,37 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestPublications: who publishes over MQTT connects first, and goes on when
+// all of a request are acknowledged.
+func TestPublications(t *testing.T) {
+	l := &letters{Post: Post{Topic: "t/", User: "u", Connections: 2, Clients: 4, Size: 60}, ids: []string{"", "i"}, tokens: []string{"", "p"}, counts: make([]uint32, 4), now: func() int64 { return 9 }}
+	want := string(MQTTConnect(nil, "i", "u", "p", false))
+	for i, to := range []uint32{1, 3} {
+		want += string(MQTTPublish(nil, fmt.Sprint("t/", to), 1, uint16(i+1), Mark{Kind: Unicast, Stream: to, Seq: 1, Sent: 9}.Append(nil, 60)))
+	}
+	if got := string(l.request(nil, 1, 0, 2)); got != want {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+	if got := l.request(nil, 1, 2, 1); !strings.HasPrefix(string(got), "\x32") {
+		t.Errorf("the second request is %q", got)
+	}
+	in := "\x20\x02\x00\x00\x40\x02\x00\x01\x40\x02\x00\x02"
+	for i := range in {
+		if n, err := l.answer([]byte(in[:i]), 2); n != 0 || err != nil {
+			t.Fatalf("cut at %d: %d, %v", i, n, err)
+		}
+	}
+	if n, err := l.answer([]byte(in), 2); n != len(in) || err != nil {
+		t.Errorf("%d of %d bytes, %v", n, len(in), err)
+	}
+	if _, err := l.answer([]byte("\x20\x02\x00\x05"), 1); err == nil {
+		t.Error("a refused connection is none")
+	}
+	if out, _, done, err := MQTTAnswer([]byte("\x50\x02\x00\x07"), nil); string(out) != "\x62\x02\x00\x07" || done || err != nil {
+		t.Errorf("PUBREC is answered with %q, %t, %v", out, done, err)
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 202 X\r\nContent-Length: 2\r\n\r\nab"), 1)
 	f.Add([]byte(chunkedHead+"1\r\nx\r\n0\r\n\r\n"), 2)

@@ -160,7 +160,7 @@ func TestCommandsThatFail(t *testing.T) {
 		"sending to nobody":   {swarm.Command{Do: "post", Post: swarm.Post{Address: closed, Messages: 1}}, "nobody to send to"},
 		"sending to a closed port": {swarm.Command{Do: "post", Post: swarm.Post{Address: closed, Messages: 1, Clients: 1}},
 			"connection refused"},
-		"too few IDs": {swarm.Command{Do: "post", Post: swarm.Post{Address: closed, Messages: 1, Clients: 2, IDs: few}}, "1 IDs for 2 clients"},
+		"too few IDs": {swarm.Command{Do: "post", Post: swarm.Post{Address: closed, Messages: 1, Clients: 2, IDs: few}}, "1 IDs, want 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if a := start(t, swarm.Run).try(t, tt.command); !strings.Contains(a.Error, tt.want) {

@@ -27,6 +27,13 @@ func (c *swarm) connect(m *Command) error {
 		}
 		c.rules.tokens = list
 	}
+	if m.IDs != "" {
+		list, err := readLines(m.IDs)
+		if err != nil || len(list) < m.Clients {
+			return errors.Join(err, fmt.Errorf("%d IDs for %d clients", len(list), m.Clients))
+		}
+		c.rules.ids = list
+	}
 	for id := len(c.fds); id < m.Clients; id++ {
 		c.fds = append(c.fds, -1)
 		c.clients = append(c.clients, client{index: id})

@@ -57,10 +57,11 @@ export class Inbox {
     return item
   }
 
-  // replacedBy marks and gives the older items with the same collapse key.
+  // replacedBy marks and gives the older items with the same collapse key; a
+  // message without one has its ID in its place.
   replacedBy(item) {
     if (!item.collapseKey) return []
-    const older = this.all().filter((o) => o !== item && o.collapseKey === item.collapseKey && !o.end)
+    const older = this.all().filter((o) => o !== item && (o.collapseKey || o.id) === item.collapseKey && !o.end)
     for (const old of older) old.end = "replaced"
     this.#save()
     return older

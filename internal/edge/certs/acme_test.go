@@ -63,7 +63,21 @@ func freePort(t *testing.T) int {
 // startPebble starts it; it looks for challenges at the ports given.
 func startPebble(t *testing.T, httpPort, tlsPort int) pebble {
 	t.Helper()
-	program, dir := buildPebble(t), t.TempDir()
+	program := buildPebble(t)
+	// Another process may take a port in the moment in which it is free.
+	for range 5 {
+		if p, ok := tryPebble(t, program, httpPort, tlsPort); ok {
+			return p
+		}
+	}
+	t.Fatal("pebble does not listen")
+	return pebble{}
+}
+
+// tryPebble reports whether it answers; it does not if it has ended before.
+func tryPebble(t *testing.T, program string, httpPort, tlsPort int) (_ pebble, ok bool) {
+	t.Helper()
+	dir := t.TempDir()
 	cert, key := certstest.Valid(t).Write(t, dir)
 	api, manage := freePort(t), freePort(t)
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
@@ -86,9 +100,11 @@ func startPebble(t *testing.T, httpPort, tlsPort int) pebble {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 		if t.Failed() {
 			out.mu.Lock()
 			defer out.mu.Unlock()
@@ -98,11 +114,19 @@ func startPebble(t *testing.T, httpPort, tlsPort int) pebble {
 	p := pebble{directory: fmt.Sprintf("https://127.0.0.1:%d/dir", api), root: cert, issuer: x509.NewCertPool()}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
-	until(t, "pebble answers", func() bool {
+	until(t, "pebble answers, or ends", func() bool {
 		b, err := get(client, fmt.Sprintf("https://127.0.0.1:%d/roots/0", manage))
-		return err == nil && p.issuer.AppendCertsFromPEM(b)
+		if ok = err == nil && p.issuer.AppendCertsFromPEM(b); ok {
+			return true
+		}
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
 	})
-	return p
+	return p, ok
 }
 
 func get(c *http.Client, url string) ([]byte, error) {
@@ -114,9 +138,11 @@ func get(c *http.Client, url string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
+// until waits longer than the minute after which the client of the authority
+// tries again what has failed.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
@@ -124,7 +150,7 @@ func until(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within three minutes: %s", what)
 		}
 	}
 }
@@ -157,7 +183,7 @@ func nameServer(t *testing.T) string {
 // answerNames serves a connection; each message follows its length.
 func answerNames(c net.Conn) {
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	for {
 		size := make([]byte, 2)
 		if _, err := io.ReadFull(c, size); err != nil {

@@ -72,6 +72,35 @@ func Nginx(t testing.TB, back string) Front {
 	return Front{fronts[0], pair.Pool()}
 }
 
+// caddySite is what begins the shipped file in a test: Caddy gets no certificate
+// by itself, listens nowhere else, and compresses what it may.
+const caddySite = `{
+	admin off
+	auto_https off
+}
+https://FRONT {
+	tls CERT KEY
+	encode gzip
+`
+
+// Caddy runs Caddy in front of a server that listens at back.
+func Caddy(t testing.TB, back string) Front {
+	t.Helper()
+	path := program(t, "caddy")
+	pair := certstest.Valid(t)
+	fronts := start(t, 1, func(dir string, fronts []string) *exec.Cmd {
+		cert, key := pair.Write(t, dir)
+		file := filepath.Join(dir, "Caddyfile")
+		write(t, file, Sample(t, "Caddyfile", map[string]string{
+			"push.example.com {": strings.NewReplacer("FRONT", fronts[0], "CERT", cert, "KEY", key).Replace(caddySite), "127.0.0.1:7700": back,
+		}))
+		cmd := exec.Command(path, "run", "--config", file, "--adapter", "caddyfile")
+		cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}
+		return cmd
+	})
+	return Front{fronts[0], pair.Pool()}
+}
+
 // HAProxy runs HAProxy in front of a server that listens at web for HTTP and at
 // raw for raw TCP, both with a header of the PROXY protocol.
 func HAProxy(t testing.TB, web, raw string) (webFront, rawFront Front) {

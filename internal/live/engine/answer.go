@@ -21,12 +21,11 @@ type answer struct {
 	header http.Header
 	status int
 	body   []byte
-	held   bool // the answer comes later
+	held   bool // the answer comes later, and is another one
 	done   bool
 }
 
-// Header is that of the answer. While one is held that nothing was said of yet,
-// it takes no memory.
+// Header is that of the answer.
 func (a *answer) Header() http.Header {
 	if a.header == nil {
 		a.header = make(http.Header, 8)
@@ -63,15 +62,13 @@ func (a *answer) SetWriteDeadline(time.Time) error { return nil }
 // The handler promises that for such a call it calls MayWait before it waits,
 // or works for long.
 func (a *answer) Prompt(path string) {
-	if a.web.prompt != path { // nobody else serves this connection
-		a.web.prompt = path
-	}
+	a.web.prompt = a.web.front.promptOf(path) // nobody else serves this connection
 }
 
 // MayWait says that what follows may take its time. If a loop is waiting for it,
 // another goroutine goes on with that.
 func (a *answer) MayWait() {
-	a.web.prompt = ""
+	a.web.prompt = 0
 	if r := a.on; r != nil {
 		a.on, r.spare = nil, nil
 		go r.read()
@@ -111,32 +108,50 @@ func (c *conn) enter(head, early []byte, h live.Handler, p *live.Place) {
 	}
 }
 
-// Hold lets the answer come later: see live.Holder.
-func (a *answer) Hold(gone func()) (run func(func()), done func()) {
-	c := a.web.c
-	c.handling.Lock()
-	defer c.handling.Unlock()
-	a.held = true
-	if c.over {
-		go gone()
-	} else {
-		a.web.gone = gone
-	}
-	a.web.front.serving.Add(1)
-	return a.web.front.live.run, func() {
-		a.end(func() { a.held, a.web.gone = false, nil })
-		a.web.front.serving.Done()
-	}
-}
-
-// end writes the answer, if it is there.
-func (a *answer) end(before func()) {
+// Hold lets the answer come later: see live.Holder. This one is not needed any
+// more: there is another when there is something to write.
+func (a *answer) Hold(h live.Held) live.Pending {
 	w, c := a.web, a.web.c
 	c.handling.Lock()
 	defer c.handling.Unlock()
-	if before != nil {
-		before()
+	a.held, w.header = true, a.header
+	if a.on != nil {
+		a.on.spare = nil // which has the header
 	}
+	if c.over {
+		go h.Gone()
+	} else {
+		w.held = h
+	}
+	w.front.serving.Add(1)
+	return w
+}
+
+// Run has a function run: see live.Pending.
+func (w *web) Run(f func()) { w.front.live.run(f) }
+
+// Answer answers the request that is held: see live.Pending.
+func (w *web) Answer(write func(http.ResponseWriter)) {
+	defer w.front.serving.Done()
+	a := &answer{web: w, header: w.header}
+	write(a)
+	c := w.c
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	w.held, w.header = nil, nil
+	a.send()
+}
+
+// end writes the answer, if it is there.
+func (a *answer) end() {
+	a.web.c.handling.Lock()
+	defer a.web.c.handling.Unlock()
+	a.send()
+}
+
+// send is end; handling is held.
+func (a *answer) send() {
+	w, c := a.web, a.web.c
 	if a.done || a.held || c.over {
 		return
 	}

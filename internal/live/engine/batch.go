@@ -32,7 +32,7 @@ func (l *loop) writeMany(list []*conn) []*conn {
 		}
 		if !b.add(c, frames) {
 			if !b.write() {
-				c.flush(nil) // it was claimed, and is the writer's still
+				c.wrote(l.kernel.Write(int(c.fd), frames)) // it is claimed already
 				l.batch = nil
 				return list[i+1:]
 			}

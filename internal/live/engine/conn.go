@@ -17,7 +17,7 @@ type conn struct {
 
 	// What follows the descriptor is guarded by mu, but over by handling.
 	dirty   bool // on the loop's list
-	writing bool // somebody writes; until it has ended the descriptor stays, and nobody else does
+	writing bool // somebody has claimed it; until wrote the descriptor stays, and nobody else writes
 	blocked bool // there is no room to write
 	full    bool // Send has answered ErrFull
 	closing bool // no more is taken
@@ -171,8 +171,9 @@ func (c *conn) drop() {
 	c.count()
 }
 
-// claim lists what waits, to be written by who calls it; then comes wrote. It
-// reports false if there is nothing to be done.
+// claim lists what waits, to be written by who calls it; then comes wrote, also
+// if nothing waits: until then the descriptor stays what it is. It reports false
+// if there is nothing to be done.
 func (c *conn) claim(frames [][]byte) ([][]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,9 +181,8 @@ func (c *conn) claim(frames [][]byte) ([][]byte, bool) {
 	if c.dead || c.blocked {
 		return frames, false
 	}
-	frames = c.pending(frames)
-	c.writing = len(frames) > 0
-	return frames, true
+	c.writing = true
+	return c.pending(frames), true
 }
 
 // flush writes what waits, as far as there is room. It gives the slice of
@@ -384,7 +384,9 @@ func (c *conn) end(err error) {
 	c.drop()
 	c.loop.take(int(c.fd))
 	c.freed = true
-	if !c.writing {
+	if c.writing { // wrote closes it; until then the poller would tell of its end again and again
+		_ = c.loop.poller.Remove(int(c.fd))
+	} else {
 		c.loop.kernel.Close(int(c.fd))
 	}
 	c.mu.Unlock()

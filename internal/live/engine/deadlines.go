@@ -27,6 +27,7 @@ const slack = 20 * time.Millisecond
 type deadlines struct {
 	mu    sync.Mutex // guards what follows
 	at    map[deadline]time.Time
+	most  int       // entries that it had room for at least
 	next  time.Time // when the timer ends; zero if it does not run
 	timer *time.Timer
 	over  bool
@@ -44,6 +45,7 @@ func (d *deadlines) set(c *conn, what wait, after time.Duration) {
 		d.at = map[deadline]time.Time{}
 	}
 	d.at[deadline{c, what}] = at
+	d.most = max(d.most, len(d.at))
 	if d.next.IsZero() || at.Before(d.next) {
 		d.arm(at)
 	}
@@ -62,6 +64,14 @@ func (d *deadlines) clear(c *conn, what wait) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.at, deadline{c, what})
+	d.shrink()
+}
+
+// shrink gives the room of many up when there are none: a map keeps it for ever.
+func (d *deadlines) shrink() {
+	if d.most > 1024 && len(d.at) == 0 {
+		d.at, d.most = nil, 0
+	}
 }
 
 // forget is clear for all that a connection waits for.
@@ -70,6 +80,7 @@ func (d *deadlines) forget(c *conn) {
 	defer d.mu.Unlock()
 	delete(d.at, deadline{c, waitRequest})
 	delete(d.at, deadline{c, waitWrite})
+	d.shrink()
 }
 
 // fire ends the connections that have waited too long.

@@ -23,11 +23,13 @@ type front struct {
 	engine  *Engine
 	handler http.Handler
 	hot     paths
+	waits   []string // paths
 	log     *slog.Logger
 
 	headTime, bodyTime, idleTime time.Duration
 
 	live, calls *workers
+	waiting     *workers // of requests to waits
 	stopping    atomic.Bool
 	serving     sync.WaitGroup // requests, the held ones too
 
@@ -48,16 +50,19 @@ type front struct {
 // connection is served by the server itself. The error is that of
 // http.Server.Serve.
 //
+// To become a live connection is over in a moment. A GET of one of the paths in
+// waits may wait for the record first, and the others do not wait for it.
+//
 // A listener that is not the kernel's own is served by net/http alone.
-func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]string) error {
+func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]string, waits ...string) error {
 	a, ok := e.kernel.Listen(l)
 	if !ok {
 		return srv.Serve(l)
 	}
 	f := &front{
-		engine: e, handler: srv.Handler, hot: hot, log: e.log, under: l, from: a,
+		engine: e, handler: srv.Handler, hot: hot, waits: waits, log: e.log, under: l, from: a,
 		headTime: srv.ReadHeaderTimeout, bodyTime: bodyTime, idleTime: srv.IdleTimeout,
-		live: newWorkers(liveWorkers), calls: newWorkers(callWorkers),
+		live: newWorkers(liveWorkers, true), calls: newWorkers(callWorkers, false), waiting: newWorkers(liveWorkers, true),
 		conns: map[*web]struct{}{}, others: make(chan net.Conn), over: make(chan struct{}),
 	}
 	accepted := make(chan error, 1)
@@ -70,6 +75,7 @@ func (e *Engine) ServeHTTP(l net.Listener, srv *http.Server, hot map[string][]st
 	f.serving.Wait()
 	f.live.close()
 	f.calls.close()
+	f.waiting.close()
 	return err
 }
 

@@ -69,7 +69,7 @@ func serveSiteOn(t *testing.T, kernel func() Kernel, h http.HandlerFunc, test fu
 		}
 		s := &site{T: t, conns: make(chan net.Conn), closed: make(chan struct{}), engine: e, done: make(chan error, 1)}
 		s.srv = &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
-		go func() { s.done <- e.ServeHTTP(s, s.srv, testPaths) }()
+		go func() { s.done <- e.ServeHTTP(s, s.srv, testPaths, "/v1/live/sse") }()
 		t.Cleanup(func() {
 			_ = s.srv.Close()
 			if err := <-s.done; !errors.Is(err, http.ErrServerClosed) {
@@ -316,35 +316,69 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// TestWaitingIsApart: whoever becomes a live connection does not wait behind
+// requests that wait for something, however many those are.
+func TestWaitingIsApart(t *testing.T) {
+	var free chan struct{}
+	serveSite(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/live/sse" {
+			<-free
+		}
+		_, _ = io.WriteString(w, r.URL.Path)
+	}, func(s *site) {
+		free = make(chan struct{})
+		var waiting []*visitor
+		for range 2 * liveWorkers {
+			waiting = append(waiting, s.dial("GET /v1/live/sse?a HTTP/1.1\r\nHost: a\r\n\r\n"))
+		}
+		synctest.Wait()
+		v := s.dial("GET /v1/live/ws HTTP/1.1\r\nHost: a\r\n\r\n")
+		v.hear(200, "/v1/live/ws")
+		_ = v.Close()
+		close(free)
+		for _, v := range waiting {
+			v.hear(200, "/v1/live/sse")
+			_ = v.Close()
+		}
+	})
+}
+
 func TestHold(t *testing.T) {
-	type held struct {
-		done func()
-		w    http.ResponseWriter
-		gone chan struct{}
-	}
 	var last *held
 	serveSite(t, func(w http.ResponseWriter, r *http.Request) {
-		h := &held{w: w, gone: make(chan struct{})}
+		h := &held{gone: make(chan struct{})}
 		last = h
-		_, h.done = w.(live.Holder).Hold(func() { close(h.gone) })
+		w.Header().Set("Vary", "Origin")
+		h.Pending = w.(live.Holder).Hold(h)
 		if r.URL.RawQuery == "now" {
-			fmt.Fprint(w, "now")
-			h.done()
+			h.say("now")
 		}
 	}, func(s *site) {
 		v := s.dial("GET /v1/live/ws HTTP/1.1\r\nHost: a\r\n\r\n")
 		time.Sleep(3 * time.Minute) // longer than any other wait
 		synctest.Wait()
-		fmt.Fprint(last.w, "later")
-		last.done()
-		v.hear(200, "later")
+		last.say("later")
+		if resp := v.hear(200, "later"); resp.Header.Get("Vary") != "Origin" {
+			t.Errorf("the header is %v", resp.Header)
+		}
 		v.say("GET /v1/live/ws?now HTTP/1.1\r\nHost: a\r\n\r\n" + call("next"))
 		v.hear(200, "now")
 		synctest.Wait()
 		next := last
 		_ = v.Close()
 		<-next.gone
-		fmt.Fprint(next.w, "to nobody")
-		next.done()
+		next.say("to nobody")
 	})
+}
+
+// held is a request that a test answers.
+type held struct {
+	live.Pending
+	gone chan struct{}
+}
+
+func (h *held) Gone() { close(h.gone) }
+
+func (h *held) say(text string) {
+	h.Answer(func(w http.ResponseWriter) { _, _ = io.WriteString(w, text) })
 }

@@ -9,7 +9,8 @@ const (
 	readBytes  = 64 << 10
 	batchBytes = 64 << 10 // that are written at once to one connection
 	manyEvents = 256
-	// turn is how many connections are written to before others get the core.
+	// turn is how many connections are written to, or read, before others get the
+	// core.
 	turn = 64
 	// swept is how many connections a round writes to itself at most: those that
 	// its calls have answered, and sent to. More is work for the writer.

@@ -1,9 +1,13 @@
 package engine
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
-// How many requests are served at once. Those that become live connections, or
-// are held, are over in a moment, so that few goroutines serve many; the others
+// How many requests are served at once. Those that become live connections are
+// over in a moment, so that few goroutines serve many, and as many others serve
+// those that may be held, which have to be looked for in the record first; calls
 // may wait for the disk together, and their writes are joined then.
 const (
 	liveWorkers = 32
@@ -17,6 +21,10 @@ const restingWorkers = 8
 // workers run tasks, at most so many at a time.
 type workers struct {
 	most int
+	// yields has who can run go first after each task: when thousands connect at
+	// once, a worker would else keep its processor for the ten milliseconds that
+	// the scheduler gives it, and messages to those who are connected would wait.
+	yields bool
 
 	mu      sync.Mutex // guards what follows
 	wake    sync.Cond
@@ -26,8 +34,8 @@ type workers struct {
 	over    bool
 }
 
-func newWorkers(most int) *workers {
-	p := &workers{most: most, running: restingWorkers}
+func newWorkers(most int, yields bool) *workers {
+	p := &workers{most: most, yields: yields, running: restingWorkers}
 	p.wake.L = &p.mu
 	for range restingWorkers {
 		go p.work()
@@ -69,6 +77,9 @@ func (p *workers) work() {
 		}
 		p.mu.Unlock()
 		task()
+		if p.yields {
+			runtime.Gosched()
+		}
 		p.mu.Lock()
 	}
 }

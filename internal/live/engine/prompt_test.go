@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/herald-push/herald/internal/live"
 )
 
 // where tells on whose goroutine a request is served, and promises for the next
@@ -125,6 +127,11 @@ func (d dawdler) Write(fd int, frames [][]byte) (int, error) {
 	return n, err
 }
 
+// abandoned is a request that is answered when its client is gone.
+type abandoned struct{ live.Pending }
+
+func (h *abandoned) Gone() { go h.Answer(func(http.ResponseWriter) {}) }
+
 // TestWritesOfRounds lets calls on loops, and others, write to one connection
 // at the same time: nothing is lost, written twice or overtaken.
 func TestWritesOfRounds(t *testing.T) {
@@ -134,8 +141,8 @@ func TestWritesOfRounds(t *testing.T) {
 		a := w.(*answer)
 		if r.Method == http.MethodGet {
 			to = a.web.c
-			var done func()
-			_, done = a.Hold(func() { go done() })
+			h := &abandoned{}
+			h.Pending = a.Hold(h)
 			return
 		}
 		b, _ := io.ReadAll(r.Body)

@@ -1,5 +1,7 @@
 package engine
 
+import "runtime"
+
 // reader is the role of the one who waits for the sockets of a loop, and is the
 // only one that reads them and ends their connections. It goes from goroutine to
 // goroutine: what is its own is used by the one that has it.
@@ -33,7 +35,10 @@ func (r *reader) read() {
 			l.ended.Done()
 			return
 		}
-		for _, e := range r.events[:n] {
+		for i, e := range r.events[:n] {
+			if i%turn == turn-1 {
+				runtime.Gosched()
+			}
 			// The connection may have ended in this round, and its descriptor
 			// may be another's by now; that one finds that nothing is there.
 			c := l.get(e.FD)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/herald-push/herald/internal/live"
@@ -26,7 +27,7 @@ type web struct {
 	front *front
 
 	from   netip.AddrPort
-	peer   string // from in words, once there was a request; of its goroutine
+	peer   string // from in words, once there was a call; of its goroutine
 	buf    []byte // what has come of the next request
 	headed bool   // the head of a request is there, and its body has its own time
 	busy   bool   // a request is being served
@@ -34,8 +35,10 @@ type web struct {
 	paused bool   // the client has not read what it was answered
 	leaves bool   // what comes next is for net/http, when all is written
 	taken  bool   // the connection has got another handler
-	gone   func() // to be called when the client goes; nil if nobody asked
-	prompt string // the path whose calls do not wait: see answer.Prompt
+	prompt uint8  // the path whose calls do not wait, see answer.Prompt: 1 + its number; 0 for none
+
+	held   live.Held   // who has to answer the request; nil if it is not held
+	header http.Header // of its answer, as far as it was set; nil if it was not
 }
 
 // Open does nothing: the client speaks first.
@@ -48,8 +51,8 @@ func (w *web) Writable() {}
 func (w *web) Closed(error) {
 	w.buf = nil
 	w.front.forget(w)
-	if w.gone != nil {
-		w.gone()
+	if w.held != nil {
+		w.held.Gone()
 	}
 }
 
@@ -92,21 +95,39 @@ func (w *web) next(r *reader) {
 			r.take(errand{w, b, head})
 			return
 		}
-		pool := w.front.calls
-		if b[0] == 'G' {
-			pool = w.front.live
-		}
-		pool.run(func() { w.serve(b, head, nil) })
+		w.front.workers(b).run(func() { w.serve(b, head, nil) })
 	default:
 		w.leave()
 	}
 }
 
+// workers gives those who serve a request.
+func (f *front) workers(b []byte) *workers {
+	if b[0] != 'G' {
+		return f.calls
+	}
+	for _, path := range f.waits {
+		if hasStart(b, http.MethodGet, path) {
+			return f.waiting
+		}
+	}
+	return f.live
+}
+
 // isPrompt reports whether a request is like those that did not have to wait.
 func (w *web) isPrompt(b []byte) bool {
+	if w.prompt == 0 {
+		return false
+	}
 	const method = "POST "
-	n := len(method) + len(w.prompt)
-	return w.prompt != "" && len(b) > n && b[n] == ' ' && string(b[:len(method)]) == method && string(b[len(method):n]) == w.prompt
+	path := w.front.hot[http.MethodPost][w.prompt-1]
+	n := len(method) + len(path)
+	return len(b) > n && b[n] == ' ' && string(b[:len(method)]) == method && string(b[len(method):n]) == path
+}
+
+// promptOf gives the number of a path to which calls are served here; 0 for none.
+func (f *front) promptOf(path string) uint8 {
+	return uint8(slices.Index(f.hot[http.MethodPost], path) + 1)
 }
 
 // serve answers a request: on a goroutine of the pool, or on that of a reader.
@@ -117,7 +138,7 @@ func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 	var a *answer
 	if on != nil {
 		q, a = on.room()
-	} else { // apart, because one that is held keeps nothing but its answer
+	} else {
 		q, a = requests.Get().(*request), &answer{}
 	}
 	r := q.parse(b[:head], b[head:])
@@ -125,10 +146,12 @@ func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 		w.refuse(b)
 		return true
 	}
-	if w.peer == "" {
-		w.peer = w.from.String()
+	if r.RemoteAddr = w.peer; w.peer == "" {
+		r.RemoteAddr = w.from.String()
+		if b[0] == 'P' { // one that calls does so again; a request that is held keeps nothing
+			w.peer = r.RemoteAddr
+		}
 	}
-	r.RemoteAddr = w.peer
 	a.web, a.on = w, on
 	if on != nil {
 		a.came = b
@@ -142,7 +165,7 @@ func (w *web) serve(b []byte, head int, on *reader) (still bool) {
 			w.c.abort()
 			return
 		}
-		a.end(nil)
+		a.end()
 	}()
 	w.front.handler.ServeHTTP(a, r)
 	if on == nil && r.Method == http.MethodGet { // and no transport keeps anything of it

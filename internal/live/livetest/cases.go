@@ -1,7 +1,9 @@
 package livetest
 
 import (
+	"encoding/json"
 	"errors"
+	"strconv"
 	"testing/synctest"
 	"time"
 
@@ -133,7 +135,7 @@ func volatileNow(e *env) {
 func overrides(e *env) {
 	content := herald.Content{Notification: &herald.Notification{Title: "all", Body: "body", Platforms: map[herald.Platform]herald.Notification{
 		herald.PlatformIOS: {Title: "ios"},
-	}}}
+	}}, Data: []byte(`"all"`), PlatformData: map[herald.Platform]json.RawMessage{herald.PlatformIOS: []byte(`"ios"`)}}
 	members := []Member{e.world.Join(herald.PlatformIOS), e.world.Join(herald.PlatformWeb), e.world.Join(herald.PlatformIOS)}
 	first := e.push(Send{Content: content, To: members}) // replayed
 	var clients []*client
@@ -145,8 +147,41 @@ func overrides(e *env) {
 	for i, want := range []string{"ios", "all", "ios"} {
 		for _, id := range []herald.MessageID{first, second} {
 			f := clients[i].expect("message")
-			if f.ID != id || f.Notification.Title != want || f.Notification.Body != "body" || f.Notification.Platforms != nil {
+			if f.ID != id || f.Notification.Title != want || f.Notification.Body != "body" || f.Notification.Platforms != nil || string(f.Data) != strconv.Quote(want) {
 				e.Fatalf("device %d got %+v with %+v", i, f, f.Notification)
+			}
+		}
+	}
+}
+
+func languages(e *env) {
+	content := herald.Content{Notification: &herald.Notification{Title: "common", Body: "body",
+		Platforms: map[herald.Platform]herald.Notification{herald.PlatformIOS: {Title: "ios", Sound: "bell"}},
+		Languages: map[string]herald.Notification{"zh": {Title: "zh"}, "zh-Hant": {Title: "zh-Hant"}, "fr": {Title: "fr"}},
+	}}
+	var members []Member
+	var clients []*client
+	want := []string{"zh", "zh-Hant", "common", "common", "zh", "ios"}
+	for i, language := range []string{"zh-CN", "zh-Hant-TW", "en", "", "zh", ""} {
+		p := herald.PlatformWeb
+		if i >= 4 {
+			p = herald.PlatformIOS
+		}
+		members = append(members, e.world.Join(p))
+		e.world.Speaks(members[i], language)
+	}
+	first := e.push(Send{Content: content, To: members}) // replayed
+	for _, m := range members {
+		clients = append(clients, e.connect(m))
+	}
+	synctest.Wait()
+	second := e.push(Send{Content: content, To: members}) // live
+	for i := range want {
+		for _, id := range []herald.MessageID{first, second} {
+			f := clients[i].expect("message")
+			n := f.Notification
+			if f.ID != id || n.Title != want[i] || n.Body != "body" || n.Languages != nil || n.Platforms != nil || (n.Sound == "bell") != (i >= 4) {
+				e.Fatalf("device %d got %+v with %+v", i, f, n)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/live"
@@ -29,6 +30,10 @@ type Harness struct {
 	// status, not by a frame, why it gets none; and between two requests it is
 	// not there.
 	Polls bool
+	// Packets says that clients speak packets of their own and not frames of the
+	// session protocol: they acknowledge by number and never by cursor, and it is
+	// they who ask whether the server is there.
+	Packets bool
 	// Begin is the beginning of a frame, at least 20 bytes of it, which a
 	// two-way transport takes without a complaint.
 	Begin []byte
@@ -56,6 +61,10 @@ type Dial struct {
 
 	Topics   []herald.Topic // in the query of a live.Endpoint: see AddTopics
 	Presence bool
+
+	// Heartbeat is how often a client that speaks packets says that it is there,
+	// if the hub has another one than by default.
+	Heartbeat time.Duration
 }
 
 // Client is one connected client. It reads only when Next is called, so that
@@ -95,6 +104,10 @@ type Frame struct {
 	Remedy         string                `json:"remedy"`
 	Field          string                `json:"field"`
 	AfterMS        int                   `json:"after_ms"`
+	Base64         string                `json:"base64"`
+	ContentType    string                `json:"content_type"`
+	Properties     map[string]string     `json:"properties"`
+	Retained       bool                  `json:"retained"`
 	Topic          herald.Topic          `json:"topic"`
 	Topics         []herald.Topic        `json:"topics"`
 	From           herald.RegistrationID `json:"from"`

@@ -129,6 +129,7 @@ type env struct {
 	transport live.Transport
 	net       network
 	head      time.Duration // what a client may take to send a request head
+	heartbeat time.Duration // that of the options
 }
 
 func newEnv(t *testing.T, h Harness, d Driver, o live.Options, n network) *env {
@@ -140,7 +141,7 @@ func newEnvFor(t *testing.T, h Harness, d Driver, o live.Options, n network, hea
 	if head == 0 {
 		head = headTimeout
 	}
-	e := &env{T: t, harness: h, driver: d, world: NewWorld(), transport: h.New(), net: n, head: head}
+	e := &env{T: t, harness: h, driver: d, world: NewWorld(), transport: h.New(), net: n, head: head, heartbeat: o.Heartbeat}
 	o.Directory, o.Backlog, o.Receipts = e.world, e.world, e.world
 	eng := e.engine()
 	if eng != nil {

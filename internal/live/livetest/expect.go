@@ -31,7 +31,7 @@ func (e *env) tryDial(d Dial) (*client, error) {
 		e.Fatal(err)
 	}
 	e.Cleanup(func() { _ = conn.Close() })
-	d.Conn, d.Path = conn, e.path()
+	d.Conn, d.Path, d.Heartbeat = conn, e.path(), e.heartbeat
 	c, err := e.harness.Dial(context.Background(), d)
 	return &client{c, e, conn}, err
 }

@@ -117,7 +117,7 @@ func (e *env) readSome(m Member, want int) ([]herald.MessageID, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	c, err := e.harness.Dial(e.Context(), Dial{Conn: conn, Path: e.path(), Token: m.Token})
+	c, err := e.harness.Dial(e.Context(), Dial{Conn: conn, Path: e.path(), Token: m.Token, Heartbeat: e.heartbeat})
 	if err != nil {
 		return nil, err
 	}

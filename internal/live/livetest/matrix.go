@@ -14,11 +14,12 @@ type shape struct {
 	sends bool // its clients can send frames
 	polls bool // a session is one request, and ends with its answer
 	head  bool // it is reached by an HTTP request
+	packs bool // its clients speak packets of their own
 }
 
 func shapeOf(h Harness) shape {
 	_, head := h.New().(live.Endpoint)
-	return shape{sends: h.TwoWay, polls: h.Polls, head: head}
+	return shape{sends: h.TwoWay, polls: h.Polls, head: head, packs: h.Packets}
 }
 
 // need is what a transport must have for a cell to exist, and why the cell
@@ -39,6 +40,12 @@ var (
 		"there is no request head: the first line is hello"}
 	polls = need{func(s shape) bool { return s.polls },
 		"there is one request on a connection"}
+	frames = need{func(s shape) bool { return !s.packs },
+		"clients speak packets, whose grammar has tests of its own"}
+	cursors = need{func(s shape) bool { return !s.packs },
+		"clients acknowledge by packet ID, and have no cursor"}
+	pinged = need{func(s shape) bool { return !s.packs },
+		"the server asks nobody whether he is there: clients do"}
 	lasts = need{func(s shape) bool { return !s.polls },
 		"a session ends with the answer to its request: there is no welcome, and what comes between two requests waits"}
 )
@@ -72,6 +79,7 @@ func matrix(h Harness) []fault {
 			{name: "a replay of pages in order", run: replaysPages},
 			{name: "nothing missed while a page is read", run: comesWhileReading},
 			{name: "platform overrides", run: overrides},
+			{name: "languages", run: languages},
 			{name: "TTL 0 to who is here", run: volatileNow},
 			{name: "TTL 0 during a replay", run: volatileInReplay, needs: []need{lasts}},
 			{name: "no replay of what has expired", run: expired},
@@ -91,18 +99,18 @@ func matrix(h Harness) []fault {
 		{"acknowledgement", []cell{
 			{name: "none", run: replaysAgain},
 			{name: "each", run: acknowledges, needs: []need{sends}},
-			{name: "upto", run: acknowledgesUpto, needs: []need{sends}},
+			{name: "upto", run: acknowledgesUpto, needs: []need{sends, cursors}},
 			{name: "twice", run: acknowledgesTwice},
 			{name: "foreign IDs", run: foreignIDs, needs: []need{sends}},
 			{name: "receipts over HTTP", run: receiptsOverHTTP},
 		}},
 		{"resume", []cell{
-			{name: "good cursor", run: resumes},
-			{name: "old cursor", run: oldCursor},
-			{name: "cursor of another app", run: badCursor(func(w *World) string { return w.Cursor("another app", 2) })},
-			{name: "cursor of another epoch", run: badCursor(func(w *World) string { return "2" + w.Cursor(App, 2)[1:] })},
-			{name: "damaged cursor", run: badCursor(func(w *World) string { c := w.Cursor(App, 2); return c[:len(c)-1] + "\x00" })},
-			{name: "endless cursor", run: badCursor(func(*World) string { return fmt.Sprintf("%0500d", 9) })},
+			{name: "good cursor", run: resumes, needs: []need{cursors}},
+			{name: "old cursor", run: oldCursor, needs: []need{cursors}},
+			{name: "cursor of another app", run: badCursor(func(w *World) string { return w.Cursor("another app", 2) }), needs: []need{cursors}},
+			{name: "cursor of another epoch", run: badCursor(func(w *World) string { return "2" + w.Cursor(App, 2)[1:] }), needs: []need{cursors}},
+			{name: "damaged cursor", run: badCursor(func(w *World) string { c := w.Cursor(App, 2); return c[:len(c)-1] + "\x00" }), needs: []need{cursors}},
+			{name: "endless cursor", run: badCursor(func(*World) string { return fmt.Sprintf("%0500d", 9) }), needs: []need{cursors}},
 		}},
 		{"slow consumer", []cell{
 			{name: "reads again", run: slowConsumer, opts: smallQueue},
@@ -112,23 +120,23 @@ func matrix(h Harness) []fault {
 			{name: "the fifth", run: fiveSessions},
 		}},
 		{"heartbeat lost", []cell{
-			{name: "signs of life", run: heartbeat},
+			{name: "signs of life", run: heartbeat, needs: []need{pinged}},
 			{name: "a silent client", run: silentClient, needs: []need{speaks}},
 			{name: "a client that does not read", run: halfOpen},
 			{name: "a cut connection", run: abruptCut},
-			{name: "a silent server", run: silentServer},
+			{name: "a silent server", run: silentServer, needs: []need{pinged}},
 		}},
 		{"drain", []cell{
 			{name: "everybody is sent away", run: drains},
 		}},
 		{"topics", topicCells},
 		{"garbage", append(garbageCells(h), []cell{
-			{name: "frames that are refused", run: refusesFrames, needs: []need{sends}},
-			{name: "frames that end it", run: fatalFrames, needs: []need{sends}},
+			{name: "frames that are refused", run: refusesFrames, needs: []need{sends, frames}},
+			{name: "frames that end it", run: fatalFrames, needs: []need{sends, frames}},
 			{name: "half a frame then silence", run: halfFrame, needs: []need{sends}},
-			{name: "a frame before hello", run: beforeHello, needs: []need{sends}},
-			{name: "hello and a second one", run: opensByHello, needs: []need{sends}},
-			{name: "a slow hello", run: slowHello, needs: []need{sends}},
+			{name: "a frame before hello", run: beforeHello, needs: []need{sends, frames}},
+			{name: "hello and a second one", run: opensByHello, needs: []need{sends, frames}},
+			{name: "a slow hello", run: slowHello, needs: []need{sends, frames}},
 			{name: "a slow head", run: slowHead, needs: []need{head}},
 		}...)},
 	}

@@ -19,6 +19,7 @@ var shapes = []struct {
 	{"two-way, by a port of its own (TCP)", shape{sends: true}},
 	{"one-way (SSE, HTTP streaming)", shape{head: true}},
 	{"polling", shape{polls: true, head: true}},
+	{"packets (MQTT)", shape{sends: true, packs: true}},
 }
 
 // TestMatrix holds testdata/matrix.txt to the table in the code, so that a cell

@@ -17,6 +17,15 @@ import (
 // by a close code.
 func (e *env) refusedAtOnce(d Dial, status, code int) {
 	e.Helper()
+	if e.harness.Packets && e.path() == "" {
+		// Before its first packet nobody knows how to tell a client anything.
+		if c, err := e.tryDial(d); err == nil {
+			if f, err := c.Next(); err == nil {
+				e.Fatalf("not refused: %+v", f)
+			}
+		}
+		return
+	}
 	if e.path() != "" {
 		code = 0
 	}

@@ -47,7 +47,7 @@ func socketCells() []socketCell {
 		{cell: cell{name: "many who come and go at once", run: comeAndGoAtOnce}},
 		{cell: cell{name: "no descriptors left", run: noDescriptors}},
 		{cell: cell{name: "a head byte by byte", run: dribblesHead, needs: []need{head}}, head: time.Second, long: true},
-		{cell: cell{name: "a hello byte by byte", run: dribblesHello, opts: hasty, needs: []need{sends}}, long: true},
+		{cell: cell{name: "a hello byte by byte", run: dribblesHello, opts: hasty, needs: []need{sends, frames}}, long: true},
 		{cell: cell{name: "a client that is silent", run: silentOverSockets, opts: one, needs: []need{speaks}}, long: true},
 		{cell: cell{name: "a client that has vanished", run: vanishes, opts: one, needs: []need{lasts}}, long: true},
 		{cell: cell{name: "a window that stays shut", run: zeroWindow, opts: small, needs: []need{lasts}}, long: true},
@@ -80,7 +80,7 @@ func overSockets(t *testing.T, h Harness, d Driver) {
 
 // over opens a session over a connection that is there.
 func (e *env) over(conn net.Conn, d Dial) (*client, error) {
-	d.Conn, d.Path = conn, e.path()
+	d.Conn, d.Path, d.Heartbeat = conn, e.path(), e.heartbeat
 	c, err := e.harness.Dial(context.Background(), d)
 	return &client{c, e, conn}, err
 }
@@ -160,6 +160,7 @@ func (c *cutter) Write(b []byte) (int, error) {
 	c.sent += n
 	if n > 0 {
 		if _, err := c.TCPConn.Write(b[:n]); err != nil {
+			c.cut() // the server was first
 			return 0, err
 		}
 	}

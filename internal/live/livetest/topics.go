@@ -24,7 +24,7 @@ func (w *World) Rule(r herald.TopicRules) {
 func (w *World) MayUse(d live.Device, v herald.TopicVerb, t herald.Topic) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.rules.Allow(v, t, d.ID) {
+	if w.rules.Allow(v, t, d.ID, d.Alias) {
 		return nil
 	}
 	return herald.Errorf(herald.CodeForbidden, "Ask for it.", "no device may %s to the topic %.60q", string(v), string(t))
@@ -42,21 +42,23 @@ func (d Dial) AddTopics(query url.Values) {
 
 // topicCells are what every transport does with topics.
 var topicCells = []cell{
-	{name: "named in the request", run: topicsOfRequest, needs: []need{head}},
-	{name: "refused in the request", run: topicsRefused, needs: []need{head}},
+	{name: "named in the request", run: topicsOfRequest, needs: []need{head, frames}},
+	{name: "refused in the request", run: topicsRefused, needs: []need{head, frames}},
 	{name: "none of another app", run: topicsOfAnotherApp},
-	{name: "presence", run: topicPresence},
+	{name: "presence", run: topicPresence, needs: []need{frames}},
 	{name: "messages beside them", run: topicsAndMessages},
-	{name: "rules that change", run: topicsRechecked, needs: []need{lasts}},
+	{name: "rules that change", run: topicsRechecked, needs: []need{lasts, frames}},
 	{name: "a slow consumer", run: topicsDropped, opts: smallQueue, needs: []need{lasts}},
-	{name: "said in frames", run: topicFrames, needs: []need{sends}},
+	{name: "said in frames", run: topicFrames, needs: []need{sends, frames}},
+	{name: "filters", run: topicFilters, needs: []need{frames}},
+	{name: "payloads", run: topicPayloads, needs: []need{frames}},
 }
 
 // subscribe opens a session that is subscribed, by its request or else by a frame.
 func (e *env) subscribe(m Member, presence bool, names ...herald.Topic) *client {
 	e.Helper()
 	var c *client
-	if _, head := e.transport.(live.Endpoint); head {
+	if _, head := e.transport.(live.Endpoint); head && !e.harness.Packets {
 		c = e.open(Dial{Token: m.Token, Topics: names, Presence: presence})
 	} else {
 		list, err := json.Marshal(names)
@@ -135,7 +137,7 @@ func topicsRefused(e *env) {
 		code   string
 		status int
 	}{
-		{"secret", "forbidden", 403}, {"chat/#", "invalid_request", 400}, {"", "invalid_request", 400},
+		{"secret", "forbidden", 403}, {"chat/#/7", "invalid_request", 400}, {"", "invalid_request", 400},
 		{herald.Topic(strings.Repeat("x", herald.MaxTopicBytes+1)), "invalid_request", 400},
 	} {
 		c, err := e.tryDial(Dial{Token: m.Token, Topics: []herald.Topic{"chat/7", r.name}})
@@ -272,7 +274,7 @@ func topicFrames(e *env) {
 	}
 	// The field of an error is the member that the client wrote.
 	for _, r := range []struct{ frame, field, code string }{
-		{`{"type":"subscribe","topics":["chat/7","a/#"],"ref":"x"}`, "topics", "invalid_request"},
+		{`{"type":"subscribe","topics":["chat/7","a/#/b"],"ref":"x"}`, "topics", "invalid_request"},
 		{`{"type":"subscribe","topics":["$sys"],"ref":"x"}`, "topics", "invalid_request"},
 		{`{"type":"subscribe","topics":[],"ref":"x"}`, "topics", "invalid_request"},
 		{`{"type":"unsubscribe","topics":[],"ref":"x"}`, "topics", "invalid_request"},

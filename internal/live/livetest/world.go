@@ -35,6 +35,8 @@ type World struct {
 	hold     chan struct{}     // if not nil, Waiting(after > 0) waits for it
 	between  func()            // called once, between reading a page and answering it
 	rules    herald.TopicRules // see Rule
+	speaks   map[herald.Ordinal]string
+	aliases  map[herald.Ordinal]herald.Alias
 }
 
 // state is what became of a message.
@@ -65,6 +67,30 @@ func (w *World) Join(p herald.Platform) Member {
 	token := "token-" + string(d.ID)
 	w.devices[token] = d
 	return Member{*d, token}
+}
+
+// Speaks gives a device a language.
+func (w *World) Speaks(m Member, language string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.speaks == nil {
+		w.speaks = map[herald.Ordinal]string{}
+	}
+	w.speaks[m.Ord] = language
+}
+
+// Languages is that of live.Linguist.
+func (w *World) Languages(_ herald.AppKey, tags []string) func(herald.Ordinal) string {
+	return func(o herald.Ordinal) string {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, tag := range tags {
+			if l := w.speaks[o]; l == tag || strings.HasPrefix(l, tag+"-") {
+				return tag
+			}
+		}
+		return ""
+	}
 }
 
 // Send says what to accept.

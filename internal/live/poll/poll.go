@@ -7,7 +7,7 @@ package poll
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -58,8 +58,8 @@ func (t *Transport) Control(c live.Control) live.Frame {
 }
 
 // Wait reads ?wait=, whole seconds from 0 (the default) to 60.
-func (t *Transport) Wait(r *http.Request) (time.Duration, error) {
-	text := r.URL.Query().Get("wait")
+func (t *Transport) Wait(query url.Values) (time.Duration, error) {
+	text := query.Get("wait")
 	if text == "" {
 		return 0, nil
 	}

@@ -78,12 +78,7 @@ func (t *Transport) Control(c live.Control) live.Frame {
 func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live.Handler, error) {
 	key, status, err := wire.CheckHandshake(r)
 	if err != nil {
-		h := http.Header{}
-		if status == http.StatusUpgradeRequired {
-			h.Set("Sec-WebSocket-Version", wire.Version)
-			h.Set("Upgrade", "websocket")
-		}
-		return live.Response{Status: status, Header: h}, nil, err
+		return live.Response{Status: status, Header: wire.RefusalHeader(status)}, nil, err
 	}
 	offers, err := wire.ParseExtensions(r.Header)
 	if err != nil {
@@ -93,10 +88,7 @@ func (t *Transport) Upgrade(hub *live.Hub, r *http.Request) (live.Response, live
 	if err != nil {
 		return live.Response{}, nil, err
 	}
-	h := http.Header{}
-	h.Set("Upgrade", "websocket")
-	h.Set("Connection", "Upgrade")
-	h.Set("Sec-WebSocket-Accept", wire.AcceptKey(key))
+	h := wire.AcceptHeader(key)
 	if wire.OffersProtocol(r.Header, Subprotocol) {
 		h.Set("Sec-WebSocket-Protocol", Subprotocol)
 	}

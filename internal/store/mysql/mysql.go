@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -43,12 +42,11 @@ type Config struct {
 
 // Driver is one database.
 type Driver struct {
-	cfg     Config
-	conn    *mysql.Config
-	lock    string
-	readers *sql.DB
-	writers *sql.DB // of which one connection is used
-	id      atomic.Int64
+	dialect.Pools
+	cfg  Config
+	conn *mysql.Config
+	lock string
+	id   atomic.Int64
 }
 
 // New gives a driver; it connects to nothing yet.
@@ -94,16 +92,13 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if strings.Contains(version, "MariaDB") {
 		d.conn.Params[statementTime] = "60" // seconds; MySQL knows no bound for what is not a SELECT
 	}
-	if d.writers, err = pool(d.conn); err != nil {
+	if d.Writers, err = pool(d.conn); err != nil {
 		return nil, nil, err
 	}
-	d.writers.SetMaxOpenConns(1)
-	if d.readers, err = pool(d.conn); err != nil {
+	if d.Readers, err = pool(d.conn); err != nil {
 		return nil, nil, err
 	}
-	d.readers.SetMaxOpenConns(connections())
-	d.readers.SetMaxIdleConns(connections())
-	d.readers.SetConnMaxIdleTime(10 * time.Minute)
+	d.Limit()
 	conn, err := d.Again(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -111,9 +106,8 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err := d.migrate(ctx); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	// A connection that lay idle may be lost, which nobody has noticed.
-	d.writers.SetMaxIdleConns(-1)
-	return d.readers, conn, nil
+	d.KeepNoWriter()
+	return d.Readers, conn, nil
 }
 
 // statementTime is the variable that ends a statement of MariaDB.
@@ -169,10 +163,7 @@ func (d *Driver) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := d.conn.Clone()
-	c.ReadTimeout = 0
-	delete(c.Params, statementTime)
-	db, err := pool(c)
+	db, err := d.patient()
 	if err != nil {
 		return err
 	}
@@ -184,37 +175,10 @@ func (d *Driver) migrate(ctx context.Context) error {
 	return nil
 }
 
-// connections is how many read at once.
-func connections() int { return max(4, 2*runtime.GOMAXPROCS(0)) }
-
-// Forget closes the idle connections of the readers.
-func (d *Driver) Forget() {
-	d.readers.SetMaxIdleConns(-1)
-	d.readers.SetMaxIdleConns(connections())
-}
-
-// Close closes the pools.
-func (d *Driver) Close() error {
-	var errs []error
-	for _, pool := range []*sql.DB{d.readers, d.writers} {
-		if pool != nil {
-			errs = append(errs, pool.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Again connects and takes the lock. Who has it knows that all that the session
 // before has sent was done, or never will be: that held the lock until its end.
 func (d *Driver) Again(ctx context.Context) (*sql.Conn, error) {
-	conn, err := d.writers.Conn(ctx)
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	if err := d.hold(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return d.Writer(ctx, d.hold, unreachable)
 }
 
 func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
@@ -241,8 +205,8 @@ func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
 	}
 	if !held {
 		e := herald.Errorf(herald.CodeStorageUnavailable, "Stop the other server, or give this one a database of its own.",
-			"mysql: another herald writes to this database")
-		e.RetryAfter = time.Second
+			"mysql: the database is taken")
+		e.RetryAfter, e.Err = time.Second, dialect.ErrHeld
 		return e
 	}
 	d.id.Store(id)

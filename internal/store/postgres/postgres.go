@@ -15,8 +15,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -44,13 +42,12 @@ type Config struct {
 
 // Driver is one database.
 type Driver struct {
-	cfg     Config
-	conn    *pgx.ConnConfig
-	name    string // of this process, at the server
-	readers *sql.DB
-	writers *sql.DB // of which one connection is used
-	pid     atomic.Int64
-	synced  string // synchronous_commit of commits that are; for who writes
+	dialect.Pools
+	cfg    Config
+	conn   *pgx.ConnConfig
+	name   string // of this process, at the server
+	pid    atomic.Int64
+	synced string // synchronous_commit of commits that are; for who writes
 }
 
 // New gives a driver; it connects to nothing yet.
@@ -80,21 +77,18 @@ func New(cfg Config) (*Driver, error) {
 
 // Open connects, becomes the one that writes, and migrates.
 func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
-	d.writers = stdlib.OpenDB(*d.conn)
-	d.writers.SetMaxOpenConns(1)
+	d.Writers = stdlib.OpenDB(*d.conn)
 	readers := d.conn.Copy()
 	readers.RuntimeParams["default_transaction_read_only"] = "on"
-	d.readers = stdlib.OpenDB(*readers)
-	d.readers.SetMaxOpenConns(connections())
-	d.readers.SetMaxIdleConns(connections())
-	d.readers.SetConnMaxIdleTime(10 * time.Minute)
+	d.Readers = stdlib.OpenDB(*readers)
+	d.Limit()
 
 	var version int
-	if err := d.writers.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+	if err := d.Writers.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return nil, nil, unreachable(err)
 	}
 	if version < minVersion {
-		return nil, nil, herald.Errorf(herald.CodeConflict, "Use PostgreSQL 15 or later.", "postgres: the server has version %d.%d", version/10000, version%10000)
+		return nil, nil, tooOld(version)
 	}
 	conn, err := d.Again(ctx)
 	if err != nil {
@@ -103,9 +97,8 @@ func (d *Driver) Open(ctx context.Context) (*sql.DB, *sql.Conn, error) {
 	if err := d.migrate(ctx); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	// A connection that lay idle may be lost, which nobody has noticed.
-	d.writers.SetMaxIdleConns(-1)
-	return d.readers, conn, nil
+	d.KeepNoWriter()
+	return d.Readers, conn, nil
 }
 
 // migrate brings the schema forward, by a connection that may take its time: a
@@ -115,36 +108,13 @@ func (d *Driver) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := d.conn.Copy()
-	c.RuntimeParams["statement_timeout"] = "0"
-	c.DialFunc = (&net.Dialer{Timeout: dialect.ConnectTime}).DialContext
-	db := stdlib.OpenDB(*c)
+	db := d.patient()
 	defer db.Close()
 	if err := dialect.Migrate(ctx, goose.DialectPostgres, db, files); err != nil {
 		return err
 	}
 	dialect.Warn(d.cfg.Log, dialect.Checks(ctx, db, settings))
 	return nil
-}
-
-// connections is how many read at once.
-func connections() int { return max(4, 2*runtime.GOMAXPROCS(0)) }
-
-// Forget closes the idle connections of the readers.
-func (d *Driver) Forget() {
-	d.readers.SetMaxIdleConns(-1)
-	d.readers.SetMaxIdleConns(connections())
-}
-
-// Close closes the pools.
-func (d *Driver) Close() error {
-	var errs []error
-	for _, pool := range []*sql.DB{d.readers, d.writers} {
-		if pool != nil {
-			errs = append(errs, pool.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // The lock belongs to the schema in which the tables are.
@@ -158,14 +128,7 @@ const (
 // Again connects and takes the lock. Who has it knows that all that the session
 // before has sent was done, or never will be: that held the lock until its end.
 func (d *Driver) Again(ctx context.Context) (*sql.Conn, error) {
-	conn, err := d.writers.Conn(ctx)
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	if err := d.hold(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
+	return d.Writer(ctx, d.hold, unreachable)
 }
 
 func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
@@ -188,8 +151,8 @@ func (d *Driver) hold(ctx context.Context, conn *sql.Conn) error {
 	}
 	if !held {
 		e := herald.Errorf(herald.CodeStorageUnavailable, "Stop the other server, or give this one a database or schema of its own.",
-			"postgres: another herald writes to this database")
-		e.RetryAfter = time.Second
+			"postgres: the database is taken")
+		e.RetryAfter, e.Err = time.Second, dialect.ErrHeld
 		return e
 	}
 	d.pid.Store(pid)

@@ -72,7 +72,7 @@ func open(ctx context.Context, dsn string, cfg store.Config) (storetest.Store, e
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, o storetest.Options) storetest.Store {
-		s, err := open(t.Context(), schema(t, o.Dir), store.Config{Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease})
+		s, err := open(t.Context(), schema(t, o.Dir), store.Config{Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease, OnTopics: o.OnTopics})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,7 @@ type Config struct {
 	OnSets     func(app herald.AppKey, e record.SetLogEntry)
 	OnRelease  func(app herald.AppKey, pos herald.Pos)
 	OnAccepted func(m *record.Message)
+	OnTopics   func(app herald.AppKey, moves []record.TopicMove)
 }
 
 // DB is an open record.
@@ -40,7 +41,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 }
 
 func (c Config) store(d driver.Config) store.Config {
-	return store.Config{Driver: driver.New(d), Now: c.Now, Log: c.Log, Inline: c.Inline, OnSets: c.OnSets, OnRelease: c.OnRelease, OnAccepted: c.OnAccepted}
+	return store.Config{Driver: driver.New(d), Now: c.Now, Log: c.Log, Inline: c.Inline, OnSets: c.OnSets, OnRelease: c.OnRelease, OnAccepted: c.OnAccepted, OnTopics: c.OnTopics}
 }
 
 // Bulk fills a new database with a large number of rows; see store.Bulk.

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, o storetest.Options) storetest.Store {
-		db, err := Open(t.Context(), Config{Path: filepath.Join(o.Dir, "herald.db"), Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease})
+		db, err := Open(t.Context(), Config{Path: filepath.Join(o.Dir, "herald.db"), Now: o.Now, OnSets: o.OnSets, OnRelease: o.OnRelease, OnTopics: o.OnTopics})
 		if err != nil {
 			t.Fatal(err)
 		}

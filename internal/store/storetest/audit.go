@@ -70,6 +70,13 @@ func testAudit(t *testing.T, f *fixture) {
 	if len(got) != 4 || got[0].Kind != record.AuditAdmin || got[0].ID != start.UnixMicro()+3 || got[3].ID != start.UnixMicro() {
 		t.Errorf("entries of one moment: %+v", got)
 	}
+	// It stands where it was written, and is found there.
+	if got := f.audits(appB, record.AuditFilter{Since: start}); len(got) != 4 {
+		t.Errorf("%d entries since the moment", len(got))
+	}
+	if got := f.audits(appB, record.AuditFilter{Until: start}); len(got) != 0 {
+		t.Errorf("%d entries before the moment", len(got))
+	}
 	const nobody = herald.AppKey("mmmmmmmmmmmmmmmmmmmmmmmm")
 	refused(t, f.AddAudit(f.ctx, record.Audit{App: nobody}), herald.CodeNotFound)
 	_, err := f.Audits(f.ctx, nobody, record.AuditFilter{Limit: 1})

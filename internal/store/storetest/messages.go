@@ -49,6 +49,7 @@ func atHand(m *record.Message) bool {
 func testAcceptDirect(t *testing.T, f *fixture) {
 	a := f.message(3, 70, 90000)
 	a.CollapseKey, a.OrderingKey, a.Priority, a.ByAlias, a.EvalPos, a.Unknown = "c", "o", herald.PriorityHigh, true, 7, 2
+	a.Facts = &record.Facts{Category: "news 新闻"}
 	first := f.accept(a)
 	same(t, "Accepted", first, record.Accepted{Pos: 1, FirstN: 0})
 	b := f.message(3)

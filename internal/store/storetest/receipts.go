@@ -121,6 +121,34 @@ func testFoldRefuses(t *testing.T, f *fixture) {
 	refused(t, f.FoldReceipts(f.ctx, fold), herald.CodeNotFound)
 }
 
+// testFoldManyChunks: they do not fit into one commit. One that comes too late
+// changes none of them.
+func testFoldManyChunks(t *testing.T, f *fixture) {
+	chunksOf := func(every int) (out []record.Chunk) {
+		bits := sets.New()
+		for o := 0; o < 1<<16; o += every { // 8 KiB as a bitmap
+			bits.Add(herald.Ordinal(o))
+		}
+		for i := range uint64(20) {
+			out = append(out, record.Chunk{State: herald.StateSent, Index: i, Bits: bits})
+		}
+		return out
+	}
+	f.append(event(1, 1))
+	first := record.Fold{App: appA, Upto: 1, Chunks: chunksOf(2), Segments: []record.Segment{{Msg: 7, From: 1, Batch: []byte{1, 0}}}}
+	f.must(f.FoldReceipts(f.ctx, first))
+	late := record.Fold{App: appA, Upto: 1, Chunks: chunksOf(3)}
+	refused(t, f.FoldReceipts(f.ctx, late), herald.CodeConflict)
+	f.restart()
+	same(t, "chunks", f.chunks(0), first.Chunks)
+	if left := f.log(); len(left) > 0 {
+		t.Errorf("%d batches are left in the log", len(left))
+	}
+	segs, err := f.Segments(f.ctx, appA, 7, 0)
+	f.must(err)
+	same(t, "segments", segs, first.Segments)
+}
+
 func testSegments(t *testing.T, f *fixture) {
 	segs := []record.Segment{{Msg: 7, Index: 2, From: 1, Batch: []byte{1, 2}}, {Msg: 7, Index: 2, From: 2, Batch: []byte{3}},
 		{Msg: 7, Index: 3, From: 1, Batch: []byte{4}}, {Msg: 8, Index: 2, From: 1, Batch: []byte{5}}}

@@ -85,6 +85,26 @@ func testKeys(t *testing.T, f *fixture) {
 	same(t, "Keys after one is deleted", got, []record.APIKey{other})
 }
 
+func testJWTKeys(t *testing.T, f *fixture) {
+	secret := record.JWTKey{App: appA, ID: "b", KeyID: "2026", Issuer: "https://id.example.com/", Algorithm: "HS256", Sealed: []byte("s"), Created: start, Expires: start.Add(time.Hour)}
+	public := record.JWTKey{App: appA, ID: "a", KeyID: "2027", Issuer: "https://id.example.com/", Algorithm: "RS256", PublicKey: "pem", Created: start}
+	other := record.JWTKey{App: appB, ID: "b", KeyID: "2026", Issuer: "x", Algorithm: "EdDSA", PublicKey: "pem", Created: start}
+	for _, k := range []record.JWTKey{secret, public, other} {
+		f.must(f.CreateJWTKey(f.ctx, k))
+	}
+	f.restart()
+	got, err := f.JWTKeys(f.ctx)
+	f.must(err)
+	same(t, "JWTKeys", got, []record.JWTKey{public, secret, other})
+	f.must(f.DeleteJWTKey(f.ctx, appA, "b"))
+	refused(t, f.DeleteJWTKey(f.ctx, appA, "b"), herald.CodeNotFound)
+	refused(t, f.DeleteJWTKey(f.ctx, none, "b"), herald.CodeNotFound)
+	refused(t, f.CreateJWTKey(f.ctx, record.JWTKey{App: none, ID: "x"}), herald.CodeNotFound)
+	got, err = f.JWTKeys(f.ctx)
+	f.must(err)
+	same(t, "JWTKeys after one is deleted", got, []record.JWTKey{public, other})
+}
+
 func testRegister(t *testing.T, f *fixture) {
 	r := registration(appA, 1, withAlias("ann"), func(r *record.Registration) {
 		r.Attributes, r.AddTags = []byte(`{"city":"Paris"}`), []herald.Tag{"vip"}
@@ -116,7 +136,7 @@ func testRegister(t *testing.T, f *fixture) {
 		}
 		names[c.Set] = true
 	}
-	same(t, "sets", names, map[string]bool{"tag:vip": true, "platform:web": true, "version:1.0": true, "language:en": true, "language:en-gb": true})
+	same(t, "sets", names, map[string]bool{"tag:vip": true, "platform:web": true, "version:1.0": true, "language:en": true, "language:en-gb": true, "zone:Europe/London": true})
 
 	bare := record.Registration{Device: record.Device{App: appA, ID: regID(2), Created: start, Seen: start, Alias: "ann"}}
 	d, isNew, err = f.Register(f.ctx, bare)
@@ -203,6 +223,9 @@ func testRegisterConcurrently(t *testing.T, f *fixture) {
 
 func testUpdateDevice(t *testing.T, f *fixture) {
 	d := f.register(appA, 1)
+	zones := map[herald.Ordinal]string{}
+	f.must(f.DeviceZones(f.ctx, appA, func(o herald.Ordinal, zone string) { zones[o] = zone }))
+	same(t, "zones", zones, map[herald.Ordinal]string{d.Ord: "Europe/London"})
 	version, lang, zone, alias := "2.0", "de", "Europe/Berlin", herald.Alias("ann")
 	got, err := f.UpdateDevice(f.ctx, appA, d.ID, record.DevicePatch{AppVersion: &version, Language: &lang, TimeZone: &zone,
 		Alias: &alias, Attributes: []byte(`{"x":"y"}`), AddTags: []herald.Tag{"in"}, RemoveTags: []herald.Tag{"out"}, Revoke: true})
@@ -217,7 +240,8 @@ func testUpdateDevice(t *testing.T, f *fixture) {
 	}
 	slices.Sort(log)
 	same(t, "changes", log, []string{"language:de false", "language:en true", "language:en-gb true",
-		"tag:in false", "tag:out true", "version:1.0 true", "version:2.0 false"})
+		"tag:in false", "tag:out true", "version:1.0 true", "version:2.0 false",
+		"zone:Europe/Berlin false", "zone:Europe/London true"})
 	// A patch of nothing takes no position; unbinding takes one.
 	got, err = f.UpdateDevice(f.ctx, appA, d.ID, record.DevicePatch{})
 	f.must(err)

@@ -17,7 +17,7 @@ import (
 type Reports interface {
 	// MessagesFor lists, newest first, the released messages before an ID that
 	// may be for a device, of so many that it looks at.
-	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int) ([]*record.Message, herald.MessageID, error)
+	MessagesFor(ctx context.Context, app herald.AppKey, o herald.Ordinal, before herald.MessageID, look int, may func(herald.MessageID) bool) ([]*record.Message, herald.MessageID, error)
 	// Erase forgets what the record knows of a device.
 	Erase(ctx context.Context, e record.Erasure) ([]herald.MessageID, error)
 	BeginErasure(ctx context.Context, e record.Erasure) error
@@ -30,18 +30,26 @@ func testMessagesFor(t *testing.T, f *fixture) {
 	}
 	first, other, group, scheduled, last := f.message(0, 1), f.message(1), f.group(sets.Range(2000)), f.message(), f.message(0)
 	scheduled.Due, scheduled.State, scheduled.Target = f.clock().Add(time.Hour), herald.MessageScheduled, -1
-	for _, a := range []record.Acceptance{first, other, group, scheduled, last} {
+	hidden, large := f.group(sets.Range(2000)), f.group(dense(3)) // which has the even ones
+	without, odd, elsewhere := f.group(sets.Minus(sets.Range(2000), sets.New(0))), f.group(sets.Minus(sets.Range(3<<16), dense(3))), f.group(sets.Minus(dense(3), sets.Range(1<<16)))
+	for _, a := range []record.Acceptance{first, other, without, group, odd, hidden, scheduled, large, elsewhere, last} {
 		f.accept(a)
 	}
 	_, err := f.EndMessage(f.ctx, appA, first.ID, herald.MessageExpired, f.clock())
 	f.must(err)
-	for look := 1; look <= 6; look++ {
+	may := func(id herald.MessageID) bool {
+		if id == first.ID || id == last.ID {
+			t.Errorf("asked of message %d, which is direct", id)
+		}
+		return id != hidden.ID
+	}
+	for look := 1; look <= 11; look++ {
 		var got []herald.MessageID
 		for before := herald.MessageID(0); ; {
-			list, next, err := f.MessagesFor(f.ctx, appA, 0, before, look)
+			list, next, err := f.MessagesFor(f.ctx, appA, 0, before, look, may)
 			f.must(err)
 			for _, m := range list {
-				if got = append(got, m.ID); m.IsDirect() == (m.ID == group.ID) || len(m.Body) == 0 {
+				if got = append(got, m.ID); m.IsDirect() == (m.ID == group.ID || m.ID == large.ID) || len(m.Body) == 0 {
 					t.Errorf("message %d is listed as %+v", m.ID, m)
 				}
 			}
@@ -49,11 +57,14 @@ func testMessagesFor(t *testing.T, f *fixture) {
 				break
 			}
 		}
-		if want := []herald.MessageID{last.ID, group.ID, first.ID}; !slices.Equal(got, want) {
+		if want := []herald.MessageID{large.ID, last.ID, group.ID, first.ID}; !slices.Equal(got, want) {
 			t.Errorf("looking at %d: %v, want %v", look, got, want)
 		}
 	}
-	if list, next, err := f.MessagesFor(f.ctx, appB, 0, 0, 10); err != nil || len(list) > 0 || next != 0 {
+	if list, _, err := f.MessagesFor(f.ctx, appA, 0, 0, 100, nil); err != nil || len(list) != 5 {
+		t.Errorf("without a word on group messages there are %d, want 5: %v", len(list), err)
+	}
+	if list, next, err := f.MessagesFor(f.ctx, appB, 0, 0, 10, nil); err != nil || len(list) > 0 || next != 0 {
 		t.Errorf("in another app: %v, %d, %v", list, next, err)
 	}
 }
@@ -65,7 +76,7 @@ func testErase(t *testing.T, f *fixture) {
 		return a
 	}
 	alone, both, others := named(f.message(anna.Ord), "anna"), named(f.message(anna.Ord, bob.Ord), "anna", "bob"), named(f.message(bob.Ord), "bob")
-	alone.CollapseKey = "c"
+	alone.CollapseKey, alone.Facts = "c", &record.Facts{Category: "to anna"}
 	alone.Idempotency = &record.Idempotency{Key: "k", Hash: []byte("h"), Answer: []byte(`{"id":"` + alone.ID.String() + `"}`), Until: f.clock().Add(herald.IdempotencyTTL)}
 	for _, a := range []record.Acceptance{alone, both, others} {
 		f.accept(a)
@@ -111,7 +122,7 @@ func testErase(t *testing.T, f *fixture) {
 		f.must(err)
 		audience, err := json.Marshal(m.Audience)
 		f.must(err)
-		if string(audience) != want || (string(m.Body) == "{}") != (id == alone.ID) || m.CollapseKey != "" || m.Target != int64(len(m.Direct)) {
+		if string(audience) != want || (string(m.Body) == "{}") != (id == alone.ID) || m.CollapseKey != "" || m.Facts != nil || m.Target != int64(len(m.Direct)) {
 			t.Errorf("message %d is %s to %d devices with %d bytes, want %s", id, audience, m.Target, len(m.Body), want)
 		}
 	}

@@ -16,23 +16,35 @@ import (
 	"github.com/herald-push/herald/internal/receipt"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
+	"github.com/herald-push/herald/internal/retained"
+	"github.com/herald-push/herald/internal/seal"
 	"github.com/herald-push/herald/internal/sets"
+	"github.com/herald-push/herald/internal/topiclog"
 	"github.com/herald-push/herald/internal/webhook"
 )
 
 // Store is what a store offers to all stages together.
 type Store interface {
 	registry.Store
+	registry.AddressReader
 	dispatch.Store
 	receipt.Store
 	receipt.MessageSource
+	receipt.PlanStore
 	offline.Store
 	// Counted finds what is kept of a message that was purged; not_found if
 	// there is nothing.
 	Counted(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Counted, error)
 	Reports
 	webhook.Store
+	seal.Keeper
 	Audits
+	GroupMessages
+	Templates
+	retained.Store
+	topiclog.Store
+	Errands
+	Credentials
 	Probe(ctx context.Context) error
 	Close() error
 }
@@ -44,6 +56,7 @@ type Options struct {
 	Now       func() time.Time
 	OnSets    func(app herald.AppKey, e record.SetLogEntry)
 	OnRelease func(app herald.AppKey, pos herald.Pos)
+	OnTopics  func(app herald.AppKey, moves []record.TopicMove)
 }
 
 // Open opens a store, or fails the test.
@@ -57,6 +70,8 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"apps", testApps},
 		{"keys", testKeys},
+		{"keys for JWTs", testJWTKeys},
+		{"credentials", testCredentials},
 		{"audit", testAudit},
 		{"audit filters", testAuditFilters},
 		{"audit of what was erased", testAuditErased},
@@ -80,6 +95,13 @@ func Run(t *testing.T, open Open) {
 		{"files", testFiles},
 		{"names of a file", testResolve},
 		{"recipients", testRecipients},
+		{"addresses", testAddresses},
+		{"addresses move", testAddressesMove},
+		{"addresses of devices", testDeviceAddresses},
+		{"addresses at once", testAddressesTogether},
+		{"addresses of a range", testAddressesIn},
+		{"addresses become invalid", testAddressInvalid},
+		{"addresses and erasure", testAddressErased},
 		{"hooks in log order", testHooks},
 		{"hooks of aliases", testRebound},
 		{"accept direct", testAcceptDirect},
@@ -103,6 +125,17 @@ func Run(t *testing.T, open Open) {
 		{"scheduled", testScheduled},
 		{"scheduled dense, late owner", testScheduledDense},
 		{"scheduled and ended", testScheduledEnded},
+		{"schedules", testSchedules},
+		{"schedules are changed", testScheduleChanged},
+		{"schedules fire", testScheduleFires},
+		{"schedules are purged", testSchedulePurge},
+		{"steps of routes", testRouteSteps},
+		{"errands", testErrands},
+		{"dead letters", testDeadLetters},
+		{"attempts of who is erased", testErasedAttempts},
+		{"plans", testPlans},
+		{"plans refuse", testPlansRefuse},
+		{"schedules and erasure", testScheduleErased},
 		{"expired", testExpired},
 		{"purge", testPurge},
 		{"purge of direct history", testPurgeDirectHistory},
@@ -113,14 +146,33 @@ func Run(t *testing.T, open Open) {
 		{"erase", testErase},
 		{"receipts", testReceipts},
 		{"fold refuses", testFoldRefuses},
+		{"fold many chunks", testFoldManyChunks},
 		{"segments", testSegments},
 		{"webhooks", testWebhooks},
+		{"secrets of webhooks", testSecrets},
 		{"webhooks are leased", testWebhookLease},
 		{"webhook log", testWebhookLog},
 		{"webhook deliveries", testWebhookDeliveries},
 		{"webhooks of messages that are done", testWebhookDone},
 		{"webhooks are purged", testWebhookPurge},
 		{"webhooks and erasure", testWebhookErase},
+		{"groups of apps", testGroups},
+		{"messages to groups", testGroupMessages},
+		{"messages to groups at once", testGroupMessagesTogether},
+		{"templates", testTemplates},
+		{"routes", testRoutes},
+		{"retained", testRetained},
+		{"retained ends", testRetainedEnds},
+		{"approved", testApproved},
+		{"rejected", testRejected},
+		{"topic log", testTopicLog},
+		{"topic log far behind", testTopicsFar},
+		{"topics of shared subscriptions", testTopicShares},
+		{"topic sessions", testTopicSessions},
+		{"topic sessions change", testTopicChanges},
+		{"topic sessions that are due", testTopicsDue},
+		{"topic sessions of removed devices", testTopicsRemoved},
+		{"topic log is purged", testTopicPurge},
 		{"reopen", testReopen},
 		{"context", testContext},
 		{"closed", testClosed},
@@ -156,6 +208,7 @@ type fixture struct {
 	now      time.Time
 	sets     map[herald.AppKey][]record.SetLogEntry
 	releases map[herald.AppKey][]herald.Pos
+	moves    []record.TopicMove
 	last     map[herald.AppKey]herald.Pos // told last, by either hook
 	lastID   int64
 }
@@ -173,7 +226,7 @@ func newFixture(t *testing.T, open Open) *fixture {
 
 func (f *fixture) start() {
 	f.t.Helper()
-	f.Store = f.open(f.t, Options{Dir: f.dir, Now: f.clock, OnSets: f.onSets, OnRelease: f.onRelease})
+	f.Store = f.open(f.t, Options{Dir: f.dir, Now: f.clock, OnSets: f.onSets, OnRelease: f.onRelease, OnTopics: f.onTopics})
 	f.t.Cleanup(f.close)
 }
 
@@ -218,6 +271,12 @@ func (f *fixture) onRelease(app herald.AppKey, pos herald.Pos) {
 	defer f.mu.Unlock()
 	f.releases[app] = append(f.releases[app], pos)
 	f.told(app, pos)
+}
+
+func (f *fixture) onTopics(_ herald.AppKey, moves []record.TopicMove) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.moves = append(f.moves, moves...)
 }
 
 // told checks that hooks are called for every position, in order. mu is held.

@@ -34,6 +34,31 @@ func (f *fixture) webhookLog(app herald.AppKey, after uint64, limit int) (out []
 	return out
 }
 
+func (f *fixture) addDelivery(d record.WebhookDelivery, fence int64) (record.WebhookDelivery, error) {
+	list, err := f.AddDeliveries(f.ctx, []record.WebhookDelivery{d}, fence)
+	if err != nil {
+		return d, err
+	}
+	return list[0], nil
+}
+
+// markDelivery marks a delivery, or only the webhook if it has no number.
+func (f *fixture) markDelivery(d record.WebhookDelivery, fence int64, change func(*record.Webhook)) error {
+	list := []record.WebhookDelivery{d}
+	if d.Seq == 0 {
+		list = nil
+	}
+	return f.MarkDeliveries(f.ctx, d.App, d.Hook, list, fence, change)
+}
+
+func (f *fixture) openDelivery(app herald.AppKey, hook string) (record.WebhookDelivery, error) {
+	list, err := f.OpenDeliveries(f.ctx, app, hook, 1)
+	if err != nil || len(list) == 0 {
+		return record.WebhookDelivery{}, errors.Join(err, herald.Errorf(herald.CodeNotFound, "Add one.", "none is open"))
+	}
+	return list[0], nil
+}
+
 func testWebhooks(t *testing.T, f *fixture) {
 	f.must(f.CreateWebhook(f.ctx, webhookRow(appA, "b"), 2))
 	f.must(f.CreateWebhook(f.ctx, webhookRow(appA, "a"), 2))
@@ -59,7 +84,7 @@ func testWebhooks(t *testing.T, f *fixture) {
 	if len(all) != 3 || all[0].ID != "a" || all[1].ID != "b" || all[2].App != appB {
 		t.Errorf("all webhooks: %+v", all)
 	}
-	_, err = f.AddDelivery(f.ctx, record.WebhookDelivery{App: appA, Hook: "b", ID: "d", Open: true, At: start}, 0)
+	_, err = f.addDelivery(record.WebhookDelivery{App: appA, Hook: "b", ID: "d", Open: true, At: start}, 0)
 	f.must(err)
 	f.must(f.DeleteWebhook(f.ctx, appA, "b"))
 	refused(t, f.DeleteWebhook(f.ctx, appA, "b"), herald.CodeNotFound)
@@ -78,18 +103,18 @@ func testWebhookLease(t *testing.T, f *fixture) {
 	again, err := f.LeaseWebhook(f.ctx, appA, "a", "one", f.clock(), time.Minute)
 	f.must(err)
 	d := record.WebhookDelivery{App: appA, Hook: "a", ID: "d", Open: true, Events: 1, At: start}
-	_, err = f.AddDelivery(f.ctx, d, one.Fence)
+	_, err = f.addDelivery(d, one.Fence)
 	refused(t, err, herald.CodeConflict)
-	d, err = f.AddDelivery(f.ctx, d, again.Fence)
+	d, err = f.addDelivery(d, again.Fence)
 	f.must(err)
 	f.sleep(2 * time.Minute)
 	two, err := f.LeaseWebhook(f.ctx, appA, "a", "two", f.clock(), time.Minute)
 	f.must(err)
-	refused(t, f.MarkDelivery(f.ctx, d, again.Fence, func(w *record.Webhook) { w.Failures = 9 }), herald.CodeConflict)
+	refused(t, f.markDelivery(d, again.Fence, func(w *record.Webhook) { w.Failures = 9 }), herald.CodeConflict)
 	same(t, "after a late mark", f.webhook(appA, "a").Failures, 0)
 	_, err = f.UpdateWebhook(f.ctx, appA, "a", func(*record.Webhook) error { return nil })
 	f.must(err)
-	refused(t, f.MarkDelivery(f.ctx, d, two.Fence, func(*record.Webhook) {}), herald.CodeConflict)
+	refused(t, f.markDelivery(d, two.Fence, func(*record.Webhook) {}), herald.CodeConflict)
 	_, err = f.LeaseWebhook(f.ctx, appA, "b", "two", f.clock(), time.Minute)
 	refused(t, err, herald.CodeNotFound)
 }
@@ -154,23 +179,23 @@ func testWebhookDeliveries(t *testing.T, f *fixture) {
 	f.must(f.CreateWebhook(f.ctx, webhookRow(appA, "a"), 9))
 	w, err := f.LeaseWebhook(f.ctx, appA, "a", "one", f.clock(), time.Minute)
 	f.must(err)
-	_, err = f.OpenDelivery(f.ctx, appA, "a")
+	_, err = f.openDelivery(appA, "a")
 	refused(t, err, herald.CodeNotFound)
 	var list []record.WebhookDelivery
 	for i := range 3 {
 		d := record.WebhookDelivery{App: appA, Hook: "a", ID: string(rune('x' + i)), Open: true, From: record.WebhookPos{N: uint64(i)}, To: record.WebhookPos{N: uint64(i) + 1}, Events: 1, At: start}
-		d, err := f.AddDelivery(f.ctx, d, w.Fence)
+		d, err := f.addDelivery(d, w.Fence)
 		f.must(err)
 		list = append(list, d)
 	}
 	same(t, "waiting", f.webhook(appA, "a").Waiting, 3)
-	got, err := f.OpenDelivery(f.ctx, appA, "a")
+	got, err := f.openDelivery(appA, "a")
 	f.must(err)
 	same(t, "the oldest open one", got, list[0])
 	got.Open, got.Attempts, got.Tried, got.Status, got.Took, got.Error, got.Excerpt = false, 2, start.Add(time.Minute), 200, time.Second, "e", "x"
-	f.must(f.MarkDelivery(f.ctx, got, w.Fence, func(w *record.Webhook) { w.Sent, w.LastGood = got.To, start }))
+	f.must(f.markDelivery(got, w.Fence, func(w *record.Webhook) { w.Sent, w.LastGood = got.To, start }))
 	list[0] = got
-	f.must(f.MarkDelivery(f.ctx, record.WebhookDelivery{App: appA, Hook: "a"}, w.Fence, func(w *record.Webhook) { w.Failures = 3 }))
+	f.must(f.markDelivery(record.WebhookDelivery{App: appA, Hook: "a"}, w.Fence, func(w *record.Webhook) { w.Failures = 3 }))
 	f.restart()
 	now := f.webhook(appA, "a")
 	if now.Sent != got.To || !now.LastGood.Equal(start) || now.Failures != 3 || now.Waiting != 2 {
@@ -187,8 +212,35 @@ func testWebhookDeliveries(t *testing.T, f *fixture) {
 	page, err = f.Deliveries(f.ctx, appA, "a", 2, 2)
 	f.must(err)
 	same(t, "before", page, list[:1])
-	_, err = f.AddDelivery(f.ctx, record.WebhookDelivery{App: appA, Hook: "b"}, 0)
+	_, err = f.addDelivery(record.WebhookDelivery{App: appA, Hook: "b"}, 0)
 	refused(t, err, herald.CodeNotFound)
+
+	// Several are written and marked together.
+	var several []record.WebhookDelivery
+	for i := range 3 {
+		several = append(several, record.WebhookDelivery{App: appA, Hook: "a", ID: "several" + string(rune('0'+i)), Open: true, To: record.WebhookPos{N: 9}, Shard: i, Shards: 3, At: start})
+	}
+	_, err = f.AddDeliveries(f.ctx, several, w.Fence+1)
+	refused(t, err, herald.CodeConflict)
+	several, err = f.AddDeliveries(f.ctx, several, w.Fence)
+	f.must(err)
+	if several[0].Seq != 4 || several[2].Seq != 6 {
+		t.Errorf("the numbers of several are %d to %d", several[0].Seq, several[2].Seq)
+	}
+	open, err := f.OpenDeliveries(f.ctx, appA, "a", 4)
+	f.must(err)
+	same(t, "open ones", open, []record.WebhookDelivery{list[1], list[2], several[0], several[1]})
+	several[0].Open, several[2].Open, several[1].Attempts = false, false, 1
+	refused(t, f.MarkDeliveries(f.ctx, appA, "a", several, w.Fence+1, func(*record.Webhook) {}), herald.CodeConflict)
+	f.must(f.MarkDeliveries(f.ctx, appA, "a", several, w.Fence, func(w *record.Webhook) { w.Failures = 4 }))
+	f.restart()
+	open, err = f.OpenDeliveries(f.ctx, appA, "a", 9)
+	f.must(err)
+	same(t, "open ones then", open, []record.WebhookDelivery{list[1], list[2], several[1]})
+	same(t, "failures", f.webhook(appA, "a").Failures, 4)
+	none, err := f.AddDeliveries(f.ctx, nil, 0)
+	f.must(err)
+	same(t, "none", len(none), 0)
 }
 
 func testWebhookDone(t *testing.T, f *fixture) {
@@ -221,7 +273,7 @@ func testWebhookPurge(t *testing.T, f *fixture) {
 	_, err := f.UpdateWebhook(f.ctx, appA, "b", func(w *record.Webhook) error { w.Sent = record.WebhookPos{N: 2, I: 1}; return nil })
 	f.must(err)
 	for i := range 4 {
-		_, err := f.AddDelivery(f.ctx, record.WebhookDelivery{App: appA, Hook: "a", ID: "d", Open: i == 0, At: start}, 0)
+		_, err := f.addDelivery(record.WebhookDelivery{App: appA, Hook: "a", ID: "d", Open: i == 0, At: start}, 0)
 		f.must(err)
 	}
 	f.must(f.PurgeWebhooks(f.ctx, start.Add(3*time.Minute), 1<<30, 2))

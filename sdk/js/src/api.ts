@@ -41,10 +41,10 @@ export async function call(f: typeof fetch, url: string, token: string, init: Re
   throw new HeraldError(response.status, (await response.json().catch(() => {})) ?? {}, after)
 }
 
-/** Posts JSON and gives the answer. */
-export async function post(f: typeof fetch, url: string, token: string, body: unknown, keepalive = false): Promise<Record<string, unknown>> {
+/** Posts JSON, or sends it by another method, and gives the answer. */
+export async function post(f: typeof fetch, url: string, token: string, body: unknown, keepalive = false, method = "POST"): Promise<Record<string, unknown>> {
   const response = await call(f, url, token, {
-    method: "POST",
+    method,
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
     keepalive,

@@ -5,7 +5,8 @@ import { Session, type Wake } from "./session.ts"
 import { Seen, bound, browserStore, memoryStore, within } from "./store.ts"
 import { Tabs, haveTabs } from "./tabs.ts"
 import { Topics, type Wanted } from "./topics.ts"
-import type { Events, Frame, Message, Options, PresenceHandler, Profile, Registration, State, TopicHandler, Transport } from "./types.ts"
+import type { Events, Frame, Message, Options, PresenceHandler, Profile, Registration, State, TopicHandler, Transport, WebPushOptions } from "./types.ts"
+import { deputyKey, subscribePush } from "./webpush.ts"
 
 /** IDs that this page has shown, or is showing. */
 const mostShown = 5000
@@ -30,6 +31,7 @@ interface Said {
 export class Client {
   #options: Options
   #url: string
+  #name: string
   #fetch: typeof fetch
   #identity: Identity
   #session: Session
@@ -53,7 +55,7 @@ export class Client {
     if (!options.appKey && !options.getToken) throw new TypeError("createClient needs appKey or getToken")
     const url = (this.#url = String(options.url).replace(/\/*$/, "/"))
     if (!/^https?:/.test(url)) throw new TypeError("url must begin with http: or https:")
-    const name = ["herald", url, options.appKey, options.installation, options.scope].join("|")
+    const name = (this.#name = ["herald", url, options.appKey, options.installation, options.scope].join("|"))
     const store = within(options.store ?? (typeof indexedDB === "object" ? browserStore() : memoryStore()), `${name}|`)
     const f = (this.#fetch = (...args) => (options.fetch ?? fetch)(...args))
     this.#seen = new Seen(store)
@@ -114,6 +116,20 @@ export class Client {
   /** Registers, or says something new of this device, such as `{ alias_token }`. connect() does it by itself if need be. */
   register(profile?: Profile): Promise<Registration> {
     return this.#identity.register(profile)
+  }
+
+  /**
+   * Subscribes to Web Push, and has messages sent there while this device is not connected. It
+   * asks the user, so call it on a click; and at each start once that was allowed.
+   */
+  async enableWebPush(options: WebPushOptions): Promise<PushSubscription> {
+    const [scope, subscription] = await subscribePush(options)
+    const registrationId = this.#options.appKey ? (await this.register()).registrationId : this.#state.registrationId
+    if (!registrationId) throw new Error("with getToken, connect first")
+    await this.#authorized(`devices/${registrationId}`, { addresses: [{ vendor: "webpush", token: JSON.stringify(subscription) }] }, false, "PATCH")
+    const deputy = { url: this.#url, prefix: `${this.#name}|`, registrationId, token: this.#identity.current, publicKey: options.publicKey }
+    await browserStore().update(deputyKey(scope), () => JSON.stringify(deputy))
+    return subscription
   }
 
   ack(...ids: string[]): void {
@@ -316,8 +332,8 @@ export class Client {
   }
 
   /** Calls the API as this device; a token that is refused is replaced, once. */
-  async #authorized(path: string, body: unknown, keepalive?: boolean): Promise<void> {
-    const call = (token: string) => post(this.#fetch, `${this.#url}v1/${path}`, token, body, keepalive)
+  async #authorized(path: string, body: unknown, keepalive?: boolean, method?: string): Promise<void> {
+    const call = (token: string) => post(this.#fetch, `${this.#url}v1/${path}`, token, body, keepalive, method)
     const token = this.#identity.current || (await this.#identity.token())
     await call(token).catch(async (error) => {
       if (error.status !== 401) throw error

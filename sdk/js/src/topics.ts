@@ -71,11 +71,17 @@ export class Topics {
     const topic = frame.topic as string
     const presence = frame.type === "presence"
     if (presence) this.#presence.set(topic, frame)
-    for (const listener of [...(this.#here.get(topic) ?? [])]) {
-      this.#run(() => (presence ? listener.presence?.(frame.devices as number, topic) : listener.handler(frame as never)))
+    for (const [wanted, all] of [...this.#here]) {
+      if (selects(wanted.split("/"), topic.split("/"))) {
+        for (const listener of [...all]) this.#run(() => (presence ? listener.presence?.(frame.devices as number, topic) : listener.handler(frame as never)))
+      }
     }
   }
 }
+
+/** Tells whether a filter, such as chat/+ or news/#, selects a topic; both by their levels. */
+const selects = ([want, ...wanted]: string[], [have, ...rest]: string[]): boolean =>
+  want === "#" || (have == null ? want == null : (want === have || want === "+") && selects(wanted, rest))
 
 /** The topics as part of an address. */
 export const query = (wanted: Wanted): string =>

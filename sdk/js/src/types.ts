@@ -37,7 +37,14 @@ export interface Withdrawal {
 /** What somebody published to a topic. */
 export interface Publication {
   readonly topic: string
-  readonly data: unknown
+  /** Absent if there is base64. */
+  readonly data?: unknown
+  /** What a client over MQTT or an app server published that is not text. */
+  readonly base64?: string
+  /** What kind of content it is, as its publisher said. */
+  readonly content_type?: string
+  /** User properties of a client over MQTT. */
+  readonly properties?: Readonly<Record<string, string>>
   readonly time: string
   /** Registration ID of the device that did; absent if an app server did. */
   readonly from?: string
@@ -175,6 +182,13 @@ export interface Options {
   onWithdraw?: Events["withdraw"]
   onState?: Events["state"]
   onError?: Events["error"]
+}
+
+export interface WebPushOptions {
+  /** Address of the script of a service worker that calls herald.serve(), or its registration. */
+  serviceWorker: string | ServiceWorkerRegistration
+  /** The public_key of the app's credential for webpush. */
+  publicKey: string
 }
 
 /** What a device is known by after it has registered. */

@@ -5,14 +5,14 @@ import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 
 const src = path.join(path.dirname(fileURLToPath(import.meta.url)), "../src")
-const names = ["backoff", "sse", "poll", "store", "outbox", "session", "client", "identity", "api", "index"]
+const names = ["backoff", "sse", "poll", "store", "outbox", "session", "client", "identity", "api", "webpush", "worker", "index"]
 const { outputFiles } = await build({
   stdin: { contents: names.map((n) => `export * as ${n} from "./${n}.ts"`).join("\n"), resolveDir: src, loader: "ts" },
   bundle: true, format: "esm", target: "es2022", write: false,
   tsconfigRaw: { compilerOptions: { target: "ES2022", useDefineForClassFields: true } },
 })
 const modules = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`)
-export const { backoff, sse, poll, store, outbox, session, client, identity, api, index } = modules
+export const { backoff, sse, poll, store, outbox, session, client, identity, api, webpush, worker, index } = modules
 
 // settle lets promises and what follows from them run; timers are fake.
 export async function settle() {

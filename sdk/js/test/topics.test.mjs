@@ -41,6 +41,26 @@ test("each handler of a topic is called until it is removed", async (t) => {
   assert.equal(heard.length, 3)
 })
 
+test("a filter gets what it selects", async (t) => {
+  const s = await scene(t)
+  const heard = []
+  const filters = ["a/+", "a/#", "+", "a", "#", "+/b/#", "a/b/c"]
+  for (const filter of filters) s.client.subscribe(filter, ({ topic }) => heard.push(`${filter} ${topic}`), { presence: () => heard.push(`presence of ${filter}`) })
+  const selected = (topic) => {
+    heard.length = 0
+    s.says({ type: "topic", topic, data: 1 })
+    return heard.map((h) => h.slice(0, -topic.length - 1))
+  }
+  assert.deepEqual(selected("a"), ["a/#", "+", "a", "#"])
+  assert.deepEqual(selected("a/b"), ["a/+", "a/#", "#", "+/b/#"])
+  assert.deepEqual(selected("a/b/c"), ["a/#", "#", "+/b/#", "a/b/c"])
+  assert.deepEqual(selected("a/"), ["a/+", "a/#", "#"])
+  assert.deepEqual(selected("b"), ["+", "#"])
+  heard.length = 0
+  s.says({ type: "presence", topic: "a", devices: 2 })
+  assert.deepEqual(heard, ["presence of a/#", "presence of +", "presence of a", "presence of #"])
+})
+
 test("a handler that fails is an error, and the others are called", async (t) => {
   const s = await scene(t)
   const heard = []

@@ -1,0 +1,4 @@
+package webhook
+
+// ReadHeaders is for its fuzz test.
+var ReadHeaders = readHeaders

@@ -1,0 +1,10 @@
+-- +goose Up
+-- Keys that check JWTs of devices; docs/design/029-device-jwt.md. data is JSON.
+
+CREATE TABLE jwt_key (
+  app BIGINT NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  data BYTEA NOT NULL,
+  crc BIGINT NOT NULL,
+  PRIMARY KEY (app, id)
+);
