@@ -163,8 +163,8 @@ func (c *Client) Do(ctx context.Context, req Request) (Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	var asked atomic.Bool // net/http writes on a goroutine of its own
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { asked.Store(i.Err == nil) }})
+	var asked atomic.Bool // net/http writes on goroutines of its own
+	ctx = httptrace.WithClientTrace(ctx, trace(&asked, len(req.Body) == 0))
 	r, err := http.NewRequestWithContext(ctx, cmp.Or(req.Method, http.MethodPost), u.String(), bytes.NewReader(req.Body))
 	if err != nil {
 		return Answer{}, fmt.Errorf("egress: %w", err)
@@ -184,6 +184,19 @@ func (c *Client) Do(ctx context.Context, req Request) (Answer, error) {
 	// The status is the answer; a body that does not come whole spoils nothing.
 	a.Body, _ = io.ReadAll(io.LimitReader(resp.Body, c.maxBody))
 	return a, nil
+}
+
+// trace sets asked before the other side can have the whole request, not after
+// it was written: it may act, and the call may be given up, before the last
+// write returns. A body is written after WroteHeaders was called; what has none
+// may be gone by then. net/http repeats a POST only if nothing of it was read.
+func trace(asked *atomic.Bool, bodiless bool) *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { asked.Store(false) },
+		GotConn:      func(httptrace.GotConnInfo) { asked.Store(bodiless) },
+		WroteHeaders: func() { asked.Store(true) },
+		WroteRequest: func(i httptrace.WroteRequestInfo) { asked.Store(i.Err == nil) },
+	}
 }
 
 // plain takes method and address off an error of net/http: who asked knows

@@ -282,3 +282,57 @@ func TestUnanswered(t *testing.T) {
 		t.Errorf("not allowed: %v", err)
 	}
 }
+
+// TestGivenUp: a call that is given up while the other side acts may have been
+// acted on, also where net/http has not yet said that all of it is written (it
+// does not wait for that with HTTP/2).
+func TestGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body string
+		tls  bool
+	}{
+		"no body":               {},
+		"a body":                {body: "x"},
+		"a large body":          {body: strings.Repeat("x", 30_000)},
+		"HTTP/2":                {body: "x", tls: true},
+		"HTTP/2, a large body":  {body: strings.Repeat("x", 30_000), tls: true},
+		"HTTP/2 without a body": {tls: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			taken := make(chan string)
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				taken <- r.Proto
+				<-r.Context().Done()
+			}))
+			s.EnableHTTP2 = tt.tls
+			if tt.tls {
+				s.StartTLS()
+			} else {
+				s.Start()
+			}
+			t.Cleanup(s.Close)
+			cfg := Config{Allow: []string{"loopback"}, Ports: []string{"any"}, HTTP: true}
+			if tt.tls {
+				cfg.Roots = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+			}
+			c := client(t, cfg)
+			for range 100 {
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() {
+					_, err := c.Do(ctx, Request{URL: s.URL, Body: []byte(tt.body)})
+					ended <- err
+				}()
+				if proto := <-taken; (proto == "HTTP/2.0") != tt.tls {
+					t.Errorf("it came as %s", proto)
+				}
+				cancel()
+				var lost *Unanswered
+				if err := <-ended; !errors.As(err, &lost) || !lost.Asked || !errors.Is(err, context.Canceled) {
+					t.Errorf("given up: %v", err)
+				}
+			}
+		})
+	}
+}
