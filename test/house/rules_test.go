@@ -76,7 +76,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"the egress client", OneEgress, map[string]string{"internal/egress/a.go": goText("import \"net/http\"\nvar c http.Client")}, ""},
 		{"a client of the SDK", OneEgress, map[string]string{"client/a.go": goText("import \"net/http\"\nvar c http.Client")}, ""},
 
-		{"a path of the project", NoMachinePaths, map[string]string{"a.md": "see docs/frame" + "/work/a.md and ./shared"}, ""},
+		{"a path of the project", NoMachinePaths, map[string]string{"a.md": "see docs/frame/wo" + "rk/a.md and ./shared"}, ""},
 		{"a path of a machine", NoMachinePaths, map[string]string{"a.md": "fine\nin /" + "work/main"}, "a.md:2: "},
 		{"the home of root", NoMachinePaths, map[string]string{"a.sh": "cd /" + "root/go"}, "a.sh:1: "},
 		{"a neighbour folder", NoMachinePaths, map[string]string{"a.go": `"../` + `shared/x"`}, "a.go:1: "},
