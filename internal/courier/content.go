@@ -78,6 +78,7 @@ func (c *content) of(o herald.Ordinal) *provider.Message {
 	m := c.made[v]
 	if m == nil {
 		own := c.base
+		own.Once = new(provider.Once)
 		own.Content, _ = c.all.In(v.platform, v.language)
 		m = &own
 		c.made[v] = m

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -80,6 +81,7 @@ type Courier struct {
 
 	watches watches
 	early   early
+	called  atomic.Uint64
 	// allCalls has a token for each call beside those that each lane has of its
 	// own, allErrands for each leased errand.
 	allCalls, allErrands chan struct{}
@@ -105,6 +107,9 @@ func New(c Config) *Courier {
 		allCalls: make(chan struct{}, c.Limits.AllCalls), allErrands: make(chan struct{}, c.Limits.AllErrands),
 	}
 }
+
+// Called is how many messages were handed to vendors since the start, taken or not.
+func (c *Courier) Called() uint64 { return c.called.Load() }
 
 // Wake has Run look for errands at once.
 func (c *Courier) Wake() { poke(c.wake) }

@@ -19,12 +19,12 @@ func TestSend(t *testing.T) {
 		w.message(1, "apns", time.Hour, 0, 1000)
 		w.message(2, "apns", time.Hour, 990, 1010) // half of them have no address
 		w.received[2] = sets.New(990, 991)
-		_, stop := w.start()
+		c, stop := w.start()
 		defer stop()
 		w.over(time.Minute)
 		same(t, w.check(), map[string]int{"accepted": 1008, "skipped no_address": 10, "skipped received": 2})
-		if n := len(v.sent()); n != 1008 {
-			t.Errorf("%d calls", n)
+		if n := len(v.sent()); n != 1008 || c.Called() != 1008 {
+			t.Errorf("%d calls, counted %d", n, c.Called())
 		}
 		if n := w.states(herald.StateSent); n != 1008 {
 			t.Errorf("%d sent", n)

@@ -107,6 +107,7 @@ func (j *errand) sendTo(ctx context.Context, p pass, lease *provider.Lease, c *c
 
 // note tells the lane what came of a call.
 func (j *errand) note(p pass, lease *provider.Lease, c *call) {
+	j.c.called.Add(1)
 	if c.err != nil && c.err.Kind == provider.Unregistered && (c.err.Since.IsZero() || !c.address.Updated.After(c.err.Since)) {
 		j.l.gone.add(c.address.Token, c.address.Updated, j.c.c.Now())
 	}

@@ -53,14 +53,14 @@ type Config struct {
 
 // Client makes calls. It is safe for use by several goroutines.
 type Client struct {
-	rules    rules
-	ports    []uint16 // empty: any
-	http     bool
-	timeout  time.Duration
-	maxBody  int64
-	resolver Resolver
-	client   *http.Client
-	dialer   net.Dialer
+	rules     rules
+	ports     []uint16 // empty: any
+	http      bool
+	timeout   time.Duration
+	maxBody   int64
+	resolver  Resolver
+	transport *http.Transport
+	dialer    net.Dialer
 }
 
 // New makes a client. The error is a *herald.Error.
@@ -86,16 +86,12 @@ func New(cfg Config) (*Client, error) {
 		c.resolver = net.DefaultResolver
 	}
 	c.dialer = net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: c.control}
-	c.client = &http.Client{
-		Transport: &http.Transport{
-			Proxy:       nil, // none of the environment: it would connect where we have not looked
-			DialContext: c.dial, ForceAttemptHTTP2: true, DisableCompression: true,
-			TLSClientConfig:     &tls.Config{RootCAs: cfg.Roots, Certificates: cfg.Certificates, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: c.timeout, MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConns: 256, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
-		},
-		// An answer that points elsewhere is the answer.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	c.transport = &http.Transport{
+		Proxy:       nil, // none of the environment: it would connect where we have not looked
+		DialContext: c.dial, ForceAttemptHTTP2: true, DisableCompression: true,
+		TLSClientConfig:     &tls.Config{RootCAs: cfg.Roots, Certificates: cfg.Certificates, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: c.timeout, MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConns: 256, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
 	}
 	return c, nil
 }
@@ -120,7 +116,7 @@ func ParsePorts(list []string) (out []uint16, err error) {
 }
 
 // Close lets go of connections that are not in use.
-func (c *Client) Close() { c.client.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Answer is what a call was answered.
 type Answer struct {
@@ -161,18 +157,22 @@ func (c *Client) Do(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > c.timeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	var asked atomic.Bool // net/http writes on goroutines of its own
 	ctx = httptrace.WithClientTrace(ctx, trace(&asked, len(req.Body) == 0))
-	r, err := http.NewRequestWithContext(ctx, cmp.Or(req.Method, http.MethodPost), u.String(), bytes.NewReader(req.Body))
+	r, err := http.NewRequestWithContext(ctx, cmp.Or(req.Method, http.MethodPost), "", bytes.NewReader(req.Body))
 	if err != nil {
 		return Answer{}, fmt.Errorf("egress: %w", err)
 	}
+	r.URL, r.Host = u, u.Host // what was judged, not a text that is read once more
 	for name, values := range req.Header {
 		r.Header[name] = values
 	}
-	resp, err := c.client.Do(r)
+	resp, err := c.transport.RoundTrip(r) // an answer that points elsewhere is the answer
 	if err != nil {
 		if err = plain(err); errors.As(err, new(*herald.Error)) {
 			return Answer{}, err
@@ -199,8 +199,8 @@ func trace(asked *atomic.Bool, bodiless bool) *httptrace.ClientTrace {
 	}
 }
 
-// plain takes method and address off an error of net/http: who asked knows
-// them, and an address may hold a secret.
+// plain gives the error of a call without its address: who asked knows it, and it
+// may hold a secret.
 func plain(err error) error {
 	var known *herald.Error
 	if errors.As(err, &known) {
@@ -209,15 +209,15 @@ func plain(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("egress: no answer in time: %w", context.DeadlineExceeded)
 	}
-	if inner := errors.Unwrap(err); inner != nil {
-		err = inner
-	}
 	return fmt.Errorf("egress: %w", err)
 }
 
 // retryAfter reads Retry-After, seconds or a date (RFC 9110 section 10.2.3).
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	s := h.Get("Retry-After")
+	if s == "" {
+		return 0
+	}
 	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
 		return time.Duration(n) * time.Second
 	}

@@ -93,6 +93,9 @@ type Message struct {
 	// Shortened tells that it is a digest from which something was left out; the
 	// Result repeats it.
 	Shortened bool
+	// Once is where a provider keeps what it has made of the message; nil if it
+	// goes to one address.
+	Once *Once
 }
 
 // Result is what the vendor said of a message that it took.

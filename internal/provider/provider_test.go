@@ -148,3 +148,32 @@ func TestCallHides(t *testing.T) {
 		t.Errorf("taken down %+v", got)
 	}
 }
+
+type nobody struct{ provider.Provider }
+
+func TestMadeOnce(t *testing.T) {
+	built := 0
+	build := func() (int, error) {
+		if built++; built == 3 {
+			return 0, provider.Errorf(provider.TooLarge, "", "", "no")
+		}
+		return built, nil
+	}
+	one, two := &nobody{}, &nobody{}
+	m := &provider.Message{Once: new(provider.Once)}
+	for i, tt := range []struct {
+		m    *provider.Message
+		by   provider.Provider
+		want int
+		kind provider.Kind
+	}{
+		{m, one, 1, ""}, {m, one, 1, ""}, {m, two, 2, ""}, {m, two, 2, ""},
+		{m, one, 0, provider.TooLarge}, {m, one, 0, provider.TooLarge}, // an error stays, too
+		{&provider.Message{}, one, 4, ""}, {&provider.Message{}, one, 5, ""}, // for one address only
+	} {
+		got, err := provider.MadeOnce(tt.m, tt.by, build)
+		if got != tt.want || (err != nil) != (tt.kind != "") || err != nil && provider.KindOf(err) != tt.kind {
+			t.Errorf("%d: %d, %v", i, got, err)
+		}
+	}
+}

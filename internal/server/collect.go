@@ -15,7 +15,8 @@ import (
 // these bounds. Go's default lets it grow by what is alive, which on a small
 // installation is a few megabytes: then a server that is busy collects a hundred
 // times a second, and that is a fifth of its work. Messages are those that are
-// accepted, and those that had waited for devices which come back.
+// accepted, those that had waited for devices which come back, and those that are
+// handed to vendors.
 //
 // Connections as such get no such room: what a storm of them leaves behind would
 // stay in memory, and what an idle one costs is what they are judged by. Nor do

@@ -247,7 +247,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { _ = s.topics.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
 	wg.Go(func() {
-		collect(hubCtx, func() uint64 { return s.dispatcher.Load().Accepted() + s.hub.Replayed() }, s.hub.Polled)
+		collect(hubCtx, func() uint64 { return s.dispatcher.Load().Accepted() + s.hub.Replayed() + s.courier.Called() }, s.hub.Polled)
 	})
 	wg.Go(func() { s.webhooks.Run(hubCtx) })
 	wg.Go(func() { s.courier.Run(hubCtx) })

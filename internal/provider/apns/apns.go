@@ -1,19 +1,18 @@
 // Package apns sends by Apple's push service to iPhones, iPads, Macs and
 // watches, over its provider API (HTTP/2), with a token key or a certificate.
 //
-// A message keeps one apns-id and, without a collapse key, one apns-collapse-id
-// for each device, so that a copy of it replaces the one that is shown.
+// Without a collapse key, a message's ID is its apns-collapse-id, so that a copy
+// of it replaces the one that is shown. The apns-id is left to Apple: one of ours
+// for each push would cost a tenth of the work, in the tables of HPACK.
 package apns
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
+	"maps"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -105,21 +104,36 @@ func (p *Provider) Send(ctx context.Context, to provider.Address, m *provider.Me
 	if !validToken(to.Token) {
 		return provider.Result{}, provider.Errorf(provider.Unregistered, "BadDeviceToken", "Register the token as the app gets it, in hexadecimal.", "the token is not hexadecimal")
 	}
-	o, err := readOptions(m.Options)
+	push, err := provider.MadeOnce(m, p, func() (*push, error) { return p.push(m) })
 	if err != nil {
 		return provider.Result{}, err
+	}
+	header := maps.Clone(push.header)
+	header["Apns-Expiration"] = []string{expiration(m, p.now())}
+	a, err := p.call(ctx, to, header, push.payload)
+	if err != nil {
+		return provider.Result{}, err
+	}
+	return provider.Result{Reference: a.Header.Get("Apns-Id"), Shortened: push.shortened}, nil
+}
+
+// push is what is the same for all devices.
+type push struct {
+	header    http.Header
+	payload   []byte
+	shortened bool
+}
+
+func (p *Provider) push(m *provider.Message) (*push, error) {
+	o, err := readOptions(m.Options)
+	if err != nil {
+		return nil, err
 	}
 	payload, shortened, err := o.payload(m)
 	if err != nil {
-		return provider.Result{}, err
+		return nil, err
 	}
-	header := o.header(m, p.topic, p.now())
-	header.Set("Apns-Id", uuidOf(m.ID, to.Token))
-	a, err := p.call(ctx, to, header, payload)
-	if err != nil {
-		return provider.Result{}, err
-	}
-	return provider.Result{Reference: a.Header.Get("Apns-Id"), Shortened: shortened}, nil
+	return &push{o.header(m, p.topic), payload, shortened}, nil
 }
 
 // call posts a payload, once more with a new token if Apple says that the one it
@@ -183,12 +197,4 @@ func (p *Provider) Check(ctx context.Context) error {
 func validToken(s string) bool {
 	_, err := hex.DecodeString(s)
 	return err == nil && s != "" && len(s) <= 400
-}
-
-// uuidOf names a message on a device: the same name each time it is sent.
-func uuidOf(id herald.MessageID, token string) string {
-	sum := sha256.Sum256([]byte(strconv.FormatInt(int64(id), 10) + "/" + token))
-	sum[6] = sum[6]&0x0f | 0x80 // version 8, of our own making (RFC 9562 section 5.8)
-	sum[8] = sum[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }

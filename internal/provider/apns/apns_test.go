@@ -158,8 +158,8 @@ func TestPush(t *testing.T) {
 				t.Fatal(err)
 			}
 			again, err := p.Send(t.Context(), provider.Address{Token: here}, &m)
-			if err != nil || again.Reference != r.Reference || len(r.Reference) != 36 {
-				t.Errorf("the same push is %q and %q, %v", r.Reference, again.Reference, err)
+			if err != nil || again.Reference == r.Reference || len(r.Reference) != 36 {
+				t.Errorf("two pushes are %q and %q, %v", r.Reference, again.Reference, err)
 			}
 			got := w.apple.Taken()[0]
 			if got.Type != tt.want.Type || tt.want.Topic != "" && got.Topic != tt.want.Topic || tt.want.Priority != "" && got.Priority != tt.want.Priority ||

@@ -66,18 +66,21 @@ func (o *options) pushType(m *provider.Message) string {
 	return cmp.Or(o.PushType, "alert")
 }
 
-func (o *options) header(m *provider.Message, topic string, now time.Time) http.Header {
+func (o *options) header(m *provider.Message, topic string) http.Header {
 	kind := o.pushType(m)
 	h := http.Header{"Apns-Push-Type": {kind}, "Content-Type": {"application/json"}}
 	h.Set("Apns-Topic", cmp.Or(o.Topic, topic+pushTypes[kind]))
 	h.Set("Apns-Collapse-Id", cmp.Or(o.CollapseID, provider.CollapseName(m, maxCollapse)))
 	h.Set("Apns-Priority", strconv.Itoa(o.priority(m, kind)))
-	expires := int64(0) // one try
-	if ttl := m.TTL(now); ttl > 0 {
-		expires = now.Add(ttl).Unix()
-	}
-	h.Set("Apns-Expiration", strconv.FormatInt(expires, 10))
 	return h
+}
+
+// expiration is when Apple is to give up; 0 for one try.
+func expiration(m *provider.Message, now time.Time) string {
+	if m.TTL(now) == 0 {
+		return "0"
+	}
+	return strconv.FormatInt(m.Expires.Add(time.Second-1).Unix(), 10)
 }
 
 // priority is 5 for a background push, which Apple demands, and for what can
