@@ -19,6 +19,7 @@
 // Environment:
 //
 //	FAULTS_SOAK=10m       the long form of TestSoak, with figures at the end
+//	FAULTS_DEVICES=1000000 so many in TestKillInAPushToMany
 //	FAULTS_SEED=7   the seed of every random choice; printed on failure
 //	FAULTS_KEEP=dir keep journals there, and data folders in which something waits for ever
 package faults_test

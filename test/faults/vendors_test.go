@@ -141,8 +141,10 @@ func (c *clientele) call(method, path string, body, into any) {
 	}
 }
 
-// newClientele plays both vendors, whose clock is ahead by what the server's is.
-func newClientele(t *testing.T, ahead *atomic.Int64, devices, people int) *clientele {
+const bundle = "com.example.app"
+
+// appleKey makes a key for APNs, also as the text of a .p8 file.
+func appleKey(t *testing.T) (*ecdsa.PrivateKey, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -152,7 +154,20 @@ func newClientele(t *testing.T, ahead *atomic.Int64, devices, people int) *clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	const account, bundle, number = "AC0123456789abcdef0123456789abcdef", "com.example.app", "+12025550100"
+	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func appleCredential(key, address string) map[string]any {
+	return map[string]any{"vendor": "apns", "values": map[string]string{
+		"topic": bundle, "key": key, "key_id": "ABC123DEFG", "team_id": "TEAM000001", "url": address,
+	}}
+}
+
+// newClientele plays both vendors, whose clock is ahead by what the server's is.
+func newClientele(t *testing.T, ahead *atomic.Int64, devices, people int) *clientele {
+	t.Helper()
+	key, text := appleKey(t)
+	const account, number = "AC0123456789abcdef0123456789abcdef", "+12025550100"
 	c := &clientele{t: t, devices: devices, people: people, client: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 32}}}
 	var appleURL, phonesURL string
 	c.apple, appleURL = newCounter(t, apns.New(apns.Config{
@@ -168,9 +183,7 @@ func newClientele(t *testing.T, ahead *atomic.Int64, devices, people int) *clien
 	t.Cleanup(c.client.CloseIdleConnections)
 	c.n.mustStart()
 	c.app = c.n.createApp("app")
-	c.call(http.MethodPost, "/v1/credentials", map[string]any{"vendor": "apns", "values": map[string]string{
-		"topic": bundle, "key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), "key_id": "ABC123DEFG", "team_id": "TEAM000001", "url": appleURL,
-	}}, nil)
+	c.call(http.MethodPost, "/v1/credentials", appleCredential(text, appleURL), nil)
 	c.call(http.MethodPost, "/v1/credentials", map[string]any{"vendor": "twilio", "values": map[string]string{
 		"account_sid": account, "auth_token": "secret", "from": number, "url": phonesURL,
 	}}, nil)
