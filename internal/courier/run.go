@@ -22,16 +22,10 @@ func (c *Courier) Run(ctx context.Context) {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer context.AfterFunc(ctx, func() {
-		grace := time.NewTimer(c.c.Limits.Grace)
-		defer grace.Stop()
-		select {
-		case <-grace.C:
-			cancel()
-		case <-calls.Done():
-		}
-	})()
+	defer func() {
+		defer time.AfterFunc(c.c.Limits.Grace, cancel).Stop()
+		wg.Wait()
+	}()
 	for {
 		timer := time.NewTimer(c.round(ctx, calls, &wg))
 		select {
