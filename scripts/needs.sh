@@ -30,6 +30,7 @@ missing() {
 	have_chromium || echo chromium
 	have_node || echo nodejs npm
 	have nginx || [ -x /usr/sbin/nginx ] || echo nginx-light
+	[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || echo libnginx-mod-nchan
 	have haproxy || [ -x /usr/sbin/haproxy ] || echo haproxy
 	have caddy || echo caddy
 	have mosquitto || [ -x /usr/sbin/mosquitto ] || echo mosquitto
