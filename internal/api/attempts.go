@@ -98,6 +98,38 @@ type AttemptView struct {
 // maxAttempts is how many attempts one answer has.
 const maxAttempts = 1000
 
+// VendorCount is how many devices a message was to reach by a vendor, and for how
+// many the vendor took it.
+type VendorCount struct{ Target, Sent int64 }
+
+// VendorCounts counts them for each vendor that was asked. Who was left out, such
+// as a device that had the message already, does not count.
+func (s *Messages) VendorCounts(ctx context.Context, p Principal, id herald.MessageID) (map[herald.Vendor]VendorCount, error) {
+	if err := p.may(ScopeRead); err != nil {
+		return nil, err
+	}
+	if s.c.Attempts == nil {
+		return nil, nil
+	}
+	counts, err := s.c.Attempts.AttemptCounts(ctx, p.App, id)
+	if err != nil {
+		return nil, err
+	}
+	out := map[herald.Vendor]VendorCount{}
+	for _, c := range counts {
+		if c.Owner != record.OwnerDevice || c.Fate == record.FateSkipped {
+			continue
+		}
+		v := out[c.Vendor]
+		v.Target += c.Count
+		if c.Fate == record.FateAccepted {
+			v.Sent += c.Count
+		}
+		out[c.Vendor] = v
+	}
+	return out, nil
+}
+
 // Attempts tells what came of a message with vendors.
 func (s *Messages) Attempts(ctx context.Context, p Principal, id herald.MessageID) (AttemptReport, error) {
 	for _, scope := range []Scope{ScopeRead, ScopeDevicesRead} {

@@ -69,9 +69,24 @@ type node struct {
 	group func() (herald.GroupKey, string)
 	// seen has devices connect, and writes that they did.
 	seen func(ords ...herald.Ordinal)
+	// attempts are what came of vendors.
+	attempts attempts
 
 	mu  sync.Mutex // guards now
 	now time.Time
+}
+
+// attempts is a record with other counts, if there are any.
+type attempts struct {
+	api.AttemptStore
+	counts []record.AttemptCount
+}
+
+func (a *attempts) AttemptCounts(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]record.AttemptCount, error) {
+	if a.counts == nil {
+		return a.AttemptStore.AttemptCounts(ctx, app, id)
+	}
+	return a.counts, nil
 }
 
 func (n *node) clock() time.Time {
@@ -125,7 +140,8 @@ func newNode(t *testing.T, configure ...func(*Config)) *node {
 	must(t, err)
 	must(t, d.Follow(ctx, row.Key))
 	n.app, n.secret, n.master = row.Key, secret, api.Principal{Kind: api.Master, App: row.Key}
-	n.service = api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: &n.crowd, Messages: db, Audits: db, Groups: db, Templates: db, Log: log, Now: n.clock})
+	n.attempts.AttemptStore = db
+	n.service = api.New(api.Config{Registry: reg, Audience: evaluator, Dispatch: d, Ledger: ledger, Backlog: backlog, Presence: &n.crowd, Messages: db, Audits: db, Groups: db, Templates: db, Attempts: &n.attempts, Log: log, Now: n.clock})
 	c := Config{Service: n.service, Keys: admission.NewBuckets(1000), Strangers: admission.NewBuckets(50), Failures: admission.NewFailures(50), Now: n.clock}
 	for _, f := range configure {
 		f(&c)

@@ -29,6 +29,7 @@ type report struct {
 	id        herald.MessageID
 	platforms map[herald.Platform]api.Funnel
 	whole     api.Funnel
+	vendors   map[herald.Vendor]api.VendorCount
 	notified  bool // it has a notification
 	message   bool // it has a custom message
 }
@@ -111,8 +112,33 @@ func (x *exchange) report(id herald.MessageID) (report, error) {
 	for _, p := range full.Platforms {
 		r.platforms[p.Platform] = p.Funnel
 	}
-	return r, nil
+	r.vendors, err = x.a.service.Messages.VendorCounts(ctx, x.p, id)
+	return r, err
 }
+
+// androidVendors are those whose ways lead to Android, as JPush names them.
+var androidVendors = map[herald.Vendor]string{
+	herald.VendorFCM: "fcm", herald.VendorHuawei: "huawei", herald.VendorHonor: "honor", herald.VendorXiaomi: "xiaomi", herald.VendorOPPO: "oppo",
+	herald.VendorVivo: "vivo", herald.VendorMeizu: "meizu", herald.VendorASUS: "asus", herald.VendorNIO: "nio",
+}
+
+// by counts what went over vendors; nil if none of them was asked, which JPush
+// tells from 0.
+func (r report) by(is func(herald.Vendor) bool) (target, sent *int64) {
+	for v, n := range r.vendors {
+		if !is(v) {
+			continue
+		}
+		if target == nil {
+			target, sent = new(int64), new(int64)
+		}
+		*target, *sent = *target+n.Target, *sent+n.Sent
+	}
+	return target, sent
+}
+
+func isAPNs(v herald.Vendor) bool    { return v == herald.VendorAPNs }
+func isAndroid(v herald.Vendor) bool { return androidVendors[v] != "" }
 
 // android counts what JPush counts as Android: all that is not a platform of
 // its own, so that the numbers sum to the whole.
@@ -140,6 +166,7 @@ func received(r report) receivedRow {
 	if f, ok := r.platforms[herald.PlatformIOS]; ok {
 		out.IOS = &f.Received
 	}
+	_, out.APNsSent = r.by(isAPNs)
 	return out
 }
 
@@ -173,6 +200,8 @@ func receivedDetail(r report) detailRow {
 	if f, ok := r.platforms[herald.PlatformHMOS]; ok {
 		out.HMOSOwnSent, out.HMOSOwn = &f.Sent, &f.Received
 	}
+	_, out.APNsSent = r.by(isAPNs)
+	_, out.AndroidSent = r.by(isAndroid)
 	return out
 }
 
@@ -217,8 +246,10 @@ func (r report) clicks(f api.Funnel) (notification, message int64) {
 func counted(r report) countedRow {
 	a, i := r.android(), r.platforms[herald.PlatformIOS]
 	click, msgClick := r.clicks(a)
-	return countedRow{ID: r.id.String(), Android: androidCounts{a.Received, a.Target, a.Sent, click, msgClick},
+	out := countedRow{ID: r.id.String(), Android: androidCounts{a.Received, a.Target, a.Sent, click, msgClick},
 		IOS: iosCounts{Click: i.Clicked, Target: i.Target, Received: i.Received}}
+	out.IOS.APNsTarget, out.IOS.APNsSent = r.by(isAPNs)
+	return out
 }
 
 // detailedRow has the members of both forms that JPush gives this report.
@@ -288,7 +319,16 @@ func detailed(r report) detailedRow {
 	if f, ok := r.platforms[herald.PlatformQuickapp]; ok {
 		s.Quick["quick_jg"] = funnelOf(f)
 	}
+	for v, n := range r.vendors {
+		if name := androidVendors[v]; name != "" {
+			s.Android[name] = funnel{Target: n.Target, Sent: n.Sent}
+		} else if isAPNs(v) {
+			s.IOS["apns"] = funnel{Target: n.Target, Sent: n.Sent}
+		}
+	}
 	out := detailedRow{ID: r.id.String(), JPush: ownCounts{a.Target, a.Sent, a.Received, click, msgClick}, IOS: iosDetail{Target: i.Target, Received: i.Received}}
+	out.Android.Target, out.Android.Sent = r.by(isAndroid)
+	out.IOS.APNsTarget, out.IOS.APNsSent = r.by(isAPNs)
 	if r.notified {
 		out.Details.Notification = s
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
+	"github.com/herald-push/herald/internal/record"
 )
 
 var auditAll = api.AuditQuery{}
@@ -20,6 +21,41 @@ func (n *node) receive(id herald.MessageID, device herald.RegistrationID, event 
 	a, err := n.service.Receipts.Report(n.t.Context(), n.master, api.ReceiptsRequest{Receipts: []api.Receipt{{ID: id, Event: event, RegistrationID: device}}})
 	if err != nil || a.Accepted != 1 {
 		n.t.Fatalf("%+v, %v", a, err)
+	}
+}
+
+// TestReportsOfVendors: what went over vendors is counted by how JPush names
+// them, and is null where none was asked.
+func TestReportsOfVendors(t *testing.T) {
+	n := newNode(t)
+	n.register(herald.PlatformIOS, "")
+	id := n.pushed(`{` + toAll + `,` + hello + `}`)
+	for _, c := range []record.AttemptCount{
+		{Vendor: herald.VendorAPNs, Fate: record.FateAccepted, Count: 5}, {Vendor: herald.VendorAPNs, Fate: record.FateAccepted, Step: 2, Count: 1},
+		{Vendor: herald.VendorAPNs, Fate: record.FateFailed, Code: "unregistered", Count: 2}, {Vendor: herald.VendorAPNs, Fate: record.FateSkipped, Count: 50},
+		{Vendor: herald.VendorFCM, Fate: record.FateUnknown, Count: 3}, {Vendor: herald.VendorHuawei, Fate: record.FateAccepted, Count: 4},
+		{Vendor: herald.VendorHuawei, Fate: record.FateDiscarded, Count: 1}, {Vendor: herald.VendorWebPush, Fate: record.FateAccepted, Count: 100},
+	} {
+		c.Owner = record.OwnerDevice
+		n.attempts.counts = append(n.attempts.counts, c)
+	}
+	n.attempts.counts = append(n.attempts.counts, record.AttemptCount{Vendor: herald.VendorTwilio, Owner: record.OwnerRecipient, Fate: record.FateAccepted, Count: 9})
+	for path, list := range map[string][]string{
+		"received":        {`"ios_apns_sent":6,"ios_apns_received":null,`, `"wp_mpns_sent":null`},
+		"received/detail": {`"android_pns_sent":4,"android_pns_received":null,"ios_apns_sent":6,`},
+		"messages":        {`"ios":{"apns_sent":6,"apns_target":8,"apns_received":null,`},
+		"messages/detail": {`"android_pns":{"pns_target":8,"pns_sent":4,"pns_received":null}`, `"ios":{"apns_target":8,"apns_sent":6,`,
+			`"fcm":{"target":3,"sent":0,`, `"huawei":{"target":5,"sent":4,`, `"sub_ios":{"apns":{"target":8,"sent":6,`},
+	} {
+		a := n.do("GET", "/v3/"+path+"?msg_ids="+id.String(), "")
+		for _, want := range list {
+			if !strings.Contains(a.text, want) {
+				t.Errorf("%s: %s\nhas no %s", path, a.text, want)
+			}
+		}
+		if strings.Contains(a.text, "100") || strings.Contains(a.text, "webpush") {
+			t.Errorf("%s: what JPush has no name for is counted: %s", path, a.text)
+		}
 	}
 }
 
