@@ -46,17 +46,16 @@ func newKey(t *testing.T) (*ecdsa.PrivateKey, string) {
 
 // world is Apple with one developer.
 type world struct {
-	apple  *simapns.Service
-	desk   *sim.Desk
-	server *sim.Server
-	key    string
-	now    func() time.Time
+	apple *simapns.Service
+	providertest.Server
+	key string
+	now func() time.Time
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	k, text := newKey(t)
-	w := &world{desk: &sim.Desk{}, key: text}
+	w := &world{key: text}
 	w.apple = simapns.New(simapns.Config{
 		Keys: map[string]*ecdsa.PublicKey{keyID: &k.PublicKey}, TeamID: teamID, Topics: []string{topic}, Certificates: true,
 		Now: func() time.Time {
@@ -67,32 +66,17 @@ func newWorld(t *testing.T) *world {
 		},
 	})
 	w.apple.Remove(gone, time.UnixMilli(1_700_000_000_123))
-	var err error
-	if w.server, err = sim.Serve(t.Context(), "127.0.0.1:0", w.desk, w.apple); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.server.Close() })
+	w.Server = providertest.Serve(t, w.apple)
 	return w
 }
 
-func (w *world) egress() egress.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(w.server.Certificate)
-	return egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots}
-}
-
 func (w *world) values() map[string]string {
-	return map[string]string{"topic": topic, "key": w.key, "key_id": keyID, "team_id": teamID, "url": w.server.URL}
+	return map[string]string{"topic": topic, "key": w.key, "key_id": keyID, "team_id": teamID, "url": w.URL}
 }
 
 func (w *world) provider(t *testing.T, values map[string]string, now func() time.Time) provider.Provider {
 	t.Helper()
-	p, err := apns.New(provider.Config{Values: values, Egress: w.egress(), Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	return w.Open(t, apns.New, values, now)
 }
 
 func TestProvider(t *testing.T) {
@@ -102,7 +86,7 @@ func TestProvider(t *testing.T) {
 		wrong := w.values()
 		wrong["key"] = other
 		return &providertest.Vendor{
-			Driver: apns.Driver(), Good: w.values(), Wrong: wrong, Egress: w.egress(), Desk: w.desk,
+			Driver: apns.Driver(), Good: w.values(), Wrong: wrong, Egress: w.Egress(), Desk: w.Desk,
 			Here: provider.Address{Token: here}, Gone: provider.Address{Token: gone}, Limit: 4096, Secrets: []string{w.key},
 			Shown: func() (out []providertest.Shown) {
 				for _, p := range w.apple.Taken() {
@@ -201,7 +185,7 @@ func TestReasons(t *testing.T) {
 		{500, "InternalServerError", provider.Unavailable}, {503, "ServiceUnavailable", provider.Unavailable}, {503, "Shutdown", provider.Unavailable},
 		{400, "NewReason", provider.Rejected}, {410, "NewReason", provider.Unregistered}, {503, "NewReason", provider.Unavailable},
 	} {
-		w.desk.Fail(sim.Fault{Status: tt.status, Body: `{"reason":"` + tt.reason + `"}`})
+		w.Desk.Fail(sim.Fault{Status: tt.status, Body: `{"reason":"` + tt.reason + `"}`})
 		_, err := p.Send(t.Context(), provider.Address{Token: here}, m)
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != tt.want || e.Code != tt.reason || e.Text == "" {
@@ -227,7 +211,7 @@ func TestTokenIsReused(t *testing.T) {
 	m := &provider.Message{ID: 1, Content: herald.Content{Notification: &herald.Notification{Title: "t"}}}
 	words := func() map[string]int {
 		out := map[string]int{}
-		for _, c := range w.desk.Calls() {
+		for _, c := range w.Desk.Calls() {
 			out[c.Header.Get("Authorization")]++
 			if c.Proto != "HTTP/2.0" {
 				t.Errorf("over %s", c.Proto)
@@ -263,7 +247,7 @@ func TestTokenIsReused(t *testing.T) {
 	// It is so far ahead that a new one is too old as well: that is said, once.
 	w.now = func() time.Time { return ours.Add(2 * time.Hour) }
 	_, err := p.Send(t.Context(), provider.Address{Token: here}, m)
-	if provider.KindOf(err) != provider.Unauthorized || len(w.desk.Calls()) != 2 {
+	if provider.KindOf(err) != provider.Unauthorized || len(w.Desk.Calls()) != 2 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -287,7 +271,7 @@ func TestCredentials(t *testing.T) {
 	} {
 		values := w.values()
 		tt.change(values)
-		_, err := apns.New(provider.Config{Values: values, Egress: w.egress()})
+		_, err := apns.New(provider.Config{Values: values, Egress: w.Egress()})
 		var e *herald.Error
 		if !errors.As(err, &e) || e.Field != tt.field || e.Remedy == "" {
 			t.Errorf("%s: %v, want the field %s", name, err, tt.field)
@@ -319,7 +303,7 @@ func TestVerify(t *testing.T) {
 	if err := p.(provider.Checker).Check(t.Context()); !errors.As(err, &e) || !strings.Contains(e.Text, "behind") || !strings.Contains(e.Remedy, "clock") {
 		t.Errorf("clock: %v", err)
 	}
-	w.desk.Fail(sim.Fault{Status: 503, Body: `{"reason":"Shutdown"}`})
+	w.Desk.Fail(sim.Fault{Status: 503, Body: `{"reason":"Shutdown"}`})
 	if err := w.provider(t, w.values(), nil).(provider.Checker).Check(t.Context()); provider.KindOf(err) != provider.Unavailable {
 		t.Error(err)
 	}

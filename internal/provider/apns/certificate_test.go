@@ -58,14 +58,14 @@ func TestCertificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			p := w.provider(t, map[string]string{"topic": topic, "certificate": tt.text, "password": tt.password, "url": w.server.URL}, nil)
+			p := w.provider(t, map[string]string{"topic": topic, "certificate": tt.text, "password": tt.password, "url": w.URL}, nil)
 			if err := p.(provider.Checker).Check(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := p.Send(t.Context(), provider.Address{Token: here}, &provider.Message{ID: 1, Content: herald.Content{Notification: &herald.Notification{Title: "t"}}}); err != nil {
 				t.Error(err)
 			}
-			for _, call := range w.desk.Calls() {
+			for _, call := range w.Desk.Calls() {
 				if call.Header.Get("Authorization") != "" {
 					t.Error("there is a token beside the certificate")
 				}

@@ -1,16 +1,15 @@
 package dingtalk_test
 
 import (
-	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/provider"
 	"github.com/herald-push/herald/internal/provider/dingtalk"
 	"github.com/herald-push/herald/internal/provider/providertest"
@@ -25,9 +24,8 @@ const (
 
 // world is a room with a robot.
 type world struct {
-	robot  *simdingtalk.Robot
-	desk   *sim.Desk
-	server *sim.Server
+	robot *simdingtalk.Robot
+	providertest.Server
 	header http.Header // that the room's answers bear
 }
 
@@ -36,29 +34,13 @@ func newWorld(t *testing.T, c simdingtalk.Config) *world {
 	if c.Token = token; c.PerMinute == 0 {
 		c.PerMinute = -1
 	}
-	w := &world{robot: simdingtalk.New(c), desk: &sim.Desk{}, header: http.Header{}}
-	var err error
-	w.server, err = sim.Serve(t.Context(), "127.0.0.1:0", w.desk, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		for name, v := range w.header {
-			rw.Header()[name] = v
-		}
-		w.robot.ServeHTTP(rw, r)
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.server.Close() })
+	w := &world{robot: simdingtalk.New(c), header: http.Header{}}
+	w.Server = providertest.ServeBearing(t, w.header, w.robot)
 	return w
 }
 
-func (w *world) egress() egress.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(w.server.Certificate)
-	return egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots}
-}
-
 func (w *world) values(more ...string) map[string]string {
-	v := map[string]string{"access_token": token, "secret": secret, "url": w.server.URL}
+	v := map[string]string{"access_token": token, "secret": secret, "url": w.URL}
 	for i := 0; i < len(more); i += 2 {
 		v[more[i]] = more[i+1]
 	}
@@ -67,19 +49,14 @@ func (w *world) values(more ...string) map[string]string {
 
 func (w *world) provider(t *testing.T, now func() time.Time, more ...string) provider.Provider {
 	t.Helper()
-	p, err := dingtalk.New(provider.Config{Values: w.values(more...), Egress: w.egress(), Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	return w.Open(t, dingtalk.New, w.values(more...), now)
 }
 
 func TestProvider(t *testing.T) {
 	providertest.Run(t, func(t *testing.T) *providertest.Vendor {
 		w := newWorld(t, simdingtalk.Config{Secret: secret})
 		return &providertest.Vendor{
-			Driver: dingtalk.Driver(), Good: w.values(), Wrong: w.values("access_token", "0123456789abcdef"), Egress: w.egress(), Desk: w.desk,
+			Driver: dingtalk.Driver(), Good: w.values(), Wrong: w.values("access_token", "0123456789abcdef"), Egress: w.Egress(), Desk: w.Desk,
 			Limit: 20_000, NoData: true, Secrets: []string{token, secret, "SEC0f%2F", "0123456789abcdef"},
 			Shown: func() (out []providertest.Shown) {
 				for _, p := range w.robot.Taken() {
@@ -183,7 +160,7 @@ func TestRefusedHere(t *testing.T) {
 	if _, err := p.Send(t.Context(), provider.Address{}, &provider.Message{Options: json.RawMessage(feed)}); provider.KindOf(err) != provider.TooLarge {
 		t.Errorf("a large feed: %v", err)
 	}
-	if calls := w.desk.Calls(); len(calls) != 0 {
+	if calls := w.Desk.Calls(); len(calls) != 0 {
 		t.Errorf("%d calls", len(calls))
 	}
 }
@@ -220,7 +197,7 @@ func TestCodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.desk.Fail(sim.Fault{Status: 200, Body: string(b)})
+		w.Desk.Fail(sim.Fault{Status: 200, Body: string(b)})
 		_, err = tt.p.Send(t.Context(), provider.Address{}, m)
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != tt.want || e.Code != tt.code || e.Text == "" || e.Remedy == "" || !strings.Contains(e.Text+e.Remedy, tt.says) || strings.Contains(e.Error(), token) {
@@ -230,7 +207,7 @@ func TestCodes(t *testing.T) {
 		}
 	}
 	for _, body := range []string{"", "{", "[]", `{"errmsg":"ok"}`, `{"errcode":"0"}`} {
-		w.desk.Fail(sim.Fault{Status: 200, Body: body})
+		w.Desk.Fail(sim.Fault{Status: 200, Body: body})
 		_, err := plain.Send(t.Context(), provider.Address{}, m)
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != provider.Unavailable || !e.Unknown {
@@ -289,8 +266,8 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, tt.c)
-			w.header = tt.header
-			w.desk.Fail(tt.fault)
+			maps.Copy(w.header, tt.header)
+			w.Desk.Fail(tt.fault)
 			err := w.provider(t, nil, tt.more...).(provider.Checker).Check(t.Context())
 			var e *provider.Error
 			if tt.kind == "" {

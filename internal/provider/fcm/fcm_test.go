@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/provider"
 	"github.com/herald-push/herald/internal/provider/fcm"
 	"github.com/herald-push/herald/internal/provider/providertest"
@@ -48,14 +47,13 @@ func text(t *testing.T, k *rsa.PrivateKey) string {
 // world is Google with one project.
 type world struct {
 	google *simfcm.Service
-	desk   *sim.Desk
-	server *sim.Server
-	now    func() time.Time
+	providertest.Server
+	now func() time.Time
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{desk: &sim.Desk{}}
+	w := &world{}
 	w.google = simfcm.New(simfcm.Config{Project: project, Email: email, KeyID: "kid1", Key: &keys()[0].PublicKey, Now: func() time.Time {
 		if w.now != nil {
 			return w.now()
@@ -63,25 +61,15 @@ func newWorld(t *testing.T) *world {
 		return time.Now()
 	}})
 	w.google.Remove(gone, "UNREGISTERED")
-	var err error
-	if w.server, err = sim.Serve(t.Context(), "127.0.0.1:0", w.desk, w.google); err != nil {
-		t.Fatal(err)
-	}
-	w.google.SetTokenURL(w.server.URL + "/token")
-	t.Cleanup(func() { _ = w.server.Close() })
+	w.Server = providertest.Serve(t, w.google)
+	w.google.SetTokenURL(w.URL + "/token")
 	return w
-}
-
-func (w *world) egress() egress.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(w.server.Certificate)
-	return egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots}
 }
 
 func (w *world) values(t *testing.T, change func(map[string]string)) map[string]string {
 	t.Helper()
 	account := map[string]string{"type": "service_account", "project_id": project, "private_key_id": "kid1", "private_key": text(t, keys()[0]),
-		"client_email": email, "token_uri": w.server.URL + "/token"}
+		"client_email": email, "token_uri": w.URL + "/token"}
 	if change != nil {
 		change(account)
 	}
@@ -89,17 +77,12 @@ func (w *world) values(t *testing.T, change func(map[string]string)) map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"service_account": string(b), "url": w.server.URL}
+	return map[string]string{"service_account": string(b), "url": w.URL}
 }
 
 func (w *world) provider(t *testing.T, values map[string]string, now func() time.Time) provider.Provider {
 	t.Helper()
-	p, err := fcm.New(provider.Config{Values: values, Egress: w.egress(), Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	return w.Open(t, fcm.New, values, now)
 }
 
 func TestProvider(t *testing.T) {
@@ -107,7 +90,7 @@ func TestProvider(t *testing.T) {
 		w := newWorld(t)
 		return &providertest.Vendor{
 			Driver: fcm.Driver(), Good: w.values(t, nil), Wrong: w.values(t, func(a map[string]string) { a["private_key"] = text(t, keys()[1]) }),
-			Egress: w.egress(), Desk: w.desk, Here: provider.Address{Token: here}, Gone: provider.Address{Token: gone}, Limit: 4096,
+			Egress: w.Egress(), Desk: w.Desk, Here: provider.Address{Token: here}, Gone: provider.Address{Token: gone}, Limit: 4096,
 			Secrets: []string{text(t, keys()[0])[40:80], "ya29."},
 			Shown: func() (out []providertest.Shown) {
 				for _, p := range w.google.Taken() {
@@ -182,7 +165,7 @@ func TestCodes(t *testing.T) {
 		if tt.code != "" {
 			details = `{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"` + tt.code + `"}`
 		}
-		w.desk.Fail(sim.Fault{Status: tt.status, Body: `{"error":{"status":"` + tt.name + `","message":"m","details":[` + details + `]}}`})
+		w.Desk.Fail(sim.Fault{Status: tt.status, Body: `{"error":{"status":"` + tt.name + `","message":"m","details":[` + details + `]}}`})
 		_, err := p.Send(t.Context(), provider.Address{Token: here}, m)
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != tt.want || e.Text == "" || tt.code != "" && e.Code != tt.code {
@@ -223,7 +206,7 @@ func TestAccessToken(t *testing.T) {
 	send(2)
 	w.google.Revoke()
 	send(3)
-	w.desk.Fail(sim.Fault{Status: 401, Body: `{"error":{"status":"UNAUTHENTICATED"}}`}, sim.Fault{}, sim.Fault{Status: 401, Body: `{"error":{"status":"UNAUTHENTICATED"}}`})
+	w.Desk.Fail(sim.Fault{Status: 401, Body: `{"error":{"status":"UNAUTHENTICATED"}}`}, sim.Fault{}, sim.Fault{Status: 401, Body: `{"error":{"status":"UNAUTHENTICATED"}}`})
 	if _, err := p.Send(t.Context(), provider.Address{Token: here}, m); provider.KindOf(err) != provider.Unauthorized || w.google.Granted() != 4 {
 		t.Errorf("%d tokens, %v", w.google.Granted(), err)
 	}
@@ -240,7 +223,7 @@ func TestTokenEndpointFails(t *testing.T) {
 		"garbage": {sim.Fault{Status: 200, Body: "{"}, provider.Unavailable}, "no token": {sim.Fault{Status: 200, Body: "{}"}, provider.Unavailable},
 		"refused": {sim.Fault{Status: 400, Body: `{"error":"invalid_grant","error_description":"gone"}`}, provider.Unauthorized},
 	} {
-		w.desk.Fail(tt.f)
+		w.Desk.Fail(tt.f)
 		_, err := w.provider(t, w.values(t, nil), nil).Send(t.Context(), provider.Address{Token: here}, m)
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != tt.want || e.Unknown {
@@ -265,7 +248,7 @@ func TestCredentials(t *testing.T) {
 		"a local URI": func(a map[string]string) { a["token_uri"] = "https://10.0.0.1/token" },
 		"not https":   func(a map[string]string) { a["token_uri"] = "ftp://example.com/token" },
 	} {
-		_, err := fcm.New(provider.Config{Values: w.values(t, change), Egress: w.egress()})
+		_, err := fcm.New(provider.Config{Values: w.values(t, change), Egress: w.Egress()})
 		var e *herald.Error
 		if !errors.As(err, &e) || e.Field != "service_account" || e.Remedy == "" {
 			t.Errorf("%s: %v", name, err)

@@ -1,7 +1,6 @@
 package twilio_test
 
 import (
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -33,31 +32,20 @@ const (
 
 type world struct {
 	twilio *simtwilio.Service
-	desk   *sim.Desk
-	server *sim.Server
+	providertest.Server
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{desk: &sim.Desk{}, twilio: simtwilio.New(simtwilio.Config{Account: account, Token: token, Keys: map[string]string{key: secret}, From: from, Service: service})}
+	w := &world{twilio: simtwilio.New(simtwilio.Config{Account: account, Token: token, Keys: map[string]string{key: secret}, From: from, Service: service})}
 	w.twilio.Remove(gone, 21614)
-	var err error
-	if w.server, err = sim.Serve(t.Context(), "127.0.0.1:0", w.desk, w.twilio); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.server.Close() })
+	w.Server = providertest.Serve(t, w.twilio)
 	return w
-}
-
-func (w *world) egress() egress.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(w.server.Certificate)
-	return egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots}
 }
 
 // values is a good credential, with changes.
 func (w *world) values(changes ...string) map[string]string {
-	out := map[string]string{"account_sid": account, "auth_token": token, "from": from, "callback": callback, "url": w.server.URL}
+	out := map[string]string{"account_sid": account, "auth_token": token, "from": from, "callback": callback, "url": w.URL}
 	for i := 0; i < len(changes); i += 2 {
 		if out[changes[i]] = changes[i+1]; changes[i+1] == "" {
 			delete(out, changes[i])
@@ -68,12 +56,7 @@ func (w *world) values(changes ...string) map[string]string {
 
 func (w *world) provider(t *testing.T, changes ...string) provider.Provider {
 	t.Helper()
-	p, err := twilio.New(provider.Config{Values: w.values(changes...), Egress: w.egress(), Now: noon})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	return w.Open(t, twilio.New, w.values(changes...), noon)
 }
 
 func noon() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
@@ -95,7 +78,7 @@ func TestProvider(t *testing.T) {
 				w := newWorld(t)
 				return &providertest.Vendor{
 					Driver: twilio.Driver(), Good: w.values(tt.good...), Wrong: w.values(tt.wrong...),
-					Egress: w.egress(), Desk: w.desk, Here: provider.Address{Token: here}, Gone: provider.Address{Token: gone}, BadOptions: `{"text":7}`,
+					Egress: w.Egress(), Desk: w.Desk, Here: provider.Address{Token: here}, Gone: provider.Address{Token: gone}, BadOptions: `{"text":7}`,
 					Secrets: []string{token, secret, "another-token", base64.StdEncoding.EncodeToString([]byte(account + ":" + token)), base64.StdEncoding.EncodeToString([]byte(key + ":" + secret))},
 					Shown: func() (out []providertest.Shown) {
 						for _, m := range w.twilio.Taken() {
@@ -164,7 +147,7 @@ func TestRefused(t *testing.T) {
 	if _, err := p.Send(t.Context(), provider.Address{Token: here}, &provider.Message{ID: 1, Content: herald.Content{Data: json.RawMessage("1")}}); provider.KindOf(err) != provider.Rejected {
 		t.Errorf("data only: %v", err)
 	}
-	if calls := w.desk.Calls(); len(calls) != 0 {
+	if calls := w.Desk.Calls(); len(calls) != 0 {
 		t.Errorf("%d calls were made", len(calls))
 	}
 }
@@ -204,14 +187,14 @@ func TestCodes(t *testing.T) {
 		{400, 21608, provider.Rejected}, {400, 21617, provider.TooLarge}, {500, 20500, provider.Unavailable}, {400, 29999, provider.Rejected}, {503, 29999, provider.Unavailable}, {429, 29999, provider.Throttled},
 	} {
 		b, _ := json.Marshal(map[string]any{"status": tt.status, "code": tt.code, "message": strings.Repeat("said \x00", 100)})
-		w.desk.Fail(sim.Fault{Status: tt.status, Body: string(b), RetryAfter: 3 * time.Second})
+		w.Desk.Fail(sim.Fault{Status: tt.status, Body: string(b), RetryAfter: 3 * time.Second})
 		_, err := p.Send(t.Context(), provider.Address{Token: here}, message("a", "b"))
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != tt.want || e.Code != itoa(tt.code) || e.RetryAfter != 3*time.Second || !strings.Contains(e.Text, "said") || len(e.Error()) > 1000 {
 			t.Errorf("%+v: %v", tt, err)
 		}
 	}
-	w.desk.Fail(sim.Fault{Status: 201, Body: `{"sid":"SM1","status":"failed","error_code":30006,"error_message":"Landline"}`}, sim.Fault{Status: 201, Body: `{`})
+	w.Desk.Fail(sim.Fault{Status: 201, Body: `{"sid":"SM1","status":"failed","error_code":30006,"error_message":"Landline"}`}, sim.Fault{Status: 201, Body: `{`})
 	if _, err := p.Send(t.Context(), provider.Address{Token: here}, message("a", "b")); provider.KindOf(err) != provider.Unregistered {
 		t.Errorf("failed at once: %v", err)
 	}
@@ -236,7 +219,7 @@ func TestCredentials(t *testing.T) {
 		"callback": {[]string{"callback", "push.example.com"}, "callback"}, "callback with a quote": {[]string{"callback", "https://x.example/'"}, "callback"}, "callback with a user": {[]string{"callback", "https://u@x.example/"}, "callback"},
 		"callback with a blank": {[]string{"callback", "https://x.example/ "}, "callback"}, "url": {[]string{"url", "https://10.0.0.1"}, "url"}, "unknown": {[]string{"x", "y"}, "x"},
 	} {
-		_, err := twilio.New(provider.Config{Values: w.values(tt.changes...), Egress: w.egress()})
+		_, err := twilio.New(provider.Config{Values: w.values(tt.changes...), Egress: w.Egress()})
 		var e *herald.Error
 		if !errors.As(err, &e) || e.Field != tt.field || e.Remedy == "" || strings.Contains(e.Error(), token) {
 			t.Errorf("%s: %v", name, err)

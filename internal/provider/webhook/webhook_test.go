@@ -1,9 +1,9 @@
 package webhook_test
 
 import (
-	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/provider"
 	"github.com/herald-push/herald/internal/provider/providertest"
 	"github.com/herald-push/herald/internal/provider/webhook"
@@ -25,55 +24,33 @@ const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // world is an app server that gets messages.
 type world struct {
 	receiver *simwebhook.Receiver
-	desk     *sim.Desk
-	server   *sim.Server
-	header   http.Header // that its answers bear
+	providertest.Server
+	header http.Header // that its answers bear
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{desk: &sim.Desk{}, header: http.Header{}}
+	w := &world{header: http.Header{}}
 	w.receiver = simwebhook.New(simwebhook.Config{Secret: secret, Header: http.Header{"Authorization": {"Bearer own-word"}, "X-Tenant": {"tenant-seven"}}})
 	w.receiver.Remove("gone")
-	var err error
-	w.server, err = sim.Serve(t.Context(), "127.0.0.1:0", w.desk, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		for name, v := range w.header {
-			rw.Header()[name] = v
-		}
-		w.receiver.ServeHTTP(rw, r)
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.server.Close() })
+	w.Server = providertest.ServeBearing(t, w.header, w.receiver)
 	return w
 }
 
-func (w *world) egress() egress.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(w.server.Certificate)
-	return egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots}
-}
-
 func (w *world) values(secret string) map[string]string {
-	return map[string]string{"url": w.server.URL, "secret": secret, "headers": "Authorization: Bearer own-word\n\n x-tenant:tenant-seven \r\n"}
+	return map[string]string{"url": w.URL, "secret": secret, "headers": "Authorization: Bearer own-word\n\n x-tenant:tenant-seven \r\n"}
 }
 
 func (w *world) provider(t *testing.T, now func() time.Time) provider.Provider {
 	t.Helper()
-	p, err := webhook.New(provider.Config{Values: w.values(secret), Egress: w.egress(), Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	return w.Open(t, webhook.New, w.values(secret), now)
 }
 
 func TestProvider(t *testing.T) {
 	providertest.Run(t, func(t *testing.T) *providertest.Vendor {
 		w := newWorld(t)
 		return &providertest.Vendor{
-			Driver: webhook.Driver(), Good: w.values(secret), Wrong: w.values(signed.NewSecret()), Egress: w.egress(), Desk: w.desk,
+			Driver: webhook.Driver(), Good: w.values(secret), Wrong: w.values(signed.NewSecret()), Egress: w.Egress(), Desk: w.Desk,
 			Here: provider.Address{Token: "room-1"}, Gone: provider.Address{Token: "gone"}, BadOptions: `[1]`,
 			Secrets: []string{secret[6:], "own-word", "tenant-seven"},
 			Shown: func() (out []providertest.Shown) {
@@ -124,7 +101,7 @@ func TestMessage(t *testing.T) {
 			if string(got[0].Body) != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got[0].Body, tt.want)
 			}
-			if calls := w.desk.Calls(); string(calls[0].Body) != string(calls[1].Body) {
+			if calls := w.Desk.Calls(); string(calls[0].Body) != string(calls[1].Body) {
 				t.Error("the copy is another")
 			}
 		})
@@ -167,26 +144,26 @@ func TestAnswers(t *testing.T) {
 		{status: 413, want: provider.TooLarge, says: "413"}, {status: 429, want: provider.Throttled, after: 3 * time.Second, says: "Too Many"},
 		{status: 503, want: provider.Unavailable, after: 5 * time.Second, says: "503"}, {status: 408, want: provider.Unavailable, says: "408"},
 	} {
-		w.desk.Fail(sim.Fault{Status: tt.status, RetryAfter: tt.after})
+		w.Desk.Fail(sim.Fault{Status: tt.status, RetryAfter: tt.after})
 		_, err := p.Send(t.Context(), provider.Address{Token: tt.to}, m)
 		var e *provider.Error
 		if !errors.As(err, &e) || e.Kind != tt.want || e.Code != strconv.Itoa(tt.status) || e.RetryAfter != tt.after || !strings.Contains(e.Text+e.Remedy, tt.says) {
 			t.Errorf("%+v: %+v", tt, err)
 		}
 	}
-	w.desk.Fail(sim.Fault{Status: 202})
+	w.Desk.Fail(sim.Fault{Status: 202})
 	if _, err := p.Send(t.Context(), provider.Address{}, m); err != nil {
 		t.Errorf("202: %v", err)
 	}
 	// A wrong clock is blamed where the signature is.
-	w.header = skewed
+	maps.Copy(w.header, skewed)
 	late := w.provider(t, func() time.Time { return time.Now().Add(time.Hour) })
 	err := late.(provider.Checker).Check(t.Context())
 	var e *provider.Error
 	if !errors.As(err, &e) || e.Kind != provider.Unauthorized || !strings.Contains(e.Text, "ahead of") {
 		t.Errorf("with a wrong clock: %+v", err)
 	}
-	w.desk.Fail(sim.Fault{Status: 404})
+	w.Desk.Fail(sim.Fault{Status: 404})
 	if err := p.(provider.Checker).Check(t.Context()); provider.KindOf(err) != provider.Rejected {
 		t.Errorf("where nobody receives: %v", err)
 	}
@@ -208,7 +185,7 @@ func TestRefusedHere(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if n := len(w.desk.Calls()); n != 0 {
+	if n := len(w.Desk.Calls()); n != 0 {
 		t.Errorf("%d calls", n)
 	}
 }

@@ -1,7 +1,6 @@
 package webpush_test
 
 import (
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/egress"
 	"github.com/herald-push/herald/internal/provider"
 	"github.com/herald-push/herald/internal/provider/providertest"
 	"github.com/herald-push/herald/internal/provider/webpush"
@@ -21,9 +19,8 @@ import (
 
 // world is a push service with one browser.
 type world struct {
-	service         *simwebpush.Service
-	desk            *sim.Desk
-	server          *sim.Server
+	service *simwebpush.Service
+	providertest.Server
 	browser         *simwebpush.Subscription
 	public, private string
 	now             func() time.Time
@@ -31,19 +28,16 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{desk: &sim.Desk{}}
+	w := &world{}
 	w.service = simwebpush.New(simwebpush.Config{Now: func() time.Time {
 		if w.now != nil {
 			return w.now()
 		}
 		return time.Now()
 	}})
+	w.Server = providertest.Serve(t, w.service)
+	w.service.SetURL(w.URL)
 	var err error
-	if w.server, err = sim.Serve(t.Context(), "127.0.0.1:0", w.desk, w.service); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.server.Close() })
-	w.service.SetURL(w.server.URL)
 	if w.public, w.private, err = webpush.NewKeys(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,14 +63,8 @@ func address(t *testing.T, b *simwebpush.Subscription) provider.Address {
 	return provider.Address{Token: string(text)}
 }
 
-func (w *world) egress() egress.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(w.server.Certificate)
-	return egress.Config{Allow: []string{"loopback"}, Ports: []string{"any"}, Roots: roots}
-}
-
 func (w *world) values(change func(map[string]string)) map[string]string {
-	v := map[string]string{"subject": "mailto:push@example.com", "public_key": w.public, "private_key": w.private, "services": "127.0.0.1", "url": w.server.URL}
+	v := map[string]string{"subject": "mailto:push@example.com", "public_key": w.public, "private_key": w.private, "services": "127.0.0.1", "url": w.URL}
 	if change != nil {
 		change(v)
 	}
@@ -85,12 +73,7 @@ func (w *world) values(change func(map[string]string)) map[string]string {
 
 func (w *world) provider(t *testing.T, change func(map[string]string), now func() time.Time) provider.Provider {
 	t.Helper()
-	p, err := webpush.New(provider.Config{Values: w.values(change), Egress: w.egress(), Now: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return p
+	return w.Open(t, webpush.New, w.values(change), now)
 }
 
 // frame is what a service worker gets.
@@ -111,7 +94,7 @@ func TestProvider(t *testing.T) {
 		w.service.Bar(public)
 		return &providertest.Vendor{
 			Driver: webpush.Driver(), Good: w.values(nil), Wrong: w.values(func(v map[string]string) { v["public_key"], v["private_key"] = public, private }),
-			Egress: w.egress(), Desk: w.desk, Here: address(t, w.browser), Gone: address(t, gone), Limit: 3993,
+			Egress: w.Egress(), Desk: w.Desk, Here: address(t, w.browser), Gone: address(t, gone), Limit: 3993,
 			Secrets: []string{w.private, "eyJ"},
 			Shown: func() (out []providertest.Shown) {
 				for _, p := range w.service.Taken() {
@@ -159,7 +142,7 @@ func TestMessage(t *testing.T) {
 				m.Options = json.RawMessage(tt.options)
 			}
 			r, err := p.Send(t.Context(), address(t, w.browser), &m)
-			if err != nil || !strings.HasPrefix(r.Reference, w.server.URL+"/m/") {
+			if err != nil || !strings.HasPrefix(r.Reference, w.URL+"/m/") {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			got := w.service.Taken()[0]
@@ -202,7 +185,7 @@ func TestAnswers(t *testing.T) {
 	w := newWorld(t)
 	m := &provider.Message{ID: 1, Content: herald.Content{Data: json.RawMessage("1")}}
 	send := func(p provider.Provider, f sim.Fault) error {
-		w.desk.Fail(f)
+		w.Desk.Fail(f)
 		_, err := p.Send(t.Context(), address(t, w.browser), m)
 		return err
 	}
@@ -254,7 +237,7 @@ func TestOtherKey(t *testing.T) {
 	if _, err := p.Send(t.Context(), address(t, w.browser), m); err != nil {
 		t.Fatal(err)
 	}
-	w.desk.Fail(sim.Fault{Status: http.StatusForbidden})
+	w.Desk.Fail(sim.Fault{Status: http.StatusForbidden})
 	if _, err := p.Send(t.Context(), alien, m); provider.KindOf(err) != provider.Rejected {
 		t.Errorf("after it has taken the signature: %v", err)
 	}
@@ -269,11 +252,11 @@ func TestSignature(t *testing.T) {
 	m := &provider.Message{ID: 1, Content: herald.Content{Data: json.RawMessage("1")}}
 	signature := func() string {
 		t.Helper()
-		w.desk.Calls()
+		w.Desk.Calls()
 		if _, err := p.Send(t.Context(), address(t, w.browser), m); err != nil {
 			t.Fatal(err)
 		}
-		return w.desk.Calls()[0].Header.Get("Authorization")
+		return w.Desk.Calls()[0].Header.Get("Authorization")
 	}
 	first := signature()
 	now = now.Add(5 * time.Hour)
@@ -289,7 +272,7 @@ func TestSignature(t *testing.T) {
 		t.Error("a signature of the future is used")
 	}
 	now = now.Add(7 * time.Hour)
-	w.desk.Fail(sim.Fault{Status: http.StatusUnauthorized})
+	w.Desk.Fail(sim.Fault{Status: http.StatusUnauthorized})
 	if _, err := p.Send(t.Context(), address(t, w.browser), m); provider.KindOf(err) != provider.Unauthorized {
 		t.Errorf("a new signature that is refused: %v", err)
 	}
@@ -321,7 +304,7 @@ func TestWhere(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if n := len(w.desk.Calls()); n != 0 {
+	if n := len(w.Desk.Calls()); n != 0 {
 		t.Errorf("%d calls", n)
 	}
 	for _, services := range []string{"any", "push.example.com 127.0.0.1"} {
@@ -368,7 +351,7 @@ func TestVerify(t *testing.T) {
 		"another key":           {nil, nil, &sim.Fault{Status: 403, Body: "mismatch"}, provider.Rejected, "another VAPID key"},
 	} {
 		if tt.fault != nil {
-			w.desk.Fail(*tt.fault)
+			w.Desk.Fail(*tt.fault)
 		}
 		err := w.provider(t, tt.change, tt.now).(provider.Checker).Check(t.Context())
 		var e *provider.Error
@@ -390,7 +373,7 @@ func TestCredentials(t *testing.T) {
 		"long": {"subject", "https://example.com/" + strings.Repeat("a", 250)}, "no private key": {"private_key", ""}, "a short one": {"private_key", "AAAA"}, "no base64": {"private_key", "!"},
 		"zero": {"private_key", strings.Repeat("A", 43)}, "another's": {"public_key", other}, "no public key": {"public_key", "!"}, "a local service": {"url", "http://127.0.0.1"},
 	} {
-		_, err := webpush.New(provider.Config{Values: w.values(func(v map[string]string) { v[tt.field] = tt.value }), Egress: w.egress()})
+		_, err := webpush.New(provider.Config{Values: w.values(func(v map[string]string) { v[tt.field] = tt.value }), Egress: w.Egress()})
 		var e *herald.Error
 		if !errors.As(err, &e) || e.Field != tt.field || e.Remedy == "" {
 			t.Errorf("%s: %v", name, err)
