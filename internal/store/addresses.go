@@ -34,7 +34,7 @@ const addressColumns = "ord, kind, environment, token, crc, created, updated, in
 
 // selectAddresses reads a range of the table as it lies.
 const selectAddresses = "SELECT " + addressColumns + ` FROM address
-	WHERE app = ? AND owner = ? AND kind = ? AND environment = ? AND ord BETWEEN ? AND ? AND invalid = 0 ORDER BY ord LIMIT ?`
+	WHERE app = ? AND owner = ? AND kind = ? AND environment = ? AND ord BETWEEN ? AND ? AND invalid = 0 ORDER BY ord LIMIT ? + 0`
 
 // ownerNumber is how an owner stands in the record.
 func ownerNumber(o record.Owner) int64 { return flag(o == record.OwnerRecipient) }

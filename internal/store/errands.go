@@ -45,7 +45,7 @@ func (db *DB) LeaseErrands(ctx context.Context, l record.Lane, now time.Time, le
 	err = db.write(ctx, func(t *tx) error {
 		out = nil
 		held := []record.Errand(nil)
-		err := scan(ctx, t, "SELECT "+errandColumns+" FROM errand WHERE app = ? AND vendor = ? AND env = ? AND credential = ? AND at <= ? ORDER BY at, id LIMIT ?",
+		err := scan(ctx, t, "SELECT "+errandColumns+" FROM errand WHERE app = ? AND vendor = ? AND env = ? AND credential = ? AND at <= ? ORDER BY at, id LIMIT ? + 0",
 			[]any{app, string(l.Vendor), l.Env, l.Credential, millis(now), limit}, func(r *sql.Rows) error {
 				e, err := scanErrand(l, r)
 				if e.ID == 0 {
