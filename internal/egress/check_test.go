@@ -230,3 +230,23 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// TestKnownOrigin: an address of the origin that was judged last is read as it is
+// by a client that has judged nothing.
+func TestKnownOrigin(t *testing.T) {
+	cfg := Config{Allow: []string{"loopback"}, Ports: []string{"any"}}
+	c := client(t, cfg)
+	for _, raw := range []string{
+		"https://push.example.com:2197/3/device/0a", "https://push.example.com:2197/3/device/0b", "https://push.example.com:2197//x/../y",
+		"https://push.example.com:2197/a%2Fb", "https://push.example.com:2197/a?b=c", "https://push.example.com:2197/a[1]!", "https://push.example.com:2197",
+		"https://push.example.com:2197.evil/x", "https://push.example.com:21970/x", "https://push.example.com:2197@evil/x", "https://push.example.com:2197/a#b",
+		"https://PUSH.example.com:2197/x", "https://push.example.com/x", "http://push.example.com:2197/x", "https://push.example.com:2197/x y", "https://push.example.com:2197/\\",
+		"https://127.0.0.1:2197/x", "https://127.0.0.1:2197/y", "https://10.0.0.1:2197/x", "https://10.0.0.1:2197/x", "https://[::1]:2197/x", "https://[::1]:2197/y",
+	} {
+		got, gotErr := c.Check(raw)
+		want, wantErr := client(t, cfg).Check(raw)
+		if (gotErr == nil) != (wantErr == nil) || gotErr != nil && gotErr.Error() != wantErr.Error() || gotErr == nil && *got != *want {
+			t.Errorf("%s: %+v, %v; want %+v, %v", raw, got, gotErr, want, wantErr)
+		}
+	}
+}

@@ -60,6 +60,7 @@ type Client struct {
 	maxBody   int64
 	resolver  Resolver
 	transport *http.Transport
+	last      atomic.Pointer[string] // the origin of what Check has found good
 	dialer    net.Dialer
 }
 
