@@ -3,7 +3,7 @@
 //
 // Without a collapse key, a message's ID is its apns-collapse-id, so that a copy
 // of it replaces the one that is shown. The apns-id is left to Apple: one of ours
-// for each push would cost a tenth of the work, in the tables of HPACK.
+// for each push would cost about a tenth of the work, in the tables of HPACK.
 package apns
 
 import (
