@@ -74,10 +74,18 @@ func (s *Messages) Trace(ctx context.Context, p Principal, id herald.MessageID, 
 	}
 	online := len(s.c.Presence.Transports(p.App, d.Ord)) > 0
 	t.Summary = summary(t.State, m, online, d.Seen)
-	if by := handedTo(history); by != "" && t.State == herald.StateSent {
-		t.Summary = "Sent, not acknowledged yet: it was handed to " + by + ", and is sent to the device when it connects without having acknowledged it."
+	kept, err := s.keptBack(ctx, m, d.Ord)
+	if err != nil {
+		return Trace{}, err
 	}
-	if waits != "" && t.State == herald.StatePending {
+	switch by := handedTo(history); {
+	case by != "" && t.State == herald.StateSent && kept != "":
+		t.Summary = "Sent, not acknowledged yet: it was handed to " + by + ". " + kept
+	case by != "" && t.State == herald.StateSent:
+		t.Summary = "Sent, not acknowledged yet: it was handed to " + by + ", and is sent to the device when it connects without having acknowledged it."
+	case t.State == herald.StatePending && kept != "":
+		t.Summary = "Not received yet. " + kept
+	case t.State == herald.StatePending && waits != "":
 		t.Summary = waits
 	}
 	return t, nil

@@ -113,7 +113,7 @@ func (s *Messages) showPlan(ctx context.Context, v *MessageView, m *record.Messa
 		return nil
 	}
 	p, err := s.c.Dispatch.PlanOf(ctx, m.App, m.ID)
-	if err != nil {
+	if err != nil || p.Whole {
 		return err
 	}
 	v.Release = &Release{Steps: p.Made, Stopped: p.Stopped}
@@ -136,6 +136,9 @@ func (s *Messages) releasedStep(ctx context.Context, m *record.Message, o herald
 	step, ok, err := s.c.Ledger.StepOf(ctx, m, o)
 	if err != nil {
 		return nil, "", err
+	}
+	if ok && m.Held() && m.Facts.When == nil {
+		return &TraceStep{Time: step.At, Event: "released", Text: released(m.Target)}, "", nil
 	}
 	if ok {
 		return &TraceStep{Time: step.At, Event: "released", Text: fmt.Sprintf("Released to this device in its turn, as one of %d.", m.Target)}, "", nil

@@ -119,8 +119,8 @@ func (d *Dispatcher) acceptance(r *Request, groups int) (*record.Acceptance, err
 			return nil, err
 		}
 	}
-	if m.State == herald.MessageSending && !m.Planned() {
-		m.Later = d.later(m)
+	if m.State == herald.MessageSending {
+		d.atRelease(m)
 	}
 	a.Volatile = m.TTL == 0
 	if r.Idempotency != nil && r.Answer != nil {

@@ -174,6 +174,8 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 		return d.releaseStep(ctx, r)
 	case record.ReleaseStop:
 		return d.releaseStop(ctx, r)
+	case record.ReleaseLive:
+		return d.releaseLive(ctx, r)
 	}
 	m := r.Msg
 	d.c.Ledger.Track(m)
@@ -185,11 +187,7 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 	}
 	d.gone(m)
 	d.rebound(m)
-	if m.CollapseKey != "" {
-		if err := d.collapse(ctx, m, nil); err != nil {
-			d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
-		}
-	}
+	d.replaceOlder(ctx, m, nil)
 	if !d.c.Now().Before(m.Expires()) {
 		return nil // the clock will end it
 	}
@@ -252,6 +250,17 @@ func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error 
 	return d.c.Ledger.SentIn(ctx, r.Msg, d.here(r.Msg.App), func(to *sets.Set) error {
 		return d.deliver(ctx, record.ReleaseWithdraw, r.Msg, r.Pos, to)
 	})
+}
+
+// replaceOlder is collapse for a message that is released. What goes wrong is said
+// and holds up nothing.
+func (d *Dispatcher) replaceOlder(ctx context.Context, m *record.Message, some *sets.Set) {
+	if m.CollapseKey == "" {
+		return
+	}
+	if err := d.collapse(ctx, m, some); err != nil {
+		d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
+	}
 }
 
 // collapse replaces older messages with the same collapse key, on the devices

@@ -21,8 +21,8 @@ const (
 // tier after the other; the rest comes last.
 var tiers = [...]int{1, 7, 30}
 
-// cut decides whether a message is released in steps and, if it is, cuts its
-// target into parts. What is decided here about activity and time zones stays.
+// cut decides whether a message is released in steps, or is held, and if so cuts
+// its target into parts. What is decided here about activity and time zones stays.
 func (d *Dispatcher) cut(m *record.Message, t Target, now time.Time) error {
 	if m.TTL == 0 || t.Devices == 0 {
 		return nil
@@ -36,7 +36,8 @@ func (d *Dispatcher) cut(m *record.Message, t Target, now time.Time) error {
 		return err
 	}
 	quiet := quietHours(m, when, app)
-	if when.Spread == nil && when.Local == "" && quiet == nil {
+	held := d.heldBack(m)
+	if when.Spread == nil && when.Local == "" && quiet == nil && !held {
 		return nil
 	}
 	whole := t.Group
@@ -45,21 +46,25 @@ func (d *Dispatcher) cut(m *record.Message, t Target, now time.Time) error {
 	} else if dead := d.c.Registry.DeadAt(m.App, t.Pos); !dead.Empty() {
 		whole = sets.Minus(whole, dead)
 	}
-	c := cutter{app: app, now: now, when: when, plan: &record.PlanStart{Plan: record.Plan{App: m.App, Msg: m.ID, Quiet: quiet}}}
+	c := cutter{app: app, now: now, when: when, plan: &record.PlanStart{Plan: record.Plan{App: m.App, Msg: m.ID, Quiet: quiet, Held: held}}}
 	if err := c.cut(whole); err != nil {
 		return err
 	}
 	p := c.plan
-	if when.Spread == nil && when.Local == "" && !keptBack(&p.Plan, now) {
+	switch atOnce := when.Spread == nil && when.Local == "" && !keptBack(&p.Plan, now); {
+	case atOnce && !held:
 		return nil // nobody is in quiet hours: it goes at once, to all
+	case atOnce:
+		p = atOnceTo(m, whole)
+	default:
+		pace(&p.Plan, when.Spread)
+		p.Next = p.NextAt(now)
 	}
-	pace(&p.Plan, when.Spread)
-	p.Next = p.NextAt(now)
 	facts := record.Facts{}
 	if m.Facts != nil {
 		facts = *m.Facts
 	}
-	facts.Planned = true
+	facts.Planned, facts.Held = true, held
 	m.Facts, m.Plan = &facts, p
 	return nil
 }

@@ -53,6 +53,7 @@ type Vendors interface {
 // live channel.
 type RouteConfig struct {
 	Store     RouteStore
+	Live      LiveStore
 	Addresses AddressBook
 	Vendors   Vendors
 	// OnErrands is called when errands may have come.
@@ -70,8 +71,16 @@ func routeOf(m *record.Message) (r herald.Route, named bool) {
 	return herald.DefaultRoute(), false
 }
 
+// atRelease gives a message the steps of its route, if it is released now, and not
+// by the steps of a plan.
+func (d *Dispatcher) atRelease(m *record.Message) {
+	if m.Plan == nil || m.Plan.Whole {
+		m.Later = d.later(m)
+	}
+}
+
 // later gives the steps of a message's route that come after its release: what
-// is not live. Of a route that nobody has named those are left out that the app
+// is not live, and live for a message that is held. Of a route that nobody has named those are left out that the app
 // has no credential for, so that a message costs nothing more where there is no
 // vendor.
 func (d *Dispatcher) later(m *record.Message) (out []record.StepAfter) {
@@ -81,13 +90,17 @@ func (d *Dispatcher) later(m *record.Message) (out []record.StepAfter) {
 	var have []record.Credential
 	route, named := routeOf(m)
 	if !named {
-		if have = d.c.Routes.Vendors.Credentials(m.App); len(have) == 0 {
+		if have = d.c.Routes.Vendors.Credentials(m.App); len(have) == 0 && !m.Held() {
 			return nil
 		}
 	}
+	live := -1
+	if m.Held() {
+		live = liveStep(route)
+	}
 	for i := range route.Steps {
 		s := &route.Steps[i]
-		if s.Channel != herald.ChannelLive && (named || len(usable(have, s)) > 0) {
+		if i == live || s.Channel != herald.ChannelLive && (named || len(usable(have, s)) > 0) {
 			out = append(out, record.StepAfter{Step: i, After: time.Duration(s.After)})
 		}
 	}
@@ -188,13 +201,19 @@ func (d *Dispatcher) planStep(ctx context.Context, s record.RouteStep) error {
 	if err := d.handedOver(ctx, m); err != nil {
 		return err
 	}
-	p := planning{d: d, m: m, row: s, step: &route.Steps[s.Step], have: d.c.Routes.Vendors.Credentials(s.App)}
-	if p.step.Channel.PerRecipient() {
+	p := planning{d: d, m: m, row: s, step: &route.Steps[s.Step], live: liveStep(route), have: d.c.Routes.Vendors.Credentials(s.App)}
+	if wait, err := p.waits(ctx); err != nil || wait {
+		return err
+	}
+	switch {
+	case p.step.Channel == herald.ChannelLive:
+		err = p.connections(ctx)
+	case p.step.Channel.PerRecipient():
 		err = p.people(ctx)
-	} else {
+	default:
 		err = p.devices(ctx)
 	}
-	if err == nil && named && !p.made && !p.before {
+	if err == nil && named && !p.made && !p.before && p.step.Channel != herald.ChannelLive {
 		err = p.nobody(ctx)
 	}
 	if err != nil {

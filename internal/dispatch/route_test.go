@@ -25,7 +25,7 @@ func routed(t *testing.T, have ...record.Credential) *bench {
 	t.Helper()
 	b := newBench(t)
 	b.routes = func(b *bench) RouteConfig {
-		return RouteConfig{Store: b.db, Addresses: b.db, Vendors: holdings(have)}
+		return RouteConfig{Store: b.db, Live: b.db, Addresses: b.db, Vendors: holdings(have)}
 	}
 	b.restart()
 	b.must(b.ledger.Load(t.Context(), b.app))

@@ -15,6 +15,7 @@ type planning struct {
 	m    *record.Message
 	row  record.RouteStep
 	step *herald.RouteStep
+	live int                 // the step of the route that is live; -1: none
 	have []record.Credential // of the app
 	made bool                // there are errands
 	// before tells that the step was planned for somebody before.
@@ -53,10 +54,10 @@ func (p *planning) devices(ctx context.Context) error {
 		return nil
 	}
 	slices.SortStableFunc(ways, func(a, b way) int { return preference(a.lane.Vendor) - preference(b.lane.Vendor) })
-	// Who is connected at the moment is left to the connection, where all that is
-	// wanted is that it goes out.
+	// Who is connected at the moment is left to the connection that it goes to
+	// before, where all that is wanted is that it goes out.
 	var here *sets.Set
-	if p.step.Until() == herald.StateSent && p.step.After == 0 {
+	if p.step.Until() == herald.StateSent && p.step.After == 0 && p.live >= 0 && p.live < p.row.Step {
 		here = p.d.here(p.m.App)
 	}
 	return p.d.c.Ledger.ShortOf(ctx, p.m, p.step.Until(), nil, func(open *sets.Set) error {

@@ -128,7 +128,10 @@ func (d *Dispatcher) releasePlan(ctx context.Context, r record.Release) error {
 		return nil
 	}
 	d.gone(r.Msg)
-	return nil
+	if len(r.Ranges) == 0 {
+		return nil
+	}
+	return d.releaseWhole(ctx, r)
 }
 
 // releaseStep is release for some devices of a message.
@@ -147,10 +150,9 @@ func (d *Dispatcher) releaseStep(ctx context.Context, r record.Release) error {
 	if err != nil {
 		return err
 	}
-	if m.CollapseKey != "" {
-		if err := d.collapse(ctx, m, some); err != nil {
-			d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
-		}
+	d.replaceOlder(ctx, m, some)
+	if m.Held() {
+		return nil // it goes to connections when its route says so
 	}
 	if !d.c.Now().Before(m.Expires()) {
 		return nil // the clock will end it

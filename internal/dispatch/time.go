@@ -135,9 +135,7 @@ func (d *Dispatcher) releaseJob(ctx context.Context, job record.Job) error {
 	if err := d.cut(&released, target, d.c.Now()); err != nil {
 		return err
 	}
-	if !released.Planned() {
-		released.Later = d.later(&released)
-	}
+	d.atRelease(&released)
 	_, err = d.c.Store.ReleaseDue(ctx, job, released)
 	if herald.CodeOf(err) == herald.CodeConflict {
 		return nil // withdrawn, or another node has done it

@@ -31,6 +31,7 @@ type group struct {
 	pos, evalPos herald.Pos
 	byAlias      bool
 	planned      bool // it is released in steps: pos is where they began
+	held         bool // and goes to connections later: see record.Message.Held
 
 	msg   *record.Message // without body and image; book.mu guards it
 	image *sets.Set       // if it is compact, and the message not one cell
@@ -47,7 +48,7 @@ type group struct {
 
 // newGroup makes a group of a message as the record gives it with its target.
 func (l *Ledger) newGroup(m *record.Message) *group {
-	g := &group{id: m.ID, pos: m.Pos, evalPos: m.EvalPos, byAlias: m.ByAlias, planned: m.Planned(), msg: light(m)}
+	g := &group{id: m.ID, pos: m.Pos, evalPos: m.EvalPos, byAlias: m.ByAlias, planned: m.Planned(), held: m.Held(), msg: light(m)}
 	g.ended.Store(!m.Ended.IsZero())
 	image, ok := m.Group.Whole()
 	switch {

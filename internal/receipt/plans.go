@@ -15,7 +15,8 @@ import (
 type PlanStore interface {
 	// PlanSteps lists the releases that a plan has made, in log order.
 	PlanSteps(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]record.PlanStep, error)
-	// PlanSlab gives the devices of each part of a plan that are in one slab.
+	// PlanSlab gives the devices of each part of a plan that are in one slab, and
+	// those that are left out; see record.LeftOut.
 	PlanSlab(ctx context.Context, app herald.AppKey, id herald.MessageID, slab sets.Slab) (map[int]*sets.Set, error)
 }
 
@@ -36,6 +37,7 @@ type plans struct {
 	byID    map[herald.MessageID]*plan
 	order   []herald.MessageID
 	slabs   map[planSlab]map[int]*sets.Set
+	lives   uint64 // how many steps went live since the start: each may leave devices out
 	oldest  []planSlab
 	bytes   int64                        // that slabs take
 	reading map[herald.MessageID][]*bool // by who reads a plan now: a step of it was tracked since
@@ -159,6 +161,7 @@ func (l *plans) slab(ctx context.Context, app herald.AppKey, id herald.MessageID
 	k := planSlab{id, slab}
 	l.mu.Lock()
 	parts, ok := l.slabs[k]
+	lives := l.lives
 	l.mu.Unlock()
 	if ok {
 		return parts, nil
@@ -172,8 +175,8 @@ func (l *plans) slab(ctx context.Context, app herald.AppKey, id herald.MessageID
 	if l.slabs == nil {
 		l.slabs = map[planSlab]map[int]*sets.Set{}
 	}
-	if _, ok := l.slabs[k]; ok {
-		return parts, nil
+	if _, ok := l.slabs[k]; ok || lives != l.lives {
+		return parts, nil // read before a step that went live meanwhile, maybe
 	}
 	l.slabs[k], l.oldest, l.bytes = parts, append(l.oldest, k), l.bytes+partsSize(parts)
 	for l.bytes > maxPlanSlabs && len(l.oldest) > 1 {
@@ -205,13 +208,14 @@ func (l *plans) released(ctx context.Context, app herald.AppKey, id herald.Messa
 			return nil, err
 		}
 		for part, s := range parts {
-			out.Or(sets.Intersect(some, p.upto(part, s)))
+			out.Or(sets.Intersect(some, p.upto(part, s))) // of those left out: nobody
 		}
 	}
 	return out, nil
 }
 
-// step finds the release of a message to one device.
+// step finds the release of a message to one device, as far as routes go: to
+// connections it may go later.
 func (l *plans) step(ctx context.Context, app herald.AppKey, id herald.MessageID, o herald.Ordinal) (step record.PlanStep, ok bool, err error) {
 	p, err := l.of(ctx, app, id)
 	if err != nil {
@@ -273,7 +277,7 @@ func (l *Ledger) StepOf(ctx context.Context, m *record.Message, o herald.Ordinal
 func (l *Ledger) PartOf(ctx context.Context, m *record.Message, o herald.Ordinal) (int, error) {
 	parts, err := l.plans.slab(ctx, m.App, m.ID, sets.SlabOf(o))
 	for part, s := range parts {
-		if s.Contains(o) {
+		if part != record.LeftOut && s.Contains(o) {
 			return part, err
 		}
 	}
@@ -333,15 +337,15 @@ func (b *book) placed(ctx context.Context, o herald.Ordinal, list []*group, afte
 	for _, g := range list {
 		pos := g.pos
 		if g.planned {
-			step, ok, err := b.ledger.plans.step(ctx, b.app, g.id, o)
-			if unreadable(err) {
+			var err error
+			if pos, err = b.cameTo(ctx, g, o); unreadable(err) {
 				b.leftOut(g, err)
 				continue
 			}
 			if err != nil {
 				return nil, nil, err
 			}
-			if pos = step.Pos; !ok || pos <= after || pos > upto {
+			if pos <= after || pos > upto {
 				continue
 			}
 		}

@@ -29,6 +29,9 @@ type Facts struct {
 	When *When `json:"when,omitempty"`
 	// Planned is set once its target is known and is released in steps.
 	Planned bool `json:"planned,omitempty"`
+	// Held is set beside it if its route keeps it from connections when it is
+	// released: each step goes to them later, at another place in the log, or never.
+	Held bool `json:"held,omitempty"`
 	// Vendors is what vendors are told beside the content.
 	Vendors herald.VendorOptions `json:"vendors,omitempty"`
 	// Route is the ways by which it goes, with the condition of each step written

@@ -63,6 +63,10 @@ func (m *Message) Waits() bool { return m.Begins().After(m.Accepted) }
 // its place in the log, which are there, say nothing of who has been released.
 func (m *Message) Planned() bool { return m.Facts != nil && m.Facts.Planned }
 
+// Held reports whether the route of the message keeps it from connections when it
+// is released; then it is Planned as well.
+func (m *Message) Held() bool { return m.Facts != nil && m.Facts.Held }
+
 // Image is what the audience of a group message was evaluated to. A large one
 // is not read with its message: it is read slab by slab (see Chunk), and a
 // message that has it elsewhere must not be taken for one that has nobody.
@@ -137,6 +141,7 @@ const (
 	ReleasePlan     ReleaseKind = "plan"     // a message that is released in steps from here on, to nobody yet
 	ReleaseStep     ReleaseKind = "step"     // such a message, to some of its devices
 	ReleaseStop     ReleaseKind = "stop"     // the end of its steps: who is left never gets it
+	ReleaseLive     ReleaseKind = "live"     // a step of it that its route has kept from connections, to them
 )
 
 // Release is one entry of the log that concerns deliveries. The message comes
@@ -146,8 +151,10 @@ type Release struct {
 	Kind ReleaseKind
 	Msg  *Message
 	At   time.Time
-	// Ranges are the devices of a step.
+	// Ranges are the devices of a step, which is at the place Step: also of one that
+	// goes live, and of a plan that is whole.
 	Ranges []PlanRange
+	Step   herald.Pos
 }
 
 // Entry is one direct message on its way to one device.

@@ -38,6 +38,10 @@ type Plan struct {
 	Paused  bool               `json:"paused,omitempty"`
 	Stopped bool               `json:"stopped,omitempty"`
 	StopPos herald.Pos         `json:"stop_pos,omitempty"` // of the stop in the log
+	// Held is that of [Facts]. Whole tells that this alone is what the plan is for:
+	// the message was released to everybody when it was due.
+	Held  bool `json:"held,omitempty"`
+	Whole bool `json:"whole,omitempty"`
 }
 
 // PlanPart is devices of a target that are released one after the other.
@@ -54,6 +58,8 @@ type PlanPart struct {
 type PlanStart struct {
 	Plan
 	Sets []*sets.Set
+	// Ranges are those of the only step of one that is Whole, which is made at once.
+	Ranges []PlanRange
 }
 
 // PlanStep is one release of a message by a plan.
@@ -61,6 +67,21 @@ type PlanStep struct {
 	Pos    herald.Pos
 	At     time.Time
 	Ranges []PlanRange
+	// Live is where it went to connections, if the message is held; 0: not yet.
+	Live herald.Pos
+}
+
+// LeftOut is what stands in the place of a part for those devices that a message
+// which is held was not released to connections for.
+const LeftOut = -1
+
+// LiveRelease takes a step of a message that is held to connections.
+type LiveRelease struct {
+	Step herald.Pos
+	// Left are those of its devices that are left out; of a direct message Ords are
+	// the others.
+	Left *sets.Set
+	Ords []herald.Ordinal
 }
 
 // Step is what a job of a plan asks of the store.

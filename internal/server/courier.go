@@ -27,7 +27,7 @@ func (s *Server) openCourier() {
 // routeConfig leads messages beyond the live channel.
 func (s *Server) routeConfig() dispatch.RouteConfig {
 	return dispatch.RouteConfig{
-		Store: s.store, Addresses: s.store, Vendors: s.vault, OnErrands: s.courier.Wake, Recall: s.courier,
+		Store: s.store, Live: s.store, Addresses: s.store, Vendors: s.vault, OnErrands: s.courier.Wake, Recall: s.courier,
 	}
 }
 

@@ -61,6 +61,7 @@ type recordStore interface {
 	retained.Store
 	topiclog.Store
 	dispatch.RouteStore
+	dispatch.LiveStore
 	dispatch.AddressBook
 	courier.ErrandStore
 	courier.AddressStore

@@ -180,6 +180,14 @@ func (s *Set) Only() (o herald.Ordinal, one bool) {
 	return herald.Ordinal(first), first == b.Maximum()
 }
 
+// Bounds gives the lowest and the highest member; 0 and 0 of an empty set.
+func (s *Set) Bounds() (first, last herald.Ordinal) {
+	if b := s.bitmap(); !b.IsEmpty() {
+		first, last = herald.Ordinal(b.Minimum()), herald.Ordinal(b.Maximum())
+	}
+	return first, last
+}
+
 // Clone gives a copy that may be written to.
 func (s *Set) Clone() *Set {
 	if s.small() {

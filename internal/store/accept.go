@@ -98,7 +98,7 @@ func (t *tx) release(app int64, h *head, m *record.Message, tg target) (record.A
 	if err := t.logRelease(app, h, out.Pos, record.ReleaseMessage, m.ID); err != nil {
 		return out, err
 	}
-	if err := t.putRouteSteps(app, m.ID, m.Later); err != nil {
+	if err := t.putRouteSteps(app, m.ID, t.db.cfg.Now(), m.Later); err != nil {
 		return out, err
 	}
 	if faults.Planted("orphan_row") {

@@ -197,7 +197,7 @@ func (db *DB) Reported(ctx context.Context, app herald.AppKey, list []record.Ven
 // tells how many they are.
 func (db *DB) RetryDead(ctx context.Context, app herald.AppKey, c record.AttemptCount) (n int64, err error) {
 	return db.dead(ctx, app, c, func(t *tx, a int64) error {
-		return t.putRouteSteps(a, c.Msg, []record.StepAfter{{Step: c.Step}})
+		return t.putRouteSteps(a, c.Msg, t.db.cfg.Now(), []record.StepAfter{{Step: c.Step}})
 	})
 }
 

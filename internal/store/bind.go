@@ -216,7 +216,7 @@ func (p *bindPlan) tell(t *tx, app int64, moved []*bindDevice) error {
 
 // AliasEntries lists the direct messages that were sent by alias before a log
 // position and released to some devices, by device, unless they have ended or
-// their TTL has.
+// their TTL has. Those that are held are before the others, without a position.
 func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Set, before herald.Pos, now time.Time) ([]record.AliasEntry, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
@@ -227,13 +227,18 @@ func (db *DB) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Se
 		return nil, fmt.Errorf("store: reading entries: %w", err)
 	}
 	var out []record.AliasEntry
-	err = scan(ctx, &db.readers, `SELECT e.ord, e.pos, e.n, e.msg FROM json_each(?) n CROSS JOIN entry e ON e.app = ? AND e.ord = n.value
-		CROSS JOIN msg m INDEXED BY msg_by_alias ON m.app = e.app AND m.id = e.msg
-		WHERE m.by_alias = 1 AND m.ended = 0 AND m.eval_pos < ? AND m.ends > ? ORDER BY e.ord, e.pos, e.n`, []any{string(list), a, int64(before), millis(now)}, func(r *sql.Rows) error {
-		var e record.AliasEntry
-		err := r.Scan(&e.Ord, &e.Pos, &e.N, &e.Msg)
-		out = append(out, e)
-		return wrap(err)
-	})
-	return out, err
+	for _, from := range []struct{ table, pos string }{{"entry_held", "0"}, {"entry", "e.pos"}} {
+		err := scan(ctx, &db.readers, `SELECT e.ord, `+from.pos+`, e.n, e.msg FROM json_each(?) n CROSS JOIN `+from.table+` e ON e.app = ? AND e.ord = n.value
+			CROSS JOIN msg m INDEXED BY msg_by_alias ON m.app = e.app AND m.id = e.msg
+			WHERE m.by_alias = 1 AND m.ended = 0 AND m.eval_pos < ? AND m.ends > ? ORDER BY 1, 2, 3`, []any{string(list), a, int64(before), millis(now)}, func(r *sql.Rows) error {
+			var e record.AliasEntry
+			err := r.Scan(&e.Ord, &e.Pos, &e.N, &e.Msg)
+			out = append(out, e)
+			return wrap(err)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

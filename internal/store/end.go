@@ -121,6 +121,9 @@ func (t *tx) deleteEntries(app int64, r *endedRow, from, to int) error {
 			if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ? AND msg = ?", app, int64(r.ords[i]), int64(r.id)); err != nil {
 				return err
 			}
+			if _, err := t.exec("DELETE FROM entry_held WHERE app = ? AND ord = ? AND msg = ?", app, int64(r.ords[i]), int64(r.id)); err != nil {
+				return err
+			}
 			continue
 		}
 		if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ? AND pos = ? AND n = ?",

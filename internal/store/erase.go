@@ -81,8 +81,10 @@ func (db *DB) Erase(ctx context.Context, r record.Erasure) ([]herald.MessageID, 
 	}
 	err = db.write(ctx, func(t *tx) error {
 		return t.securely(func() error {
-			if _, err := t.exec("DELETE FROM entry WHERE app = ? AND ord = ?", a, int64(r.Ord)); err != nil {
-				return err
+			for _, table := range []string{"entry", "entry_held"} {
+				if _, err := t.exec("DELETE FROM "+table+" WHERE app = ? AND ord = ?", a, int64(r.Ord)); err != nil {
+					return err
+				}
 			}
 			if err := t.eraseAttempts(a, record.OwnerDevice, int64(r.Ord)); err != nil {
 				return err

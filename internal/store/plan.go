@@ -13,7 +13,8 @@ import (
 )
 
 // startPlan is release for a message that is released in steps: it gets its
-// place in the log and its delivery numbers, and nobody gets the message yet.
+// place in the log and its delivery numbers, and nobody gets the message yet. The
+// only step of one that is whole has the same place.
 func (t *tx) startPlan(app int64, h *head, m *record.Message, tg target) (record.Accepted, error) {
 	out := record.Accepted{Pos: t.next(h)}
 	if err := t.logRelease(app, h, out.Pos, record.ReleasePlan, m.ID); err != nil {
@@ -42,6 +43,13 @@ func (t *tx) startPlan(app int64, h *head, m *record.Message, tg target) (record
 	if _, err := t.execAside("INSERT INTO plan (app, msg, data, crc, parts, parts_crc) VALUES (?, ?, ?, ?, ?, ?)",
 		app, int64(m.ID), data, checksum(data), blob(parts), checksum(parts)); err != nil {
 		return out, err
+	}
+	if m.Plan.Whole {
+		whole := *m // as it is once it has its delivery numbers
+		whole.FirstN = out.FirstN
+		if err := t.noteStep(app, &whole, out.Pos, m.Plan.Ranges, m.Direct, true); err != nil {
+			return out, err
+		}
 	}
 	if err := t.putStepJob(app, m.ID, &m.Plan.Plan); err != nil || tg.form == formDirect {
 		return out, err
@@ -178,25 +186,48 @@ func (t *tx) releaseStep(app int64, s *record.Step) error {
 	if err := t.logRelease(app, h, pos, record.ReleaseStep, m.ID); err != nil {
 		return err
 	}
-	if err := t.putRouteSteps(app, m.ID, m.Later); err != nil {
+	return t.noteStep(app, m, pos, s.Ranges, s.Ords, s.Plan.Held)
+}
+
+// noteStep writes what follows from a step: the steps of the route, which devices
+// it is for and, of a direct message, their entries.
+func (t *tx) noteStep(app int64, m *record.Message, pos herald.Pos, ranges []record.PlanRange, ords []herald.Ordinal, held bool) error {
+	now := t.db.cfg.Now()
+	if err := t.putRouteSteps(app, m.ID, now, m.Later); err != nil {
 		return err
 	}
-	for _, r := range s.Ranges {
-		if _, err := t.exec("INSERT INTO plan_step (app, msg, pos, part, first_ord, last_ord, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			app, int64(m.ID), int64(pos), int64(r.Part), int64(r.First), int64(r.Last), millis(t.db.cfg.Now())); err != nil {
+	for _, r := range ranges {
+		if _, err := t.execAside("INSERT INTO plan_step (app, msg, pos, part, first_ord, last_ord, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			app, int64(m.ID), int64(pos), int64(r.Part), int64(r.First), int64(r.Last), millis(now)); err != nil {
 			return err
 		}
 	}
-	for _, o := range s.Ords {
-		i, ok := slices.BinarySearch(m.Direct, o)
-		if !ok {
-			return fmt.Errorf("store: device %d is not in the target of message %d", o, m.ID)
+	if held {
+		return t.holdEntries(app, m, ords)
+	}
+	return t.putStepEntries(app, m, pos, ords)
+}
+
+// putStepEntries writes the entries of some devices of a direct message.
+func (t *tx) putStepEntries(app int64, m *record.Message, pos herald.Pos, ords []herald.Ordinal) error {
+	for _, o := range ords {
+		n, err := deliveryOf(m, o)
+		if err != nil {
+			return err
 		}
-		if err := t.add(toEntries, app, int64(o), int64(pos), int64(m.FirstN)+int64(i), int64(m.ID)); err != nil {
+		if err := t.add(toEntries, app, int64(o), int64(pos), n, int64(m.ID)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func deliveryOf(m *record.Message, o herald.Ordinal) (int64, error) {
+	i, ok := slices.BinarySearch(m.Direct, o)
+	if !ok {
+		return 0, fmt.Errorf("store: device %d is not in the target of message %d", o, m.ID)
+	}
+	return int64(m.FirstN) + int64(i), nil
 }
 
 // ChangePlan pauses, resumes or stops a plan, and gives it as it is then. A stop
@@ -291,6 +322,7 @@ func (t *tx) purgePlan(app int64, id herald.MessageID) error {
 	}
 	for _, q := range []string{
 		"DELETE FROM release_log WHERE app = ? AND pos IN (SELECT pos FROM plan_step WHERE msg = ? AND app = release_log.app)",
+		"DELETE FROM release_log WHERE app = ? AND pos IN (SELECT live FROM plan_step WHERE msg = ? AND app = release_log.app)",
 		"DELETE FROM plan_step WHERE app = ? AND msg = ?",
 		"DELETE FROM plan_chunk WHERE app = ? AND msg = ?",
 		"DELETE FROM plan WHERE app = ? AND msg = ?",
@@ -314,10 +346,15 @@ func (t *tx) putFacts(app int64, id herald.MessageID, f *record.Facts) error {
 // stillPlanned keeps of the facts of a message that is emptied that it is
 // released in steps.
 func (t *tx) stillPlanned(app int64, id herald.MessageID) error {
-	var one int64
-	ok, err := t.row("SELECT 1 FROM plan WHERE app = ? AND msg = ?", []any{app, int64(id)}, &one)
+	var data []byte
+	var crc int64
+	ok, err := t.row("SELECT data, crc FROM plan WHERE app = ? AND msg = ?", []any{app, int64(id)}, &data, &crc)
 	if err != nil || !ok {
 		return err
 	}
-	return t.putFacts(app, id, &record.Facts{Planned: true})
+	p, err := parsePlan("", id, data, crc)
+	if err := t.db.spareDamaged(err); err != nil {
+		return err
+	}
+	return t.putFacts(app, id, &record.Facts{Planned: true, Held: p.Held})
 }

@@ -67,7 +67,8 @@ func (db *DB) partsOf(ctx context.Context, app herald.AppKey, a int64, id herald
 	return list, err
 }
 
-// PlanSlab gives the devices of each part of a plan that are in one slab.
+// PlanSlab gives the devices of each part of a plan that are in one slab, and
+// those that are left out (see record.LeftOut).
 func (db *DB) PlanSlab(ctx context.Context, app herald.AppKey, id herald.MessageID, slab sets.Slab) (map[int]*sets.Set, error) {
 	a, err := db.apps.id(app)
 	if err != nil {
@@ -83,9 +84,7 @@ func (db *DB) PlanSlab(ctx context.Context, app herald.AppKey, id herald.Message
 			out[i] = part
 		}
 	}
-	if list != nil {
-		return out, nil
-	}
+	// Those who are left out are in chunks also where parts are in one piece.
 	return out, db.planChunks(ctx, app, id, "SELECT slab, part, bits, crc FROM plan_chunk WHERE app = ? AND msg = ? AND slab = ?", []any{a, int64(id), int64(slab)},
 		func(_ sets.Slab, part int, s *sets.Set) { out[part] = s })
 }
@@ -160,15 +159,15 @@ func (db *DB) PlanSteps(ctx context.Context, app herald.AppKey, id herald.Messag
 }
 
 func readSteps(ctx context.Context, from queryer, where string, args ...any) (out []record.PlanStep, err error) {
-	err = scan(ctx, from, "SELECT pos, part, first_ord, last_ord, at FROM plan_step WHERE "+where+" ORDER BY pos, part", args, func(r *sql.Rows) error {
-		var pos herald.Pos
+	err = scan(ctx, from, "SELECT pos, part, first_ord, last_ord, at, live FROM plan_step WHERE "+where+" ORDER BY pos, part", args, func(r *sql.Rows) error {
+		var pos, live herald.Pos
 		var x record.PlanRange
 		var at int64
-		if err := r.Scan(&pos, &x.Part, &x.First, &x.Last, &at); err != nil {
+		if err := r.Scan(&pos, &x.Part, &x.First, &x.Last, &at, &live); err != nil {
 			return wrap(err)
 		}
 		if n := len(out); n == 0 || out[n-1].Pos != pos {
-			out = append(out, record.PlanStep{Pos: pos, At: fromMillis(at)})
+			out = append(out, record.PlanStep{Pos: pos, At: fromMillis(at), Live: live})
 		}
 		last := &out[len(out)-1]
 		last.Ranges = append(last.Ranges, x)
@@ -181,15 +180,16 @@ func readSteps(ctx context.Context, from queryer, where string, args ...any) (ou
 func (db *DB) readRanges(ctx context.Context, tx *snapshot, app int64, list []record.Release) error {
 	for i := range list {
 		r := &list[i]
-		if r.Kind != record.ReleaseStep || r.Msg == nil {
+		column, ok := map[record.ReleaseKind]string{record.ReleasePlan: "pos", record.ReleaseStep: "pos", record.ReleaseLive: "live"}[r.Kind]
+		if !ok || r.Msg == nil {
 			continue
 		}
-		steps, err := readSteps(ctx, tx, "app = ? AND msg = ? AND pos = ?", app, int64(r.Msg.ID), int64(r.Pos))
+		steps, err := readSteps(ctx, tx, "app = ? AND msg = ? AND "+column+" = ?", app, int64(r.Msg.ID), int64(r.Pos))
 		if err != nil {
 			return err
 		}
 		for _, s := range steps {
-			r.Ranges = s.Ranges
+			r.Ranges, r.Step = s.Ranges, s.Pos
 		}
 	}
 	return nil

@@ -11,9 +11,9 @@ import (
 	"github.com/herald-push/herald/internal/sets"
 )
 
-// putRouteSteps writes the steps of a message's route that come after its release.
-func (t *tx) putRouteSteps(app int64, id herald.MessageID, later []record.StepAfter) error {
-	now := t.db.cfg.Now()
+// putRouteSteps writes the steps of a message's route that come after its release,
+// which is at a time.
+func (t *tx) putRouteSteps(app int64, id herald.MessageID, now time.Time, later []record.StepAfter) error {
 	for _, s := range later {
 		due := millis(now.Add(s.After))
 		if _, err := t.execAside("INSERT INTO route_step (app, msg, step, due, at, fence) VALUES (?, ?, ?, ?, ?, 0)", app, int64(id), int64(s.Step), due, due); err != nil {

@@ -17,6 +17,7 @@ import (
 type Errands interface {
 	RouteSteps
 	Attempts
+	Held
 	ErrandLanes(ctx context.Context, now time.Time) (lanes []record.Lane, next time.Time, err error)
 	LeaseErrands(ctx context.Context, l record.Lane, now time.Time, lease time.Duration, limit int) ([]record.Errand, error)
 	SaveErrand(ctx context.Context, s record.ErrandSave) error

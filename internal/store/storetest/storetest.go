@@ -135,6 +135,8 @@ func Run(t *testing.T, open Open) {
 		{"attempts of who is erased", testErasedAttempts},
 		{"plans", testPlans},
 		{"plans refuse", testPlansRefuse},
+		{"held messages go live", testHeld},
+		{"held messages end", testHeldEnds},
 		{"schedules and erasure", testScheduleErased},
 		{"expired", testExpired},
 		{"purge", testPurge},

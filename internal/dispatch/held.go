@@ -1,0 +1,190 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
+)
+
+// LiveStore takes messages that their routes have kept from connections to them.
+type LiveStore interface {
+	// StepsBefore tells what is left of the steps of a route that stand before one
+	// and are due when it is: those that are to be planned, and whether there is
+	// somebody for whom a vendor was not asked once.
+	StepsBefore(ctx context.Context, s record.RouteStep) (planning []int, asking bool, err error)
+	// PutOffStep gives a leased step back until a time. One that is not held any
+	// more answers conflict.
+	PutOffStep(ctx context.Context, s record.RouteStep, until time.Time) error
+	// PlanSteps lists the releases that the plan of a message has made.
+	PlanSteps(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]record.PlanStep, error)
+	// GoLive takes releases of a held message to connections, each at a place in
+	// the log of its own, but for those that are there. A step that is not held any
+	// more answers conflict.
+	GoLive(ctx context.Context, s record.RouteStep, m *record.Message, list []record.LiveRelease) error
+}
+
+const (
+	// firstAnswers is how long live waits for what vendors say in the steps before
+	// it, where it is for those alone whom they do not reach.
+	firstAnswers = time.Minute
+	// askAgain is how often it looks whether they have.
+	askAgain = time.Second
+)
+
+// liveStep is the first step of a route that is live; -1 if none is.
+func liveStep(r herald.Route) int {
+	return slices.IndexFunc(r.Steps, func(s herald.RouteStep) bool { return s.Channel == herald.ChannelLive })
+}
+
+// heldBack reports whether a message does not go to connections when it is
+// released: because its route does not, or later, or only to whom vendors in steps
+// before do not reach. Of a route that nobody has named those count that the app
+// has a credential for.
+func (d *Dispatcher) heldBack(m *record.Message) bool {
+	if d.c.Routes.Vendors == nil || m.Facts == nil || m.Facts.Route == nil {
+		return false
+	}
+	route, named := routeOf(m)
+	at := liveStep(route)
+	if at < 0 || route.Steps[at].After > 0 {
+		return true
+	}
+	if route.Steps[at].Until() != herald.StateSent {
+		return false // nobody can have received it at once
+	}
+	have := d.c.Routes.Vendors.Credentials(m.App)
+	return slices.ContainsFunc(route.Steps[:at], func(s herald.RouteStep) bool { return named || len(usable(have, &s)) > 0 })
+}
+
+// atOnceTo is the plan of a message that is held and released to everybody now.
+func atOnceTo(m *record.Message, whole *sets.Set) *record.PlanStart {
+	n := whole.Len()
+	first, last := whole.Bounds()
+	return &record.PlanStart{
+		Plan: record.Plan{
+			App: m.App, Msg: m.ID, Held: true, Whole: true, Made: 1,
+			Parts: []record.PlanPart{{Devices: n, Released: n, From: uint64(last) + 1}},
+		},
+		Sets: []*sets.Set{whole}, Ranges: []record.PlanRange{{First: first, Last: last}},
+	}
+}
+
+// waits puts a step off that is due with others before it, if it has to know what
+// came of them: live that is for whom vendors did not reach, and what comes behind
+// a live step that waits.
+func (p *planning) waits(ctx context.Context) (bool, error) {
+	if !p.m.Held() || p.live < 0 || p.row.Step < p.live || p.row.Step == p.live && p.step.Until() != herald.StateSent {
+		return false, nil
+	}
+	store, now := p.d.c.Routes.Live, p.d.c.Now()
+	left, asking, err := store.StepsBefore(ctx, p.row)
+	if err != nil {
+		return false, err
+	}
+	wait := slices.Contains(left, p.live)
+	if p.row.Step == p.live {
+		// A vendor that has been asked in vain is not waited for.
+		wait = (len(left) > 0 || asking) && now.Before(p.row.Due.Add(firstAnswers))
+	}
+	if !wait {
+		return false, nil
+	}
+	return true, store.PutOffStep(ctx, p.row, now.Add(askAgain))
+}
+
+// connections takes what was released of a message to connections, as far as it is
+// the turn of that, but for those who have come as far as the step says: who has
+// received it is nobody that it waits for.
+func (p *planning) connections(ctx context.Context) error {
+	if !p.m.Held() {
+		return nil
+	}
+	steps, err := p.d.c.Routes.Live.PlanSteps(ctx, p.m.App, p.m.ID)
+	if err != nil {
+		return err
+	}
+	var list []record.LiveRelease
+	for _, s := range steps {
+		if s.Live != 0 || s.At.Add(time.Duration(p.step.After)).After(p.row.Due) {
+			continue
+		}
+		r, err := p.goesLive(ctx, s)
+		if err != nil {
+			return err
+		}
+		list = append(list, r)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return p.d.c.Routes.Live.GoLive(ctx, p.row, p.m, list)
+}
+
+func (p *planning) goesLive(ctx context.Context, s record.PlanStep) (record.LiveRelease, error) {
+	r := record.LiveRelease{Step: s.Pos, Left: sets.New()}
+	some, err := p.d.c.Ledger.StepSet(ctx, p.m, s.Ranges)
+	if err != nil {
+		return r, err
+	}
+	if p.step.Until() == herald.StateSent {
+		open := sets.New()
+		err := p.d.c.Ledger.ShortOf(ctx, p.m, herald.StateSent, some, func(part *sets.Set) error {
+			open.Or(part)
+			return nil
+		})
+		if err != nil {
+			return r, err
+		}
+		r.Left = sets.Minus(some, open)
+		some = open
+	}
+	if p.m.IsDirect() {
+		r.Ords = some.Ordinals()
+	}
+	return r, nil
+}
+
+// releaseWhole does what a step does for a message that is held and was released
+// to everybody at once.
+func (d *Dispatcher) releaseWhole(ctx context.Context, r record.Release) error {
+	d.c.Ledger.TrackStep(r.Msg, record.PlanStep{Pos: r.Pos, At: r.At, Ranges: r.Ranges})
+	d.rebound(r.Msg)
+	d.replaceOlder(ctx, r.Msg, nil)
+	return nil
+}
+
+// releaseLive takes a step of a message that was held to who is connected.
+func (d *Dispatcher) releaseLive(ctx context.Context, r record.Release) error {
+	m := r.Msg
+	d.c.Ledger.Track(m)
+	d.c.Ledger.TrackLive(m, r.Step, r.Pos)
+	d.c.Ledger.Advance(m.App, r.Pos)
+	if m.State != herald.MessageSending {
+		d.c.Ledger.Ended(m)
+		return nil
+	}
+	d.gone(m)
+	d.rebound(m)
+	if !d.c.Now().Before(m.Expires()) {
+		return nil // the clock will end it
+	}
+	some, err := d.c.Ledger.StepSet(ctx, m, r.Ranges)
+	if err != nil {
+		return err
+	}
+	left, err := d.c.Ledger.LeftOut(ctx, m, some)
+	if err != nil {
+		return err
+	}
+	some.AndNot(left)
+	if here := d.here(m.App); here != nil {
+		some.And(here)
+	}
+	return d.c.Ledger.PendingIn(ctx, m, some, func(to *sets.Set) error {
+		return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
+	})
+}
