@@ -28,11 +28,12 @@ type LiveStore interface {
 }
 
 const (
-	// firstAnswers is how long live waits for what vendors say in the steps before
-	// it, where it is for those alone whom they do not reach.
-	firstAnswers = time.Minute
-	// askAgain is how often it looks whether they have.
-	askAgain = time.Second
+	// askAgain is how often live looks whether vendors have answered in the steps
+	// before it, where it is for those alone whom they do not reach, and mostAsked
+	// how many times. It is no point in time, so that vendors have theirs also when
+	// the server was down.
+	askAgain  = time.Second
+	mostAsked = 60
 )
 
 // liveStep is the first step of a route that is live; -1 if none is.
@@ -88,7 +89,7 @@ func (p *planning) waits(ctx context.Context) (bool, error) {
 	wait := slices.Contains(left, p.live)
 	if p.row.Step == p.live {
 		// A vendor that has been asked in vain is not waited for.
-		wait = (len(left) > 0 || asking) && now.Before(p.row.Due.Add(firstAnswers))
+		wait = (len(left) > 0 || asking) && p.row.Fence <= mostAsked // which grows with each lease
 	}
 	if !wait {
 		return false, nil

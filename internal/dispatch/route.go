@@ -201,6 +201,9 @@ func (d *Dispatcher) planStep(ctx context.Context, s record.RouteStep) error {
 	if err := d.handedOver(ctx, m); err != nil {
 		return err
 	}
+	if m.Held() {
+		d.gone(m) // which the backlog does for what waits for connections
+	}
 	p := planning{d: d, m: m, row: s, step: &route.Steps[s.Step], live: liveStep(route), have: d.c.Routes.Vendors.Credentials(s.App)}
 	if wait, err := p.waits(ctx); err != nil || wait {
 		return err

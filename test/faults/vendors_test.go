@@ -197,7 +197,7 @@ func (c *clientele) gather() {
 	for range 32 {
 		busy.Go(func() {
 			for i := next.Add(1) - 1; i < int64(c.devices); i = next.Add(1) - 1 {
-				d := map[string]any{"addresses": []map[string]string{{"vendor": "apns", "token": fmt.Sprintf("%064x", i+1)}}}
+				d := map[string]any{"addresses": []map[string]string{{"vendor": "apns", "token": token(i + 1)}}}
 				if i < int64(c.people) {
 					d["alias"] = person(int(i))
 				}
