@@ -293,13 +293,14 @@ func TestTraceOfVendors(t *testing.T) {
 			Problem: &record.Problem{Kind: "unregistered", Code: "5", Text: "it was removed", At: w.now.Add(time.Second)}},
 		record.Attempt{Vendor: herald.VendorAPNs, Owner: record.OwnerDevice, Ord: other.Ord, Fate: record.FateAccepted, Tries: 1},
 		record.Attempt{Vendor: herald.VendorFCM, Owner: record.OwnerDevice, Ord: other.Ord, Fate: record.FateSkipped, Code: "expired"},
+		record.Attempt{Owner: record.OwnerDevice, Ord: other.Ord, Fate: record.FateSkipped, Code: "no_credential"},
 	)
 	want("afterwards", traced(w.masterA, d), "none to sms\n"+
 		"vendor_failed apns: apns did not take it: the topic is not the app's (rejected/BadTopic). Mend it.\n"+
 		"vendor_unknown fcm: fcm was asked and did not answer; it may have taken it: unavailable.\n"+
 		"vendor_accepted huawei: huawei took it, with its text shortened to what huawei allows.\n"+
 		"vendor_failed huawei: huawei said later that it did not arrive: it was removed (unregistered/5).")
-	want("on another device", traced(w.masterA, other), "none to sms\nvendor_accepted apns: apns took it.\nvendor_skipped fcm: fcm was not asked: expired.")
+	want("on another device", traced(w.masterA, other), "none to sms\nvendor_accepted apns: apns took it.\nvendor_skipped : no vendor was asked: no_credential.\nvendor_skipped fcm: fcm was not asked: expired.")
 	want("for the device itself", traced(d, d), "")
 	w.ledger.Report(w.a, record.Event{Msg: 7, State: herald.StateSent, Set: sets.New(other.Ord), Time: w.now, Via: string(herald.VendorAPNs)})
 	w.must(w.ledger.Settled(ctx, w.a))

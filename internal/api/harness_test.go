@@ -133,7 +133,26 @@ type world struct {
 	path string // of the database
 }
 
+// noVendors is what an app has of vendors, as far as dispatch is concerned.
+type noVendors struct{}
+
+func (noVendors) Credentials(herald.AppKey) []record.Credential { return nil }
+
+// newWorld is a world in which routes are planned by hand.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	return worldWith(t, nil)
+}
+
+// routes has routes planned, if there is something to plan them with.
+func (w *world) routes(have dispatch.Vendors) dispatch.RouteConfig {
+	if have == nil {
+		return dispatch.RouteConfig{}
+	}
+	return dispatch.RouteConfig{Store: w.db, Live: w.db, Addresses: w.db, Vendors: have}
+}
+
+func worldWith(t *testing.T, have dispatch.Vendors) *world {
 	t.Helper()
 	ctx := t.Context()
 	w := &world{t: t, now: time.Now().UTC().Truncate(time.Millisecond)}
@@ -166,6 +185,7 @@ func newWorld(t *testing.T) *world {
 	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Subscribers: w.topics.Subscribers, Now: clock})
 	w.d, err = dispatch.New(ctx, dispatch.Config{
 		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{everything{w.hub}}, Evaluate: api.Evaluate(evaluator), Now: clock,
+		Routes: w.routes(have),
 		Make: func(ctx context.Context, s *record.Schedule, at time.Time) (dispatch.Request, error) {
 			return w.s.Schedules.Make(ctx, s, at)
 		},

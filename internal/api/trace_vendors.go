@@ -76,6 +76,9 @@ func attemptText(a *record.Attempt) string {
 		text = name + " was asked and did not answer; it may have taken it: "
 	case record.FateSkipped:
 		text = name + " was not asked: "
+		if a.Vendor == "" { // the step names none, and there is none for it
+			text = "no vendor was asked: "
+		}
 	case record.FateDiscarded:
 		text = name + " did not take it, and somebody said that this may be forgotten: "
 	}

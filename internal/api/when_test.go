@@ -9,6 +9,7 @@ import (
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/api"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // released waits until a message has been released to so many devices.
@@ -180,4 +181,54 @@ func TestWhenIsChecked(t *testing.T) {
 			t.Errorf("%s: %v", asJSON(t, u), err)
 		}
 	}
+}
+
+// summarized waits until the trace of a message says something.
+func (w *world) summarized(id herald.MessageID, d api.Principal, want string) {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		tr, err := w.s.Messages.Trace(w.t.Context(), w.masterA, id, d.Device)
+		w.must(err)
+		if strings.Contains(tr.Summary, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the trace says %q, want %q", tr.Summary, want)
+		}
+	}
+}
+
+// TestKeptFromConnections: the trace of a delivery says why a message does not go
+// to connections, and a message that is released at once is not shown as one that
+// is on its way.
+func TestKeptFromConnections(t *testing.T) {
+	w := worldWith(t, noVendors{})
+	send := func(body string) api.SendAnswer {
+		t.Helper()
+		a, err := w.send(w.masterA, body)
+		w.must(err)
+		return a
+	}
+	d, taken := w.device(w.a, api.RegisterRequest{}), w.device(w.a, api.RegisterRequest{})
+	later := send(`{"audience":"all","data":1,"route":{"steps":[{"channel":"live","after":"10s","unless":"sent"}]}}`)
+	w.summarized(later.ID, d, "Not received yet. By its route it goes to connections at "+w.now.Add(10*time.Second).Format("2006-01-02 15:04:05")+" UTC, unless it was sent by then.")
+	v, err := w.s.Messages.Get(t.Context(), w.masterA, later.ID)
+	w.must(err)
+	if v.Release != nil || v.Counts.States[herald.StatePending] != 2 {
+		t.Errorf("the message is %+v", v)
+	}
+	if _, err := w.s.Messages.ChangeRelease(t.Context(), w.masterA, later.ID, record.PlanPause); code(err) != herald.CodeConflict {
+		t.Errorf("a pause of what was released at once: %v", err)
+	}
+	w.must(w.ledger.Apply(t.Context(), w.a, record.Event{Msg: later.ID, State: herald.StateSent, Set: sets.New(taken.Ord), Time: w.now, Via: "apns"}))
+	w.summarized(later.ID, taken, "it was handed to apns. By its route it goes to connections at ")
+	w.pass(10 * time.Second)
+	w.summarized(later.ID, taken, "it was handed to apns. By its route it does not go to connections of this device: it was sent before that had its turn.")
+	w.summarized(later.ID, d, "Waiting: the device is not connected")
+
+	never := send(`{"audience":"all","data":1,"route":{"steps":[{"channel":"sms"}]}}`)
+	w.summarized(never.ID, d, "Not received yet. By its route it does not go to connections.")
+	second := send(`{"audience":"all","data":1,"route":{"steps":[{"channel":"sms"},{"channel":"live","unless":"sent"}]}}`)
+	w.summarized(second.ID, d, "Waiting: the device is not connected")
 }

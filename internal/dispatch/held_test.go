@@ -322,3 +322,16 @@ func TestHeldEnds(t *testing.T) {
 		b.wantStates(older.ID, map[herald.Ordinal]herald.DeliveryState{ords[0]: herald.StateReplaced})
 	})
 }
+
+// TestNoVendorBefore: where there is nobody whom the vendors before live could
+// reach, live does not wait.
+func TestNoVendorBefore(t *testing.T) {
+	b := routed(t, credential(herald.VendorAPNs, "", ""))
+	ords := b.devices(2)
+	b.online(ords...)
+	first := route(vendor(herald.VendorAPNs, herald.StateSent), live(0, herald.StateSent))
+	m, other := b.sendBy(to(ords...), first), b.sendBy(to(ords...), first)
+	b.turn()
+	b.wantLive("at once", m, ords, ords, ords)
+	b.wantLive("at once, the other", other, ords, ords, ords)
+}

@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,13 +169,15 @@ func (d *Dispatcher) planDue(ctx context.Context) error {
 		}
 		places := make(chan struct{}, routesAtOnce)
 		var wg sync.WaitGroup
-		for _, s := range list {
+		for _, steps := range byMessage(list) {
 			places <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-places }()
-				err := d.planStep(ctx, s)
-				if herald.CodeOf(err) != herald.CodeConflict { // else somebody else has it
-					d.report("planning a step of the route of message "+s.Msg.String(), err)
+				for _, s := range steps {
+					err := d.planStep(ctx, s)
+					if herald.CodeOf(err) != herald.CodeConflict { // else somebody else has it
+						d.report("planning a step of the route of message "+s.Msg.String(), err)
+					}
 				}
 			})
 		}
@@ -181,6 +185,20 @@ func (d *Dispatcher) planDue(ctx context.Context) error {
 		more = len(list) == routePage
 	}
 	return nil
+}
+
+// byMessage gives steps of one message together, in their order: one may ask what
+// came of those before it.
+func byMessage(list []record.RouteStep) [][]record.RouteStep {
+	slices.SortStableFunc(list, func(a, b record.RouteStep) int { return cmp.Or(cmp.Compare(a.Msg, b.Msg), cmp.Compare(a.Step, b.Step)) })
+	var out [][]record.RouteStep
+	for i, s := range list {
+		if i == 0 || s.Msg != list[i-1].Msg {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], s)
+	}
+	return out
 }
 
 // planStep makes errands of a step. What was planned before is not planned again,
