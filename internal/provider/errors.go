@@ -108,6 +108,11 @@ func OfStatus(status int, retryAfter time.Duration) *Error {
 		e.Kind, e.Remedy = Unauthorized, "Check the credential with verify."
 	case status == 413:
 		e.Kind, e.Remedy = TooLarge, "Send less, and have the app fetch the rest."
+	case status == 502 || status == 504:
+		// Whoever stands before the vendor answers so: it has passed the request on,
+		// and did not get the vendor's answer (RFC 9110 sections 15.6.3 and 15.6.5).
+		e.Kind, e.Unknown, e.Remedy = Unavailable, true, "Nothing has to be done if it passes."
+		e.Text = fmt.Sprintf("a gateway before the vendor answered %d", status)
 	case status >= 500 || status == 408:
 		e.Kind, e.Remedy = Unavailable, "Nothing has to be done if it passes."
 	default:

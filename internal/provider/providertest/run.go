@@ -157,14 +157,14 @@ func statuses(t *testing.T, v *Vendor) {
 	if _, err := v.send(t, p, v.Here, message(1, "a", "b")); err != nil { // what comes before the first message
 		t.Fatal(err)
 	}
-	list, after := map[int]provider.Kind{500: provider.Unavailable, 502: provider.Unavailable, 503: provider.Unavailable, 429: provider.Throttled}, 7*time.Second
+	list, after := map[int]provider.Kind{500: provider.Unavailable, 502: provider.Unavailable, 503: provider.Unavailable, 504: provider.Unavailable, 429: provider.Throttled}, 7*time.Second
 	if v.Line != nil {
 		list, after = v.Line.Statuses, 0
 	}
 	for status, want := range list {
 		v.Desk.Fail(sim.Fault{Status: status, RetryAfter: 7 * time.Second, Body: "<html>no</html>"})
 		_, err := v.send(t, p, v.Here, message(2, "a", "b"))
-		if e := v.want(t, err, want); e.RetryAfter != after || e.Unknown {
+		if e := v.want(t, err, want); e.RetryAfter != after || e.Unknown != (status == 502 || status == 504) {
 			t.Errorf("%d: %+v", status, e)
 		}
 	}
