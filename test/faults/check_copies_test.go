@@ -52,7 +52,7 @@ func position(cursor string) (pos uint64, ok bool) {
 }
 
 // inOrder: a device sees messages first in the order of their releases, and
-// that is the order in which they were accepted, unless they were scheduled or spread.
+// that is the order in which they were accepted, unless they were scheduled, spread or held.
 func inOrder(e *evidence) (wrong []string) {
 	type first struct {
 		device int
@@ -79,7 +79,7 @@ func inOrder(e *evidence) (wrong []string) {
 	for app := range e.w.apps {
 		var list []*push
 		for p := range at {
-			if p.App == app && p.SendAt.IsZero() && p.Spread == 0 && p.accepted() {
+			if p.App == app && p.SendAt.IsZero() && p.Spread == 0 && p.Live == 0 && p.accepted() {
 				list = append(list, p)
 			}
 		}
@@ -112,6 +112,9 @@ func inTime(e *evidence) (wrong []string) {
 		}
 		if !p.SendAt.IsZero() && f.At.Before(p.SendAt) {
 			wrong = append(wrong, fmt.Sprintf("message %s came %s before its time", f.ID, p.SendAt.Sub(f.At)))
+		}
+		if p.Live > 0 && f.At.Before(p.Began.Add(p.Live)) {
+			wrong = append(wrong, fmt.Sprintf("message %s came over a connection %s before that had its turn", f.ID, p.Began.Add(p.Live).Sub(f.At)))
 		}
 		if !f.SDK && p.TTL > 0 && f.Opened.After(p.expires().Add(time.Second)) {
 			wrong = append(wrong, fmt.Sprintf("message %s came over a connection that was opened %s after its TTL", f.ID, f.Opened.Sub(p.expires())))

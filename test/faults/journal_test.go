@@ -38,9 +38,10 @@ type push struct {
 	Kind     string // all, tag, alias, ids
 	Names    []string
 	TTL      time.Duration
-	SendAt   time.Time `json:",omitzero"`
-	Collapse string    `json:",omitempty"`
-	Spread   int64     `json:",omitempty"` // seconds of a slow push
+	SendAt   time.Time     `json:",omitzero"`
+	Collapse string        `json:",omitempty"`
+	Spread   int64         `json:",omitempty"` // seconds of a slow push
+	Live     time.Duration `json:",omitempty"` // after its release it goes to connections; 0: at once
 	Key      string
 	Refuse   string `json:",omitempty"` // why it has to be refused
 

@@ -33,6 +33,7 @@ func TestCrashAtPoint(t *testing.T) {
 		{"folded:1", false, true},
 		{"ended:5", false, false},
 		{"stepped:9", true, false},
+		{"went_live:3", false, false},
 		{"recalled:3", false, false},
 		{"topics_written:40", false, false},
 	}

@@ -198,9 +198,11 @@ func (w *world) composeFor(r *rand.Rand, app int) *push {
 		p.SendAt = time.Now().Add(time.Duration(500+r.IntN(1500)) * time.Millisecond).Truncate(time.Millisecond)
 	case n < 26 && w.maySlip.Load():
 		p.Spread = int64(1 + r.IntN(3))
-	case n < 31:
+	case n < 30 && w.maySlip.Load():
+		p.Live, p.Spread = time.Duration(100+r.IntN(1900))*time.Millisecond, int64(r.IntN(3))
+	case n < 35:
 		p.Collapse = fmt.Sprintf("c%d", r.IntN(3))
-	case n < 34:
+	case n < 38:
 		p.Refuse, p.TTL = "ttl", 1000*24*time.Hour
 	}
 	return p
@@ -229,6 +231,9 @@ func (p *push) body() map[string]any {
 	}
 	if p.Spread > 0 {
 		m["spread"] = map[string]any{"over": p.Spread}
+	}
+	if p.Live > 0 {
+		m["route"] = map[string]any{"steps": []map[string]any{{"channel": "live", "after": p.Live.String()}}}
 	}
 	return m
 }
