@@ -16,6 +16,7 @@ type scripted struct {
 	room   int
 	breaks bool // instead of writing
 	queued []queued
+	broke  bool // it has
 	closed bool
 }
 
@@ -45,12 +46,21 @@ func (s *scripted) Write(short func(user, n int, err error)) error {
 		}
 	}
 	if s.breaks {
+		s.broke = true
 		return errors.New("no more")
 	}
 	return nil
 }
 
 func (s *scripted) Close() { s.closed = true }
+
+// scriptedKernel is a kernel in memory whose loops write with a batch.
+type scriptedKernel struct {
+	Kernel
+	batch *scripted
+}
+
+func (k *scriptedKernel) NewBatch() (Batch, error) { return k.batch, nil }
 
 // idle is a handler that does nothing.
 type idle struct{ conn live.Conn }
@@ -68,7 +78,8 @@ func TestBatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := NewMemory()
-				e, err := New(k, Config{Loops: 1})
+				s := &scripted{kernel: k, room: 3, breaks: breaks}
+				e, err := New(&scriptedKernel{k, s}, Config{Loops: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -86,17 +97,17 @@ func TestBatches(t *testing.T) {
 					clients, list = append(clients, client), append(list, h.conn.(*conn))
 				}
 				synctest.Wait()
-				l, s := e.loops[0], &scripted{kernel: k, room: 3, breaks: breaks}
-				l.batch = &batch{Batch: s}
 				for _, c := range list {
 					c.mu.Lock()
 					c.append([]byte("one;"))
 					c.append([]byte("two;"))
 					c.mu.Unlock()
 				}
-				for _, c := range l.writeMany(append([]*conn(nil), list...)) {
-					c.flush(nil)
-				}
+				l := e.loops[0]
+				l.mu.Lock() // all of them at once, and by the goroutine whose batch it is
+				l.dirty = append(l.dirty, list...)
+				l.rouse()
+				l.mu.Unlock()
 				for i, client := range clients {
 					b := make([]byte, 8)
 					if _, err := io.ReadFull(client, b); err != nil || string(b) != "one;two;" {
@@ -104,10 +115,11 @@ func TestBatches(t *testing.T) {
 					}
 					_ = client.Close()
 				}
-				if s.closed != breaks || (l.batch == nil) != breaks {
-					t.Errorf("closed %t, batch %v", s.closed, l.batch)
-				}
 				e.Close()
+				synctest.Wait()
+				if !s.closed || s.broke != breaks || (l.batch == nil) != breaks {
+					t.Errorf("closed %t, broke %t, batch %v", s.closed, s.broke, l.batch)
+				}
 			})
 		})
 	}
