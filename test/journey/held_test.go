@@ -22,12 +22,12 @@ func TestRouteKeepsFromConnections(t *testing.T) {
 	all := gather(t, s)
 
 	never := s.pushBy(t, "never", object{"channel": "vendor"})
-	later := s.pushBy(t, "later", object{"channel": "live", "after": "3s"})
+	later := s.pushBy(t, "later", object{"channel": "live", "after": "6s"})
 	want := []string{s.push(t, "at once", len(all)).ID, later.ID}
 	all.each(t, "in its turn", func(t *testing.T, c client) { c.tape().awaitFrame(t, "message", later.ID) })
 
 	all.each(t, "away", func(t *testing.T, c client) { c.away(t) })
-	soon := s.pushBy(t, "soon", object{"channel": "live", "after": "2s"})
+	soon := s.pushBy(t, "soon", object{"channel": "live", "after": "5s"})
 	want = append(want, s.push(t, "before it", len(all)).ID, soon.ID)
 	all.each(t, "back", func(t *testing.T, c client) {
 		c.back(t)
