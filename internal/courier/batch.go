@@ -47,7 +47,7 @@ func (j *errand) batch(ctx context.Context, p pass) (at time.Time, err error) {
 	defer lease.Release()
 	n := limits.Batch
 	if !lease.Driver.Idempotent {
-		n = max(1, n/4)
+		n = max(1, n/8)
 	}
 	if p.probe {
 		n = 1

@@ -44,7 +44,7 @@ type Limits struct {
 	// default 512.
 	AllErrands int
 	// Batch is how many owners of an errand are sent to between two commits;
-	// default 256, and a quarter of it with vendors that would show copies.
+	// default 512, and an eighth of it with vendors that would show copies.
 	Batch int
 	// Lease is how long an errand is leased; default two minutes. A batch begins
 	// no calls after a quarter of it, so that it has to be more than twice
@@ -60,7 +60,7 @@ func (l Limits) withDefaults() Limits {
 	for _, d := range []struct {
 		at    *int
 		value int
-	}{{&l.Calls, 64}, {&l.AllCalls, 1024}, {&l.Errands, 64}, {&l.AllErrands, 512}, {&l.Batch, 256}, {&l.Failures, 10}} {
+	}{{&l.Calls, 64}, {&l.AllCalls, 1024}, {&l.Errands, 64}, {&l.AllErrands, 512}, {&l.Batch, 512}, {&l.Failures, 10}} {
 		if *d.at == 0 {
 			*d.at = d.value
 		}

@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	vendorBatch = 256 // calls between two commits, as the courier has it
+	vendorBatch = 512 // calls between two commits, as the courier has it
 	vendorCalls = 64  // at once
 )
 
