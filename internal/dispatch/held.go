@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -132,19 +133,18 @@ func (p *planning) goesLive(ctx context.Context, s record.PlanStep) (record.Live
 		return r, err
 	}
 	if p.step.Until() == herald.StateSent {
-		open := sets.New()
-		err := p.d.c.Ledger.ShortOf(ctx, p.m, herald.StateSent, some, func(part *sets.Set) error {
-			open.Or(part)
+		err := p.d.c.Ledger.SentIn(ctx, p.m, some, func(part *sets.Set) error {
+			r.Left.Or(part)
 			return nil
 		})
-		if err != nil {
+		// Of whom nobody knows any more gets it: at worst once more.
+		if err != nil && !errors.Is(err, record.ErrDamaged) {
 			return r, err
 		}
-		r.Left = sets.Minus(some, open)
-		some = open
+		r.Left.And(some)
 	}
 	if p.m.IsDirect() {
-		r.Ords = some.Ordinals()
+		r.Ords = sets.Minus(some, r.Left).Ordinals()
 	}
 	return r, nil
 }

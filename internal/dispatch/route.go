@@ -82,9 +82,9 @@ func (d *Dispatcher) atRelease(m *record.Message) {
 }
 
 // later gives the steps of a message's route that come after its release: what
-// is not live, and live for a message that is held. Of a route that nobody has named those are left out that the app
-// has no credential for, so that a message costs nothing more where there is no
-// vendor.
+// is not live, and live for a message that is held. Of a route that nobody has
+// named those are left out that the app has no credential for, so that a message
+// costs nothing more where there is no vendor.
 func (d *Dispatcher) later(m *record.Message) (out []record.StepAfter) {
 	if d.c.Routes.Vendors == nil || m.TTL == 0 {
 		return nil
