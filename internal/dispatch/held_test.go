@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"database/sql"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -334,4 +336,36 @@ func TestNoVendorBefore(t *testing.T) {
 	b.turn()
 	b.wantLive("at once", m, ords, ords, ords)
 	b.wantLive("at once, the other", other, ords, ords, ords)
+}
+
+// TestLiveOfDamaged: where it cannot be read any more whom a vendor has taken a
+// message for, all of them get it live.
+func TestLiveOfDamaged(t *testing.T) {
+	b := routed(t, credential(herald.VendorAPNs, "", ""))
+	b.dense = true
+	b.again()
+	here := b.devices(2)
+	ords := []herald.Ordinal{here[0], here[1], 70_000, 70_001} // in two slabs
+	m := b.sendBy(toGroup(ords...), route(live(10*time.Second, herald.StateSent)))
+	b.must(b.ledger.Apply(t.Context(), b.app, record.Event{Msg: m.ID, State: herald.StateSent, Set: sets.New(ords[0], ords[2]), Time: b.clock(), Via: "apns"}))
+	b.must(b.ledger.Fold(t.Context(), true))
+	b.close()
+	db, err := sql.Open("sqlite", filepath.Join(b.dir, "herald.db"))
+	b.must(err)
+	hit, err := db.ExecContext(t.Context(), "UPDATE msg_chunk SET crc = crc + 1 WHERE state = 'sent' AND slab = 1")
+	b.must(err)
+	if n, err := hit.RowsAffected(); err != nil || n != 1 {
+		t.Fatalf("%d chunks are damaged, %v", n, err)
+	}
+	b.must(db.Close())
+	b.open()
+	b.must(b.ledger.Load(t.Context(), b.app))
+	b.follow()
+	b.pass(10 * time.Second)
+	b.turn()
+	left, err := b.ledger.LeftOut(t.Context(), m, sets.New(ords...))
+	b.must(err)
+	if got := left.Ordinals(); !slices.Equal(got, ords[:1]) {
+		t.Errorf("left out are %v, want %v", got, ords[:1])
+	}
 }
