@@ -140,6 +140,11 @@ func (r Route) Within(ttl time.Duration) (Route, bool) {
 	return out, len(out.Steps) == len(r.Steps)
 }
 
+// LiveStep is the place of the first step that is live; -1 if none is.
+func (r Route) LiveStep() int {
+	return slices.IndexFunc(r.Steps, func(s RouteStep) bool { return s.Channel == ChannelLive })
+}
+
 // Filled is the route with the condition of each step written out.
 func (r Route) Filled() Route {
 	out := Route{Steps: append([]RouteStep(nil), r.Steps...)}

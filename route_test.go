@@ -124,6 +124,15 @@ func TestRouteValidate(t *testing.T) {
 	}
 }
 
+func TestLiveStep(t *testing.T) {
+	live, vendor := RouteStep{Channel: ChannelLive}, RouteStep{Channel: ChannelVendor}
+	for want, steps := range map[int][]RouteStep{-1: {vendor, vendor}, 0: {live, vendor}, 1: {vendor, live, live}} {
+		if got := (Route{Steps: steps}).LiveStep(); got != want {
+			t.Errorf("the live step is %d, want %d", got, want)
+		}
+	}
+}
+
 func TestRouteWithin(t *testing.T) {
 	r := Route{Steps: []RouteStep{{Channel: ChannelLive}, {Channel: ChannelVendor, Unless: StateSent}, {Channel: ChannelSMS, After: Duration(time.Minute)}}}
 	for _, tc := range []struct {

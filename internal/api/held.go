@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -12,7 +11,7 @@ import (
 // keptBack says in words why a message does not go to connections of a device, if
 // its route keeps it from them; "" if it does not.
 func (s *Messages) keptBack(ctx context.Context, m *record.Message, o herald.Ordinal) (string, error) {
-	if !m.Held() {
+	if !m.Held() || m.Facts.Route == nil { // which is gone with what was erased
 		return "", nil
 	}
 	step, released, err := s.c.Ledger.StepOf(ctx, m, o)
@@ -23,18 +22,20 @@ func (s *Messages) keptBack(ctx context.Context, m *record.Message, o herald.Ord
 	if err != nil || at != 0 {
 		return "", err
 	}
-	var route herald.Route
-	if m.Facts.Route != nil { // else it was erased
-		route = *m.Facts.Route
-	}
-	live := slices.IndexFunc(route.Steps, func(s herald.RouteStep) bool { return s.Channel == herald.ChannelLive })
-	switch {
-	case live < 0:
+	place := m.Facts.Route.LiveStep()
+	if place < 0 {
 		return "By its route it does not go to connections.", nil
+	}
+	live := m.Facts.Route.Steps[place]
+	switch {
 	case step.Live != 0:
-		return "By its route it does not go to connections of this device: it was " + string(route.Steps[live].Until()) + " before that had its turn.", nil
-	case route.Steps[live].After > 0:
-		return "By its route it goes to connections at " + stamp(step.At.Add(time.Duration(route.Steps[live].After))) + ", unless it was " + string(route.Steps[live].Until()) + " by then.", nil
+		return "By its route it does not go to connections of this device: it was sent before that had its turn.", nil
+	case live.After > 0:
+		unless := herald.StateReceived // who has it is given no second copy, whatever the step says
+		if live.Until() == herald.StateSent {
+			unless = herald.StateSent
+		}
+		return "By its route it goes to connections at " + stamp(step.At.Add(time.Duration(live.After))) + ", unless it was " + string(unless) + " by then.", nil
 	}
 	return "By its route it goes to connections when the vendors before have answered, unless one of them has taken it.", nil
 }

@@ -227,6 +227,8 @@ func TestKeptFromConnections(t *testing.T) {
 	w.summarized(later.ID, taken, "it was handed to apns. By its route it does not go to connections of this device: it was sent before that had its turn.")
 	w.summarized(later.ID, d, "Waiting: the device is not connected")
 
+	shown := send(`{"audience":"all","data":1,"route":{"steps":[{"channel":"live","after":"10s","unless":"displayed"}]}}`)
+	w.summarized(shown.ID, d, ", unless it was received by then.")
 	never := send(`{"audience":"all","data":1,"route":{"steps":[{"channel":"sms"}]}}`)
 	w.summarized(never.ID, d, "Not received yet. By its route it does not go to connections.")
 	second := send(`{"audience":"all","data":1,"route":{"steps":[{"channel":"sms"},{"channel":"live","unless":"sent"}]}}`)

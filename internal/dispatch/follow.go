@@ -188,11 +188,23 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 	d.gone(m)
 	d.rebound(m)
 	d.replaceOlder(ctx, m, nil)
+	return d.goesOut(ctx, m, r.Pos, nil)
+}
+
+// goesOut hands a message to those who are here, and whom it waits for, unless it
+// has expired; with some to no others than those, a set of the callee's own.
+func (d *Dispatcher) goesOut(ctx context.Context, m *record.Message, pos herald.Pos, some *sets.Set) error {
 	if !d.c.Now().Before(m.Expires()) {
 		return nil // the clock will end it
 	}
-	return d.c.Ledger.PendingIn(ctx, m, d.here(m.App), func(to *sets.Set) error {
-		return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
+	switch here := d.here(m.App); {
+	case some == nil:
+		some = here
+	case here != nil:
+		some.And(here)
+	}
+	return d.c.Ledger.PendingIn(ctx, m, some, func(to *sets.Set) error {
+		return d.deliver(ctx, record.ReleaseMessage, m, pos, to)
 	})
 }
 

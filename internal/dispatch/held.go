@@ -37,11 +37,6 @@ const (
 	mostAsked = 60
 )
 
-// liveStep is the first step of a route that is live; -1 if none is.
-func liveStep(r herald.Route) int {
-	return slices.IndexFunc(r.Steps, func(s herald.RouteStep) bool { return s.Channel == herald.ChannelLive })
-}
-
 // heldBack reports whether a message does not go to connections when it is
 // released: because its route does not, or later, or only to whom vendors in steps
 // before do not reach. Of a route that nobody has named those count that the app
@@ -51,7 +46,7 @@ func (d *Dispatcher) heldBack(m *record.Message) bool {
 		return false
 	}
 	route, named := routeOf(m)
-	at := liveStep(route)
+	at := route.LiveStep()
 	if at < 0 || route.Steps[at].After > 0 {
 		return true
 	}
@@ -149,15 +144,6 @@ func (p *planning) goesLive(ctx context.Context, s record.PlanStep) (record.Live
 	return r, nil
 }
 
-// releaseWhole does what a step does for a message that is held and was released
-// to everybody at once.
-func (d *Dispatcher) releaseWhole(ctx context.Context, r record.Release) error {
-	d.c.Ledger.TrackStep(r.Msg, record.PlanStep{Pos: r.Pos, At: r.At, Ranges: r.Ranges})
-	d.rebound(r.Msg)
-	d.replaceOlder(ctx, r.Msg, nil)
-	return nil
-}
-
 // releaseLive takes a step of a message that was held to who is connected.
 func (d *Dispatcher) releaseLive(ctx context.Context, r record.Release) error {
 	m := r.Msg
@@ -170,9 +156,6 @@ func (d *Dispatcher) releaseLive(ctx context.Context, r record.Release) error {
 	}
 	d.gone(m)
 	d.rebound(m)
-	if !d.c.Now().Before(m.Expires()) {
-		return nil // the clock will end it
-	}
 	some, err := d.c.Ledger.StepSet(ctx, m, r.Ranges)
 	if err != nil {
 		return err
@@ -182,10 +165,5 @@ func (d *Dispatcher) releaseLive(ctx context.Context, r record.Release) error {
 		return err
 	}
 	some.AndNot(left)
-	if here := d.here(m.App); here != nil {
-		some.And(here)
-	}
-	return d.c.Ledger.PendingIn(ctx, m, some, func(to *sets.Set) error {
-		return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
-	})
+	return d.goesOut(ctx, m, r.Pos, some)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
 )
 
@@ -367,5 +368,30 @@ func TestLiveOfDamaged(t *testing.T) {
 	b.must(err)
 	if got := left.Ordinals(); !slices.Equal(got, ords[:1]) {
 		t.Errorf("left out are %v, want %v", got, ords[:1])
+	}
+}
+
+// TestErasedWhileHeld: of a message whose content was erased before its turn there
+// is nothing to give, by any step.
+func TestErasedWhileHeld(t *testing.T) {
+	b := routed(t, credential(herald.VendorAPNs, "", ""))
+	d, _, _, err := b.registry.Register(t.Context(), registry.RegisterRequest{App: b.app, Platform: herald.PlatformOther})
+	b.must(err)
+	b.address(record.OwnerDevice, d.Ord, "apns", "")
+	ords := []herald.Ordinal{d.Ord}
+	b.online(ords...)
+	ten := herald.Duration(10 * time.Second)
+	m := b.sendBy(to(ords...), route(herald.RouteStep{Channel: herald.ChannelVendor, After: ten}, live(10*time.Second, "")))
+	changed, err := b.db.Erase(t.Context(), record.Erasure{App: b.app, ID: d.ID, Ord: d.Ord})
+	b.must(err)
+	if len(changed) != 1 {
+		t.Fatalf("%d messages were emptied", len(changed))
+	}
+	b.pass(10 * time.Second)
+	b.wantErrands("after the erasure")
+	b.reach()
+	b.wantLive("after the erasure", m, ords, nil, nil)
+	if next, err := b.db.NextRouteStep(t.Context()); err != nil || !next.IsZero() {
+		t.Errorf("a step is left at %s, %v", next, err)
 	}
 }

@@ -98,7 +98,7 @@ func (d *Dispatcher) later(m *record.Message) (out []record.StepAfter) {
 	}
 	live := -1
 	if m.Held() {
-		live = liveStep(route)
+		live = route.LiveStep()
 	}
 	for i := range route.Steps {
 		s := &route.Steps[i]
@@ -212,6 +212,9 @@ func (d *Dispatcher) planStep(ctx context.Context, s record.RouteStep) error {
 	if err != nil {
 		return err
 	}
+	if m.Held() && m.Facts.Route == nil {
+		return done() // what it said was erased, and its route with it
+	}
 	route, named := routeOf(m)
 	if !m.Ended.IsZero() || s.Step >= len(route.Steps) || !d.c.Now().Before(m.Expires()) {
 		return done()
@@ -222,7 +225,7 @@ func (d *Dispatcher) planStep(ctx context.Context, s record.RouteStep) error {
 	if m.Held() {
 		d.gone(m) // which the backlog does for what waits for connections
 	}
-	p := planning{d: d, m: m, row: s, step: &route.Steps[s.Step], live: liveStep(route), have: d.c.Routes.Vendors.Credentials(s.App)}
+	p := planning{d: d, m: m, row: s, step: &route.Steps[s.Step], live: route.LiveStep(), have: d.c.Routes.Vendors.Credentials(s.App)}
 	if wait, err := p.waits(ctx); err != nil || wait {
 		return err
 	}

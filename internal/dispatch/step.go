@@ -128,10 +128,12 @@ func (d *Dispatcher) releasePlan(ctx context.Context, r record.Release) error {
 		return nil
 	}
 	d.gone(r.Msg)
-	if len(r.Ranges) == 0 {
-		return nil
+	if len(r.Ranges) > 0 { // it is whole: this is its only step as well
+		d.c.Ledger.TrackStep(r.Msg, record.PlanStep{Pos: r.Pos, At: r.At, Ranges: r.Ranges})
+		d.rebound(r.Msg)
+		d.replaceOlder(ctx, r.Msg, nil)
 	}
-	return d.releaseWhole(ctx, r)
+	return nil
 }
 
 // releaseStep is release for some devices of a message.
@@ -154,15 +156,7 @@ func (d *Dispatcher) releaseStep(ctx context.Context, r record.Release) error {
 	if m.Held() {
 		return nil // it goes to connections when its route says so
 	}
-	if !d.c.Now().Before(m.Expires()) {
-		return nil // the clock will end it
-	}
-	if here := d.here(m.App); here != nil {
-		some.And(here)
-	}
-	return d.c.Ledger.PendingIn(ctx, m, some, func(to *sets.Set) error {
-		return d.deliver(ctx, record.ReleaseMessage, m, r.Pos, to)
-	})
+	return d.goesOut(ctx, m, r.Pos, some)
 }
 
 // releaseStop ends a message for those whom it was not released to.

@@ -67,9 +67,10 @@ func TestFitBuildFails(t *testing.T) {
 func TestOfStatus(t *testing.T) {
 	for status, want := range map[int]provider.Kind{
 		400: provider.Rejected, 401: provider.Unauthorized, 403: provider.Unauthorized, 404: provider.Rejected, 408: provider.Unavailable,
-		413: provider.TooLarge, 429: provider.Throttled, 500: provider.Unavailable, 503: provider.Unavailable, 301: provider.Rejected,
+		413: provider.TooLarge, 429: provider.Throttled, 500: provider.Unavailable, 502: provider.Unavailable, 503: provider.Unavailable,
+		504: provider.Unavailable, 301: provider.Rejected,
 	} {
-		if e := provider.OfStatus(status, time.Second); e.Kind != want || e.Remedy == "" || e.RetryAfter != time.Second {
+		if e := provider.OfStatus(status, time.Second); e.Kind != want || e.Remedy == "" || e.RetryAfter != time.Second || e.Unknown != (status == 502 || status == 504) {
 			t.Errorf("%d: %+v", status, e)
 		}
 	}

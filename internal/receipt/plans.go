@@ -208,7 +208,7 @@ func (l *plans) released(ctx context.Context, app herald.AppKey, id herald.Messa
 			return nil, err
 		}
 		for part, s := range parts {
-			out.Or(sets.Intersect(some, p.upto(part, s))) // of those left out: nobody
+			out.Or(sets.Intersect(some, p.upto(part, s))) // nothing of LeftOut, which no step has
 		}
 	}
 	return out, nil

@@ -385,8 +385,16 @@ func TestOnly(t *testing.T) {
 		if o, one := c.s.Only(); one != c.one || one && o != c.want {
 			t.Errorf("%s: %d, %v", c.name, o, one)
 		}
-		if got := c.s.Ordinals(); int64(len(got)) != c.s.Len() || c.one && got[0] != c.want {
+		got := c.s.Ordinals()
+		if int64(len(got)) != c.s.Len() || c.one && got[0] != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+		first, last := c.s.Bounds()
+		if len(got) == 0 {
+			got = []herald.Ordinal{0}
+		}
+		if first != got[0] || last != got[len(got)-1] {
+			t.Errorf("%s: from %d to %d", c.name, first, last)
 		}
 	}
 }

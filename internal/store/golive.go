@@ -83,9 +83,11 @@ func (t *tx) goLive(app int64, m *record.Message, r *record.LiveRelease) error {
 			return err
 		}
 	}
-	for _, o := range r.Ords {
-		if _, err := t.exec("DELETE FROM entry_held WHERE app = ? AND ord = ? AND msg = ?", app, int64(o), int64(m.ID)); err != nil {
-			return err
+	if m.ByAlias {
+		for _, o := range r.Ords {
+			if _, err := t.exec("DELETE FROM entry_held WHERE app = ? AND ord = ? AND msg = ?", app, int64(o), int64(m.ID)); err != nil {
+				return err
+			}
 		}
 	}
 	return t.putStepEntries(app, m, pos, r.Ords)

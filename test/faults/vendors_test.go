@@ -351,28 +351,36 @@ func TestCrashOnTheWayToVendors(t *testing.T) {
 			var ahead atomic.Int64
 			c := newClientele(t, &ahead, 60, 30)
 			c.gather()
-			if code := c.n.stop(); code != 0 {
-				t.Fatalf("exit code %d", code)
-			}
-			env := c.n.env
-			c.n.env = append(env[:len(env):len(env)], "FAULTS_POINT="+point)
-			c.n.mustStart()
-			// The process may end before it answers: the key tells whether it took it.
-			var sent struct{ ID herald.MessageID }
-			_ = c.n.call(t.Context(), c.client, http.MethodPost, "/v1/messages", c.app.basic(), "once", vendorMessage())
-			select {
-			case <-c.n.exited:
-			case <-time.After(patience):
-				t.Fatalf("the server did not pass %s", point)
-			}
-			c.client.CloseIdleConnections()
-			ahead.Store(int64(3 * time.Minute))
-			c.n.env = append(env[:len(env):len(env)], "FAULTS_CLOCK=3m")
-			c.n.mustStart()
-			if r := c.n.call(t.Context(), c.client, http.MethodPost, "/v1/messages", c.app.basic(), "once", vendorMessage()); r.status/100 != 2 || json.Unmarshal(r.body, &sent) != nil {
-				t.Fatalf("sending once more: %d %s %v", r.status, r.body, r.err)
-			}
-			c.settle(sent.ID, 1)
+			c.settle(c.crash(point, &ahead, vendorMessage()), 1)
 		})
 	}
+}
+
+// crash sends a message, on whose way the process ends at a point, and starts it
+// again three minutes later, when what was under way is not leased any more.
+func (c *clientele) crash(point string, ahead *atomic.Int64, message map[string]any) herald.MessageID {
+	t := c.t
+	t.Helper()
+	if code := c.n.stop(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	env := c.n.env
+	c.n.env = append(env[:len(env):len(env)], "FAULTS_POINT="+point)
+	c.n.mustStart()
+	// The process may end before it answers: the key tells whether it took it.
+	_ = c.n.call(t.Context(), c.client, http.MethodPost, "/v1/messages", c.app.basic(), "once", message)
+	select {
+	case <-c.n.exited:
+	case <-time.After(patience):
+		t.Fatalf("the server did not pass %s", point)
+	}
+	c.client.CloseIdleConnections()
+	ahead.Store(int64(3 * time.Minute))
+	c.n.env = append(env[:len(env):len(env)], "FAULTS_CLOCK=3m")
+	c.n.mustStart()
+	var sent struct{ ID herald.MessageID }
+	if r := c.n.call(t.Context(), c.client, http.MethodPost, "/v1/messages", c.app.basic(), "once", message); r.status/100 != 2 || json.Unmarshal(r.body, &sent) != nil {
+		t.Fatalf("sending once more: %d %s %v", r.status, r.body, r.err)
+	}
+	return sent.ID
 }
