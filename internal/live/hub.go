@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,15 +16,14 @@ import (
 // Hub holds the sessions of this node. Its methods may be called from any
 // goroutine. It does its work while [Hub.Run] runs.
 type Hub struct {
-	opts   Options
-	start  time.Time
-	cache  *frameCache
-	pool   *pool
-	wheel  *wheel
-	queued atomic.Int64 // bytes that wait on all connections
-	single SingleReceipts
-	// catchUps is held by the sessions that read and send a page of the backlog.
-	catchUps chan struct{}
+	opts     Options
+	start    time.Time
+	cache    *frameCache
+	pool     *pool
+	wheel    *wheel
+	queued   atomic.Int64 // bytes that wait on all connections
+	single   SingleReceipts
+	catchUps catchUps
 
 	process uint64       // a random number of this hub, for what must not outlive it
 	dropped atomic.Int64 // publications for which a queue had no room
@@ -71,7 +69,7 @@ func NewHub(o Options) *Hub {
 		wheel:  newWheel(),
 		single: single,
 
-		catchUps: make(chan struct{}, max(1, min(o.Workers, runtime.GOMAXPROCS(0)-1))),
+		catchUps: newCatchUps(o.Workers),
 
 		process: rand.Uint64(),
 		pace:    pace{seed: maphash.MakeSeed()},

@@ -205,13 +205,13 @@ func (s *Session) replay(ctx context.Context) (again bool) {
 	return s.page(ctx, d, high)
 }
 
-// page reads and sends the page of the backlog behind a position. Of that only
-// so many sessions are at once that a processor is left for what goes out live.
+// page reads and sends the page of the backlog behind a position, in its turn.
 func (s *Session) page(ctx context.Context, d Device, after herald.Pos) (again bool) {
 	h := s.codec.hub
-	h.catchUps <- struct{}{}
-	defer func() { <-h.catchUps }()
+	turn, sent := h.catchUps.take(), 0
+	defer func() { h.catchUps.give(turn, sent) }()
 	list, upto, more, err := h.opts.Backlog.Waiting(ctx, d, after, pageSize)
+	sent = len(list)
 	return s.sendPage(list, upto, more, err)
 }
 
