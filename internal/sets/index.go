@@ -31,6 +31,8 @@ type Index struct {
 	next   uint64              // devices exist at the ordinals [0, next)
 	pos    herald.Pos          // what has been applied
 	dirty  map[Part]struct{}
+	// loading is for the small sets among those that are loaded; empty after that.
+	loading shelf
 }
 
 // blockBits is how many of the lower bits of an ordinal stay within a block.
@@ -56,7 +58,7 @@ func (x *Index) Load(p Part, bits *Set) {
 	switch {
 	case bits.Empty():
 	case n == nil && p.Whole && bits.Len() < smallSet:
-		n = &named{name: p.Set, list: bits.numbers()}
+		n = x.loading.put(p.Set, bits)
 		if number := x.put(n); len(n.list) < tinySet {
 			n.tracked = true // Loaded makes the blocks lead to it
 			delete(x.wide, number)
@@ -101,6 +103,7 @@ func (x *Index) Loaded() {
 		x.reform(uint32(number), n)
 	}
 	x.buildBlocks()
+	x.loading = shelf{}
 }
 
 func (x *Index) find(name string) *named {
