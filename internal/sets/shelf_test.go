@@ -44,6 +44,24 @@ func TestShelf(t *testing.T) {
 	}
 }
 
+// TestPiece: pieces begin small, double up to a size, and have room for what is
+// larger than that.
+func TestPiece(t *testing.T) {
+	for _, c := range []struct{ before, need, most, want int }{
+		{0, 1, 1024, firstPiece},
+		{firstPiece, 1, 1024, 2 * firstPiece},
+		{600, 1, 1024, 1024},
+		{1024, 1, 1024, 1024},
+		{1024, 5000, 1024, 5000},
+		{5000, 1, 1024, 1024},
+		{0, 100, 1024, 100},
+	} {
+		if got := piece(c.before, c.need, c.most); got != c.want {
+			t.Errorf("after %d, for %d of at most %d: %d, want %d", c.before, c.need, c.most, got, c.want)
+		}
+	}
+}
+
 // TestLoadedSetsShareMemory: what many small sets are to a collection of
 // garbage is less than a piece of memory each.
 func TestLoadedSetsShareMemory(t *testing.T) {
