@@ -7,6 +7,7 @@ import (
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // maxQueue is how many events may wait for the store. Past it those that devices
@@ -64,6 +65,9 @@ type book struct {
 	dirty        map[cellKey]*entry // cells that have changed since the last fold, pinned
 	released     herald.Pos         // releases up to here are tracked
 	loading      bool               // the log of an earlier run is being read
+	// Changed with folding held, too; the lists are never changed.
+	bundles    map[sets.Slab][]*bundle
+	lastBundle uint64 // the highest number of one
 }
 
 func (b *book) enqueue(events []record.Event, done chan error) {

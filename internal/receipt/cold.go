@@ -13,20 +13,34 @@ import (
 // What a full cache does not keep is read for one device alone: its bit in each
 // chunk, without the sets that the chunks are.
 
-// waitsCold leaves of messages of several cells, and of messages of one, those
-// that wait for a device.
-func (b *book) waitsCold(ctx context.Context, slab sets.Slab, o herald.Ordinal, since uint64, several, one []*group) (out []*group, err error) {
-	several, _, found := b.lately.known(o, since, several)
-	waits, err := b.heldReadable(ctx, slab, o, since, several)
+// chilled is messages whose cells are not in memory, and do not come there.
+type chilled struct {
+	found   []*group // known to wait by the record
+	several []*group // of several cells
+	unsure  []*group // of those, likewise: the device is in their target
+	one     []*group // of one cell, all for the device
+}
+
+// waitsCold leaves of messages those that wait for a device.
+func (b *book) waitsCold(ctx context.Context, o herald.Ordinal, since uint64, of chilled) (out []*group, err error) {
+	waits, err := b.heldReadable(ctx, sets.SlabOf(o), o, since, of.several)
 	if err != nil {
 		return nil, err
 	}
-	whole, err := b.heldWhole(ctx, o, one)
+	again, err := b.notDone(ctx, o, []sets.Slab{sets.SlabOf(o)}, of.unsure)
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range slices.Concat(several, one) {
-		if waits[g.id] || whole[g.id] {
+	for _, g := range of.unsure {
+		b.lately.note(o, since, g, again[g.id])
+	}
+	whole, err := b.heldWhole(ctx, o, of.one)
+	if err != nil {
+		return nil, err
+	}
+	found := of.found
+	for _, g := range slices.Concat(of.several, of.unsure, of.one) {
+		if waits[g.id] || again[g.id] || whole[g.id] {
 			found = append(found, g)
 		}
 	}
@@ -114,6 +128,16 @@ func (b *book) held(ctx context.Context, slab sets.Slab, o herald.Ordinal, since
 // has not received and have not ended for it. An older Herald has written their
 // states slab by slab.
 func (b *book) heldWhole(ctx context.Context, o herald.Ordinal, list []*group) (map[herald.MessageID]bool, error) {
+	slabs := []sets.Slab{0}
+	if own := sets.SlabOf(o); own != 0 {
+		slabs = append(slabs, own)
+	}
+	return b.notDone(ctx, o, slabs, list)
+}
+
+// notDone says which of some messages, all for a device, it has not received and
+// have not ended for it by what they have in some slabs.
+func (b *book) notDone(ctx context.Context, o herald.Ordinal, slabs []sets.Slab, list []*group) (map[herald.MessageID]bool, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -121,13 +145,9 @@ func (b *book) heldWhole(ctx context.Context, o herald.Ordinal, list []*group) (
 	for i, g := range list {
 		ids[i], waits[g.id] = g.id, true
 	}
-	slabs := []sets.Slab{0}
-	if own := sets.SlabOf(o); own != 0 {
-		slabs = append(slabs, own)
-	}
 	for _, slab := range slabs {
-		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, record.WhoWaits, func(id herald.MessageID, s herald.DeliveryState, has bool) {
-			if has && s != record.TargetState {
+		err := b.ledger.store.Held(ctx, b.app, slab, ids, o, record.WhoIsDone, func(id herald.MessageID, _ herald.DeliveryState, has bool) {
+			if has {
 				waits[id] = false
 			}
 		})

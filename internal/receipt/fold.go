@@ -65,11 +65,16 @@ func (b *book) fold(ctx context.Context, always bool) error {
 	cells := b.takeCells(&f)
 	stretches := b.direct.take(&f)
 	batches := b.tail[:n:n]
+	stale, gone := b.stripChanges(&f)
 	b.mu.Unlock()
 	b.applying.Unlock()
 
-	// Bits may be there before their fold: the log has them too until then.
-	err := b.ledger.store.AddToChunks(ctx, b.app, f.Added)
+	// What the chunks get now must not be missing in strips. Bits may be there
+	// before their fold: the log has them too until then.
+	err := b.writeStripChanges(ctx, stale, gone)
+	if err == nil {
+		err = b.ledger.store.AddToChunks(ctx, b.app, f.Added)
+	}
 	stored := false // the chunks
 	for err == nil && len(batches) > 0 {
 		if n, err = b.foldPart(ctx, &f, batches); err == nil {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	// the race detector. Ask for more with HERALD_CHECKS.
 	checks := os.Getenv("HERALD_CHECKS")
 	if checks == "" {
-		checks = "5" // of each of six bounds on memory
+		checks = "5" // of each of some bounds on memory
 	}
 	if err := flag.Set("rapid.checks", checks); err != nil {
 		panic(err)
@@ -67,6 +67,7 @@ type limits struct {
 	bytes  int64 // of memory for cells
 	small  int64 // devices of a message that is one cell
 	inline int   // bytes of a target that is read with its message
+	bundle int   // messages of a bundle at least, of any age; 0 is as on a server
 }
 
 // faulty is a record that can be told to refuse receipts.
@@ -79,7 +80,9 @@ type faulty struct {
 	folds   int  // that are taken before that
 	unadded bool // nor bits be written ahead of that
 	calls   int
-	appends int // batches that were written
+	appends int  // batches that were written
+	chunks  int  // readings of chunks by slab
+	noStrip bool // strips cannot be written
 	tried   chan struct{}
 }
 
@@ -144,6 +147,61 @@ func (f *faulty) AppendReceipts(ctx context.Context, app herald.AppKey, events [
 	return n, err
 }
 
+func (f *faulty) failStrips(failing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noStrip = failing
+}
+
+func (f *faulty) unstrippable() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.noStrip
+}
+
+func (f *faulty) PutBundle(ctx context.Context, app herald.AppKey, of record.Bundle, strips [record.StripsInSlab]*sets.Set) error {
+	if f.unstrippable() {
+		return errDisk
+	}
+	return f.DB.PutBundle(ctx, app, of, strips)
+}
+
+func (f *faulty) DropBundle(ctx context.Context, app herald.AppKey, slab sets.Slab, n uint64) error {
+	if f.unstrippable() {
+		return errDisk
+	}
+	return f.DB.DropBundle(ctx, app, slab, n)
+}
+
+func (f *faulty) ChangeStrips(ctx context.Context, app herald.AppKey, stale []record.Bundle, done []record.Strip) error {
+	if f.unstrippable() {
+		return errDisk
+	}
+	return f.DB.ChangeStrips(ctx, app, stale, done)
+}
+
+func (f *faulty) StripsOf(ctx context.Context, app herald.AppKey, o herald.Ordinal, each func(n, messages uint64)) error {
+	if f.away() {
+		return errDisk
+	}
+	return f.DB.StripsOf(ctx, app, o, each)
+}
+
+// readings counts how often chunks were read, from now on.
+func (f *faulty) readings() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, f.chunks = f.chunks, 0
+	return n
+}
+
+func (f *faulty) read() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.chunks++
+	return !f.unread
+}
+
 func (f *faulty) Message(ctx context.Context, app herald.AppKey, id herald.MessageID) (*record.Message, error) {
 	if f.away() {
 		return nil, errDisk
@@ -152,14 +210,14 @@ func (f *faulty) Message(ctx context.Context, app herald.AppKey, id herald.Messa
 }
 
 func (f *faulty) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, waiting bool, each func(record.Chunk) error) error {
-	if f.away() {
+	if !f.read() {
 		return errDisk
 	}
 	return f.DB.Cells(ctx, app, slab, ids, waiting, each)
 }
 
 func (f *faulty) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids []herald.MessageID, o herald.Ordinal, of record.CellPart, each func(herald.MessageID, herald.DeliveryState, bool)) error {
-	if f.away() {
+	if !f.read() {
 		return errDisk
 	}
 	return f.DB.Held(ctx, app, slab, ids, o, of, each)
@@ -222,6 +280,9 @@ func (w *world) open() {
 	w.db, w.faulty = db, &faulty{DB: db, tried: make(chan struct{}, 1)}
 	w.ledger = receipt.New(receipt.Config{Store: w.faulty, Messages: w.faulty, Now: w.clock, DeadAt: w.deadAt,
 		Memory: w.memory.bytes, Small: w.memory.small})
+	if w.memory.bundle > 0 {
+		w.ledger.BundleOf(w.memory.bundle, 0)
+	}
 }
 
 func (w *world) load() { w.t.Helper(); w.must(w.ledger.Load(context.Background(), app)) }

@@ -22,21 +22,44 @@ type lately struct {
 type foundLately struct {
 	since uint64 // the fold
 	waits map[*group]bool
+	words *stripWords // nil if they were not read
 }
 
 // note takes whether a message waits for a device, by the record since a fold.
 func (l *lately) note(o herald.Ordinal, since uint64, g *group, waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.at(o, since).waits[g] = waits
+}
+
+// keep takes what the strips of a device say, read since a fold.
+func (l *lately) keep(o herald.Ordinal, since uint64, w *stripWords) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at(o, since).words = w
+}
+
+// strips gives that again; nil if it is not remembered.
+func (l *lately) strips(o herald.Ordinal, since uint64) *stripWords {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.of[o]; f != nil && f.since == since {
+		return f.words
+	}
+	return nil
+}
+
+// at gives what is remembered of a device; l.mu is held.
+func (l *lately) at(o herald.Ordinal, since uint64) *foundLately {
 	f := l.of[o]
 	if f == nil || f.since != since {
 		if l.of == nil || len(l.of) >= mostLately {
 			l.of = map[herald.Ordinal]*foundLately{}
 		}
-		f = &foundLately{since, map[*group]bool{}}
+		f = &foundLately{since: since, waits: map[*group]bool{}}
 		l.of[o] = f
 	}
-	f.waits[g] = waits
+	return f
 }
 
 // known parts messages into those of which nothing is remembered, those that do

@@ -75,12 +75,12 @@ var reportable = []herald.DeliveryState{
 	herald.StateReplaced, herald.StateDeviceGone, herald.StateRebound, herald.StateOverflow, herald.StateRejected, herald.StateDead,
 }
 
-// devices lie in three slabs.
-var devices = []herald.Ordinal{0, 1, 2, 65_535, 65_536, 200_000}
+// devices lie in three slabs; in one there are more than are looked up one by one.
+var devices = []herald.Ordinal{0, 1, 2, 3, 4, 65_535, 65_536, 200_000}
 
 func (m *model) add(t *rapid.T) {
 	k := rapid.SampledFrom([]kind{direct, group}).Draw(t, "kind")
-	ords := rapid.SliceOfNDistinct(rapid.SampledFrom(devices), 1, 4, rapid.ID).Draw(t, "target")
+	ords := rapid.SliceOfNDistinct(rapid.SampledFrom(devices), 1, len(devices), rapid.ID).Draw(t, "target")
 	slices.Sort(ords)
 	x := &modelled{msg: m.w.message(k, 0, ords...), of: map[herald.Ordinal]*delivery{}}
 	for _, o := range ords {
@@ -95,7 +95,7 @@ func (m *model) report(t *rapid.T) {
 	}
 	x := rapid.SampledFrom(m.list).Draw(t, "message")
 	event := rapid.SampledFrom(reportable).Draw(t, "event")
-	ords := rapid.SliceOfNDistinct(rapid.SampledFrom(devices), 1, 4, rapid.ID).Draw(t, "devices")
+	ords := rapid.SliceOfNDistinct(rapid.SampledFrom(devices), 1, len(devices), rapid.ID).Draw(t, "devices")
 	now := m.w.pass(time.Second)
 	if slices.Contains(herald.Progress[:], event) && rapid.Bool().Draw(t, "one by one") {
 		for _, o := range ords {
@@ -202,6 +202,10 @@ func TestModel(t *testing.T) {
 		"deltas":               {small: -1, inline: 1, bytes: 40_000},
 		"deltas, images held":  {small: -1, inline: 1 << 20, bytes: 40_000},
 		"deltas of small ones": {bytes: 40_000},
+		// Who waits is written by devices, too.
+		"strips":              {small: -1, inline: 1, bytes: 1, bundle: 1},
+		"strips and deltas":   {small: -1, inline: 1, bytes: 40_000, bundle: 1},
+		"strips, images held": {small: -1, inline: 1 << 20, bytes: 40_000, bundle: 2},
 	} {
 		t.Run(name, func(t *testing.T) { checkModel(t, memory) })
 	}
@@ -223,6 +227,9 @@ func checkModel(t *testing.T, memory limits) {
 			"finish":  m.finish,
 			"fold": func(*rapid.T) {
 				m.w.must(m.w.ledger.Fold(context.Background(), true))
+			},
+			"bundle": func(*rapid.T) {
+				m.w.must(m.w.ledger.Bundle(context.Background()))
 			},
 			"restart": func(*rapid.T) { m.w.restart(false) },
 			"crash":   func(*rapid.T) { m.w.restart(true) },

@@ -15,12 +15,13 @@ type asker struct {
 }
 
 // prefetch finds out where the devices of some events stand, as far as their
-// cells are not in memory and do not fit there, and gives the entries that it
+// cells are not in memory and are not to come there, and gives the entries that it
 // has pinned for that. Most of such events are those of one device that has come
 // back, so that one query serves many messages. What cannot be read here is left
 // to who loads the cell.
 func (b *book) prefetch(ctx context.Context, events []record.Event) (pinned []*entry) {
-	if b.ledger.cache.hasRoom() {
+	room := b.ledger.cache.hasRoom()
+	if room && !b.hasBundles() {
 		return nil
 	}
 	wanted := map[asker][]*group{}
@@ -32,7 +33,7 @@ func (b *book) prefetch(ctx context.Context, events []record.Event) (pinned []*e
 		if err != nil || g.isVolatile() || g.whole && g.ended.Load() {
 			continue
 		}
-		b.wants(g, e.Set, wanted)
+		b.wants(g, e.Set, room, wanted)
 	}
 	for who, list := range wanted {
 		pinned = append(pinned, b.lookUp(ctx, who, list)...)
@@ -40,10 +41,12 @@ func (b *book) prefetch(ctx context.Context, events []record.Event) (pinned []*e
 	return pinned
 }
 
-// wants notes which devices of an event have to be looked up.
-func (b *book) wants(g *group, s *sets.Set, wanted map[asker][]*group) {
+// wants notes which devices of an event have to be looked up: where there is room
+// in memory, those of messages in bundles, whose strips say no less then when this
+// is folded.
+func (b *book) wants(g *group, s *sets.Set, room bool, wanted map[asker][]*group) {
 	for slab, part := range g.parts(s) {
-		if part.Len() > fewOrds {
+		if part.Len() > fewOrds || room && !b.bundled(g, slab) {
 			continue
 		}
 		loaded, d := b.ledger.cache.here(cellKey{b, g.id, slab})

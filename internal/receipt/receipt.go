@@ -61,6 +61,7 @@ type Ledger struct {
 	tallied  *tallied
 	small    int64
 	plans    plans
+	bundling bundling
 
 	ctx  context.Context // ends when Close has given up on the store
 	stop context.CancelFunc
@@ -95,7 +96,7 @@ func New(c Config) *Ledger {
 		store: c.Store, messages: NewCatalog(c.Messages), source: c.Messages, deadAt: c.DeadAt, observe: c.Observe,
 		log: c.Log, now: c.Now, ctx: ctx, stop: stop, books: map[herald.AppKey]*book{},
 		cache: newCache(c.Memory), tallied: &tallied{most: int(c.Memory / 16 / tallySize)}, small: c.Small,
-		plans: plans{store: c.Plans},
+		plans: plans{store: c.Plans}, bundling: bundling{bundleLeast, bundleAfter},
 	}
 }
 
@@ -148,6 +149,9 @@ func (l *Ledger) Load(ctx context.Context, app herald.AppKey) error {
 	if err != nil {
 		return err
 	}
+	if err := b.loadBundles(ctx); err != nil {
+		return err
+	}
 	for _, batch := range log {
 		if err := b.replayBatch(ctx, batch.Events); err != nil {
 			return err
@@ -173,6 +177,7 @@ func (l *Ledger) book(app herald.AppKey) *book {
 		b = &book{
 			ledger: l, app: app, hurry: make(chan struct{}, 1), direct: numbers{}, byID: map[herald.MessageID]*group{},
 			volatile: map[herald.MessageID]*group{}, dirty: map[cellKey]*entry{},
+			bundles: map[sets.Slab][]*bundle{},
 		}
 		b.small.reserve, b.aliasedSmall.reserve = l.cache.reserve, l.cache.reserve
 		l.books[app] = b

@@ -26,6 +26,7 @@ type Store interface {
 	// commit. One that is damaged stays as it is.
 	AddToChunks(ctx context.Context, app herald.AppKey, chunks []record.Chunk) error
 	CellStore
+	StripStore
 	// Segments lists a piece of history, ascending: of a group message within
 	// a slab, or (message 0) of direct deliveries; see record.Segment.
 	Segments(ctx context.Context, app herald.AppKey, msg herald.MessageID, index uint64) ([]record.Segment, error)
@@ -53,6 +54,24 @@ type CellStore interface {
 	// TargetSlabs lists the slabs of a target that was not read with its
 	// message, and makes sure that they are all there.
 	TargetSlabs(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]sets.Slab, error)
+}
+
+// StripStore keeps who waits once more, by devices and then messages: see
+// record.Strip. It is made of what CellStore has.
+type StripStore interface {
+	// Bundles lists the bundles of an app.
+	Bundles(ctx context.Context, app herald.AppKey) ([]record.Bundle, error)
+	// PutBundle writes a bundle and its strips, by their blocks within the slab: a
+	// new one, or one that is there anew. Nobody finds a part of it.
+	PutBundle(ctx context.Context, app herald.AppKey, of record.Bundle, strips [record.StripsInSlab]*sets.Set) error
+	// DropBundle deletes a bundle and its strips.
+	DropBundle(ctx context.Context, app herald.AppKey, slab sets.Slab, n uint64) error
+	// StripsOf gives which messages wait for a device, of each bundle whose strip
+	// there is and can be read.
+	StripsOf(ctx context.Context, app herald.AppKey, o herald.Ordinal, each func(n, messages uint64)) error
+	// ChangeStrips notes what has become stale of bundles that there are, and takes
+	// bits out of strips. It is durable no later than what is written after it.
+	ChangeStrips(ctx context.Context, app herald.AppKey, stale []record.Bundle, done []record.Strip) error
 }
 
 // MessageSource finds the messages whose states are asked for.

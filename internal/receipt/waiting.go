@@ -120,17 +120,14 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 		}
 	}
 	b.mu.RUnlock()
-	var wide, cold, coldWhole []*group
+	var several, wide, cold, coldWhole []*group
 	for _, g := range missing {
 		switch {
 		case g.whole && g.cell == nil && !cache.admits(admitWhole):
 			coldWhole = append(coldWhole, g)
 			continue
-		case !g.whole && !cache.admits(admit):
-			cold = append(cold, g)
-			continue
 		case !g.whole:
-			wide = append(wide, g)
+			several = append(several, g)
 			continue
 		}
 		c, err := b.cellOf(ctx, g, 0)
@@ -148,6 +145,18 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 		yes[at[g]] = c.target.Contains(o) && waits1(c, o)
 		b.mu.RUnlock()
 	}
+	several, _, found := b.lately.known(o, since, several)
+	several, sure, unsure, err := b.byStrips(ctx, o, since, several)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range several {
+		if cache.admits(admit) {
+			wide = append(wide, g)
+		} else {
+			cold = append(cold, g)
+		}
+	}
 	cells, err := b.readable(ctx, slab, wide)
 	if err != nil {
 		return nil, err
@@ -162,7 +171,7 @@ func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (ou
 		yes[at[g]] = waits.Contains(o)
 		cache.putWaits(cellKey{b, g.id, slab}, g, waits, since)
 	}
-	waits, err := b.waitsCold(ctx, slab, o, since, cold, coldWhole)
+	waits, err := b.waitsCold(ctx, o, since, chilled{append(found, sure...), cold, unsure, coldWhole})
 	if err != nil {
 		return nil, err
 	}

@@ -149,15 +149,41 @@ func ParseSet(b []byte) (*sets.Set, error) {
 // SetHas reports whether a set that AppendSet wrote has an ordinal, without
 // making the set: it is for bytes whose checksum is right.
 func SetHas(b []byte, o herald.Ordinal) (has bool, err error) {
+	err = inSet(b, func(list []uint32) {
+		has = slices.Contains(list, uint32(o))
+	}, func(bits []byte) (err error) {
+		has, err = sets.Has(bits, o)
+		return err
+	})
+	return has && err == nil, err
+}
+
+// setWord is SetHas for 64 ordinals in a row, from the first bit on.
+func setWord(b []byte, first herald.Ordinal) (word uint64, err error) {
+	err = inSet(b, func(list []uint32) {
+		for _, o := range list {
+			if i := o - uint32(first); i < 64 {
+				word |= 1 << i
+			}
+		}
+	}, func(bits []byte) (err error) {
+		word, err = sets.Word(bits, first)
+		return err
+	})
+	return word, err
+}
+
+// inSet gives one of the two what a set is that AppendSet wrote.
+func inSet(b []byte, aList func([]uint32), aBitmap func([]byte) error) error {
 	r := reader{b: b}
 	switch kind := r.byte(); {
 	case r.err != nil:
 	case kind == setAsList:
-		has = slices.Contains(r.list(), uint32(o))
+		aList(r.list())
 	case kind == setAsBitmap:
 		bits := r.bytes()
 		if r.err == nil {
-			has, r.err = sets.Has(bits, o)
+			r.err = aBitmap(bits)
 		}
 	default:
 		r.fail(fmt.Errorf("record: %d is not a kind of set", kind))
@@ -165,7 +191,7 @@ func SetHas(b []byte, o herald.Ordinal) (has bool, err error) {
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("record: %d bytes follow the set", len(r.b))
 	}
-	return has && r.err == nil, r.err
+	return r.err
 }
 
 func appendSet(b []byte, s *sets.Set) ([]byte, error) {

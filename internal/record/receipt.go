@@ -40,6 +40,7 @@ const (
 	AllStates  CellPart = iota // and the target
 	WhoWaits                   // what decides who waits: the target, received and the ends
 	WhoWasSent                 // sent, and the notice of a withdrawal
+	WhoIsDone                  // WhoWaits without the target
 )
 
 // Segment is a piece of history: events of one group message within one slab,

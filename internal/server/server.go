@@ -246,6 +246,7 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { s.retained.Run(hubCtx) })
 	wg.Go(func() { _ = s.topics.Run(hubCtx) })
 	wg.Go(func() { s.keepHouse(hubCtx) })
+	wg.Go(func() { s.bundle(hubCtx) })
 	wg.Go(func() {
 		collect(hubCtx, func() uint64 { return s.dispatcher.Load().Accepted() + s.hub.Replayed() + s.courier.Called() }, s.hub.Polled)
 	})
@@ -316,6 +317,23 @@ func (s *Server) keepHouse(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "folding the logs failed; trying again", "error", err)
+		}
+	}
+}
+
+// bundle has what no cache has room for written by devices, too. It is behind
+// keepHouse, because it may take long.
+func (s *Server) bundle(ctx context.Context) {
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-minute.C:
+		}
+		if err := s.ledger.Bundle(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "writing who waits by devices failed; trying again in a minute", "error", err)
 		}
 	}
 }

@@ -26,6 +26,9 @@ type Slab uint16
 // SlabOf gives the slab in which an ordinal lies.
 func SlabOf(o herald.Ordinal) Slab { return Slab(o >> 16) }
 
+// FirstOf gives the first ordinal of a slab.
+func FirstOf(s Slab) herald.Ordinal { return herald.Ordinal(s) << 16 }
+
 // Set is a set of device ordinals. The zero value and nil are the empty set
 // for reading; use [New] for one to write to. A set is not safe for use by
 // several goroutines while one of them writes.
@@ -400,15 +403,35 @@ func (s *Set) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 // the bytes where they are, which have to be those that were written: only
 // their lengths are looked at.
 func Has(data []byte, o herald.Ordinal) (bool, error) {
+	b, err := inPlace(data)
+	return err == nil && b.Contains(uint32(o)), err
+}
+
+// Word is Has for 64 ordinals in a row, from the first bit on.
+func Word(data []byte, first herald.Ordinal) (word uint64, err error) {
+	b, err := inPlace(data)
+	if err != nil {
+		return 0, err
+	}
+	for i := range uint32(64) {
+		if b.Contains(uint32(first) + i) {
+			word |= 1 << i
+		}
+	}
+	return word, nil
+}
+
+// inPlace gives a set over the bytes of another, which must not change.
+func inPlace(data []byte) (*roaring.Bitmap, error) {
 	b := roaring.New()
 	n, err := b.FromBuffer(data)
 	if err == nil && n != int64(len(data)) {
 		err = fmt.Errorf("%d bytes follow the set", int64(len(data))-n)
 	}
 	if err != nil {
-		return false, fmt.Errorf("sets: reading a set: %w", err)
+		return nil, fmt.Errorf("sets: reading a set: %w", err)
 	}
-	return b.Contains(uint32(o)), nil
+	return b, nil
 }
 
 // UnmarshalBinary reads what MarshalBinary wrote. It copies what it keeps and

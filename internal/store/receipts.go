@@ -255,11 +255,12 @@ func (db *DB) Cells(ctx context.Context, app herald.AppKey, slab sets.Slab, ids 
 }
 
 // The query for cells; whoWaits leaves out what does not decide that, whoWasSent
-// all that is not of that.
+// all that is not of that, whoIsDone the target as well.
 const (
 	ofCells    = "SELECT msg, state, slab, bits, crc FROM msg_chunk WHERE app = ? AND slab = ? AND msg IN ("
 	whoWaits   = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told')" + byCell
 	whoWasSent = ") AND state IN ('sent', 'told')" + byCell
+	whoIsDone  = ") AND state NOT IN ('sent', 'displayed', 'clicked', 'told', 'target')" + byCell
 	byCell     = " ORDER BY msg, state"
 )
 
@@ -278,7 +279,7 @@ func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids [
 	if err != nil {
 		return err
 	}
-	end := map[record.CellPart]string{record.AllStates: ")" + byCell, record.WhoWaits: whoWaits, record.WhoWasSent: whoWasSent}[of]
+	end := map[record.CellPart]string{record.AllStates: ")" + byCell, record.WhoWaits: whoWaits, record.WhoWasSent: whoWasSent, record.WhoIsDone: whoIsDone}[of]
 	for part := range slices.Chunk(ids, inSlice) {
 		err := scan(ctx, &db.readers, ofCells+in(padded(len(part)))+end, idArgs(part, a, int64(slab)), func(r *sql.Rows) error {
 			var c record.Chunk
@@ -299,7 +300,7 @@ func (db *DB) Held(ctx context.Context, app herald.AppKey, slab sets.Slab, ids [
 				each(c.Msg, c.State, has)
 				return nil
 			}
-			if of == record.WhoWaits && c.State != record.TargetState {
+			if (of == record.WhoWaits || of == record.WhoIsDone) && c.State != record.TargetState {
 				each(c.Msg, record.DamagedState, false)
 				return db.spareDamaged(err)
 			}

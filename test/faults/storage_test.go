@@ -53,6 +53,8 @@ var summed = []sum{
 	{"route", "name", "data", "crc"},
 	{"address", "ord", "token", "crc"},
 	{"credential", "id", "data", "crc"},
+	{"strip", "n", "bits", "crc"},
+	{"strip_bundle", "n", "msgs", "crc"},
 }
 
 // orphan is rows that belong to nothing, in words and as a query that counts

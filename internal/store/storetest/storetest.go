@@ -108,6 +108,7 @@ func Run(t *testing.T, open Open) {
 		{"accept group", testAcceptGroup},
 		{"accept dense group", testAcceptDense},
 		{"cells", testCells},
+		{"strips", testStrips},
 		{"accept concurrently", testAcceptConcurrently},
 		{"accept refuses", testAcceptRefuses},
 		{"accept all", testAcceptAll},

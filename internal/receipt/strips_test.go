@@ -1,0 +1,320 @@
+package receipt_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/record"
+)
+
+// stripped lets nothing stay in memory, and has bundles made at once.
+var stripped = limits{small: -1, inline: 1, bytes: 1, bundle: 1}
+
+// striped is some messages to some devices of three slabs, and for whom they wait.
+type striped struct {
+	*world
+	list []*record.Message
+	ords []herald.Ordinal
+	want map[herald.Ordinal][]herald.MessageID
+}
+
+func newStriped(t *testing.T, memory limits, messages int) *striped {
+	t.Helper()
+	s := &striped{world: newWorldWith(t, t.TempDir(), memory), want: map[herald.Ordinal][]herald.MessageID{}}
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range herald.Ordinal(24) {
+		s.ords = append(s.ords, i%3*65_536+i*100)
+	}
+	slices.Sort(s.ords)
+	for range messages {
+		to := slices.DeleteFunc(slices.Clone(s.ords), func(herald.Ordinal) bool { return r.IntN(3) == 0 })
+		m := s.message(group, 0, to...)
+		s.list = append(s.list, m)
+		for _, o := range to {
+			s.want[o] = append(s.want[o], m.ID)
+		}
+	}
+	return s
+}
+
+// received has devices acknowledge a message; so many of a slab that its cells
+// are taken into memory, or each by itself.
+func (s *striped) received(m *record.Message, ords ...herald.Ordinal) {
+	s.t.Helper()
+	s.apply(m, herald.StateReceived, ords...)
+	for _, o := range ords {
+		s.want[o] = slices.DeleteFunc(s.want[o], func(id herald.MessageID) bool { return id == m.ID })
+	}
+}
+
+func (s *striped) bundle() { s.t.Helper(); s.must(s.ledger.Bundle(context.Background())) }
+func (s *striped) fold()   { s.t.Helper(); s.must(s.ledger.Fold(context.Background(), true)) }
+
+// check looks at what waits for all devices, and how often chunks were read for
+// that: never, or at all.
+func (s *striped) check(when string, chunks bool) {
+	s.t.Helper()
+	s.faulty.readings()
+	for _, o := range s.ords {
+		if got := s.waiting(o); fmt.Sprint(got) != fmt.Sprint(s.want[o]) {
+			s.t.Errorf("%s: for device %d wait %v, want %v", when, o, got, s.want[o])
+		}
+	}
+	if n := s.faulty.readings(); (n > 0) != chunks {
+		s.t.Errorf("%s: chunks were read %d times", when, n)
+	}
+}
+
+// bundles gives of each slab how many messages each bundle has.
+func (s *striped) bundles() string {
+	s.t.Helper()
+	out := map[int][]int{}
+	list, err := s.db.Bundles(context.Background(), app)
+	s.must(err)
+	for _, n := range list {
+		out[int(n.Slab)] = append(out[int(n.Slab)], len(n.Msgs))
+	}
+	return fmt.Sprint(out)
+}
+
+// Who waits is read from strips alone, whatever is reported, folded and lost from
+// memory; where a chunk was replaced, it knows better.
+func TestStrips(t *testing.T) {
+	for name, inline := range map[string]int{"targets in chunks": 1, "images in rows": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			memory := stripped
+			memory.inline = inline
+			s := newStriped(t, memory, 70)
+			defer s.end(false)
+			s.check("without strips", true)
+			s.bundle()
+			if got := s.bundles(); got != "map[0:[64 6] 1:[64 6] 2:[64 6]]" {
+				t.Errorf("the bundles are %s", got)
+			}
+			s.check("with strips", false)
+			s.restart(false)
+			s.check("after a restart", false)
+
+			for i, o := range s.ords {
+				s.received(s.list[i], o)
+				s.received(s.list[69-i], o)
+			}
+			s.check("reported", false)
+			s.fold()
+			s.check("folded", false)
+			s.restart(false)
+			s.check("folded, after a restart", false)
+
+			for _, m := range s.list[30:40] {
+				s.received(m, s.ords[:8]...) // all of a slab
+			}
+			s.fold()
+			s.check("chunks were replaced", true)
+			s.restart(true)
+			s.check("chunks were replaced, after a crash", true)
+			for range 40 {
+				s.restart(false) // nothing is remembered of the devices
+				for _, m := range s.list[30:40] {
+					s.received(m, s.ords[8]) // another slab
+				}
+				s.check("again", true)
+			}
+		})
+	}
+}
+
+// A bundle of which too much had to be looked up is made anew.
+func TestStripsMadeAnew(t *testing.T) {
+	s := newStriped(t, stripped, 60)
+	defer s.end(false)
+	s.bundle()
+	for i, m := range s.list {
+		s.received(m, s.ords[i%3*8:i%3*8+7]...) // one of the slab still has it waiting
+	}
+	for round := range 40 {
+		s.fold()
+		for _, o := range s.ords {
+			s.waiting(o)
+		}
+		s.apply(s.list[round], herald.StateDisplayed, s.ords[round%3*8]) // so that nothing of before is remembered
+	}
+	s.fold()
+	s.check("stale", true)
+	s.bundle()
+	s.check("made anew", false)
+	s.restart(false)
+	s.check("made anew, after a restart", false)
+	if got := s.bundles(); got != "map[0:[60] 1:[60] 2:[60]]" {
+		t.Errorf("the bundles are %s", got)
+	}
+}
+
+// A bundle goes when its messages have ended; the few that have not come into
+// the next.
+func TestStripsEnd(t *testing.T) {
+	memory := stripped
+	memory.bundle = 8
+	s := newStriped(t, memory, 16)
+	defer s.end(false)
+	s.bundle()
+	for _, m := range s.list[:13] {
+		s.finish(m, herald.MessageWithdrawn, herald.StateWithdrawn)
+		for _, o := range s.ords {
+			s.want[o] = slices.DeleteFunc(s.want[o], func(id herald.MessageID) bool { return id == m.ID })
+		}
+	}
+	s.fold()
+	s.check("ended", false)
+	s.bundle()
+	if got := s.bundles(); got != "map[]" {
+		t.Errorf("the bundles are %s", got)
+	}
+	s.check("without bundles", true)
+	for range 5 {
+		m := s.message(group, 0, s.ords...)
+		for _, o := range s.ords {
+			s.want[o] = append(s.want[o], m.ID)
+		}
+	}
+	s.bundle()
+	if got := s.bundles(); got != "map[0:[8] 1:[8] 2:[8]]" {
+		t.Errorf("the bundles are %s", got)
+	}
+	s.check("in the next", false)
+}
+
+// What is damaged costs time, and nothing else.
+func TestStripsDamaged(t *testing.T) {
+	for name, query := range map[string]string{
+		"a strip":             "UPDATE strip SET crc = crc + 1 WHERE block = 0",
+		"a strip, by its sum": "UPDATE strip SET bits = x'09', crc = 2382777361 WHERE block = 0",
+		"a lost strip":        "DELETE FROM strip WHERE block = 64",
+		"a bundle":            "UPDATE strip_bundle SET crc = crc + 1 WHERE slab = 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStriped(t, stripped, 40)
+			defer s.end(false)
+			s.bundle()
+			s.exec(query)
+			s.restart(false)
+			s.check("damaged", true)
+			for i, o := range s.ords {
+				s.received(s.list[i], o)
+			}
+			s.fold()
+			s.restart(false)
+			s.check("reported", true)
+		})
+	}
+	t.Run("a target", func(t *testing.T) {
+		s := newStriped(t, stripped, 40)
+		defer s.end(false)
+		s.flip(s.list[3], record.TargetState, 0)
+		s.bundle()
+		if got := s.bundles(); got != "map[0:[39] 1:[39] 2:[39]]" {
+			t.Errorf("the bundles are %s", got)
+		}
+		for _, o := range s.ords[:8] {
+			s.want[o] = slices.DeleteFunc(s.want[o], func(id herald.MessageID) bool { return id == s.list[3].ID })
+		}
+		s.check("damaged", true)
+	})
+}
+
+// While the disk is away nothing changes, and nobody is told what is not so.
+func TestStripsWithoutDisk(t *testing.T) {
+	s := newStriped(t, stripped, 40)
+	defer s.end(false)
+	s.faulty.failStrips(true)
+	if err := s.ledger.Bundle(t.Context()); !errors.Is(err, errDisk) {
+		t.Errorf("bundles were made without a disk: %v", err)
+	}
+	s.check("no strips", true)
+	s.faulty.failStrips(false)
+	s.bundle()
+
+	s.faulty.failStrips(true)
+	s.received(s.list[0], s.ords[:8]...)
+	s.received(s.list[1], s.ords[1])
+	if err := s.ledger.Fold(t.Context(), true); !errors.Is(err, errDisk) {
+		t.Errorf("a fold went on although strips could not be changed: %v", err)
+	}
+	s.check("not folded", false)
+	s.faulty.failStrips(false)
+	s.faulty.failFolds(true, false) // after strips were changed
+	if err := s.ledger.Fold(t.Context(), true); !errors.Is(err, errDisk) {
+		t.Errorf("the fold did not fail: %v", err)
+	}
+	s.check("folded by half", false)
+	s.restart(true)
+	s.check("folded by half, after a crash", true) // the log was folded at the start
+	s.fold()
+	s.restart(false)
+	s.check("folded", true)
+
+	s.faulty.set(false, true)
+	if got, err := s.ledger.WaitingGroups(t.Context(), app, s.ords[9], 0, math.MaxInt64, 100); !errors.Is(err, errDisk) {
+		t.Errorf("without a disk wait %v, %v", got, err)
+	}
+	s.faulty.set(false, false)
+	for _, m := range s.list {
+		s.finish(m, herald.MessageWithdrawn, herald.StateWithdrawn)
+	}
+	s.faulty.failStrips(true)
+	if err := s.ledger.Bundle(t.Context()); !errors.Is(err, errDisk) {
+		t.Errorf("bundles were dropped without a disk: %v", err)
+	}
+	s.faulty.failStrips(false)
+	s.bundle()
+	if got := s.bundles(); got != "map[]" {
+		t.Errorf("the bundles are %s", got)
+	}
+}
+
+// Bundles are made of messages that are neither new nor about to end, when there
+// are enough, and only where memory has no room.
+func TestBundledMessages(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		name     string
+		memory   limits
+		messages int
+		pass     time.Duration
+		want     string
+		ctx      context.Context
+		err      error
+	}{
+		{"enough", stripped, 40, 10 * time.Minute, "map[0:[40] 1:[40] 2:[40]]", t.Context(), nil},
+		{"new", stripped, 40, 10*time.Minute - 1, "map[]", t.Context(), nil},
+		{"about to end", stripped, 40, 50*time.Minute + 1, "map[]", t.Context(), nil}, // of an hour
+		{"few", stripped, 31, 10 * time.Minute, "map[]", t.Context(), nil},
+		{"room in memory", limits{small: -1, inline: 1}, 40, 10 * time.Minute, "map[]", t.Context(), nil},
+		{"each in one piece", limits{bytes: 1}, 40, 10 * time.Minute, "map[]", t.Context(), nil},
+		{"told to end", stripped, 40, 10 * time.Minute, "map[]", ended, context.Canceled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.memory.bundle = 0 // as on a server
+			s := newStriped(t, c.memory, c.messages)
+			defer s.end(false)
+			s.waiting(s.ords[0]) // so that the slabs are known
+			for _, m := range s.list {
+				s.counts(m)
+			}
+			s.pass(c.pass)
+			if err := s.ledger.Bundle(c.ctx); !errors.Is(err, c.err) {
+				t.Errorf("got %v, want %v", err, c.err)
+			}
+			if got := s.bundles(); got != c.want {
+				t.Errorf("the bundles are %s, want %s", got, c.want)
+			}
+		})
+	}
+}
