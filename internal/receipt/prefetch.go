@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"context"
+	"slices"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -90,7 +91,13 @@ func (b *book) lookUp(ctx context.Context, who asker, list []*group) (pinned []*
 	}
 	b.mu.RUnlock()
 	several, done, found := b.lately.known(who.ord, since, several)
+	_, sure, _, err := b.byStrips(ctx, who.ord, since, several)
+	if err != nil {
+		return nil
+	}
+	several = slices.DeleteFunc(several, func(g *group) bool { return slices.Contains(sure, g) })
 	several = append(several, done...) // which state it has is not remembered
+	found = append(found, sure...)
 	for _, g := range found {
 		is[g] = bitTarget // and neither received nor ended
 	}

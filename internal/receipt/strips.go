@@ -132,7 +132,11 @@ func (b *book) byStrips(ctx context.Context, o herald.Ordinal, since uint64, lis
 		return list, nil, nil, err
 	}
 	for _, g := range list {
-		switch v, n := w.of(g.id); v {
+		v, n := w.of(g.id)
+		if g.ended.Load() {
+			v, n = unsaid, nil // nothing is taken out for it any more
+		}
+		switch v {
 		case unsaid:
 			if n != nil { // the strip is damaged
 				n.asked.Add(1)
