@@ -64,6 +64,12 @@ func (b *book) bundle(ctx context.Context) error {
 		}
 	}
 	b.mu.RUnlock()
+	began, made := time.Now(), 0
+	defer func() {
+		if made > 0 {
+			b.ledger.log.Info("receipt: who waits was written by devices", "app", b.app, "bundles", made, "took", time.Since(began))
+		}
+	}()
 	for _, slab := range slices.Sorted(maps.Keys(slabs)) {
 		if err := b.renew(ctx, slab); err != nil {
 			return err
@@ -74,6 +80,7 @@ func (b *book) bundle(ctx context.Context) error {
 			if err := paced(ctx, func() error { return b.makeBundle(ctx, slab, some) }); err != nil {
 				return err
 			}
+			made++
 		}
 	}
 	return nil
@@ -84,10 +91,11 @@ func (b *book) bundle(ctx context.Context) error {
 func (b *book) settledIn(ctx context.Context) (out map[sets.Slab][]*group, size int64, err error) {
 	now, after := b.ledger.now(), b.ledger.bundling.after
 	var list []*group
+	var targets []int64
 	b.mu.RLock()
 	for _, g := range b.wide {
 		if !g.planned && !g.held && !g.msg.Due.Add(after).After(now) && !g.msg.Expires().Before(now.Add(after)) {
-			list = append(list, g)
+			list, targets = append(list, g), append(targets, g.msg.Target)
 		}
 	}
 	b.mu.RUnlock()
@@ -96,7 +104,7 @@ func (b *book) settledIn(ctx context.Context) (out map[sets.Slab][]*group, size 
 		return out, 0, nil
 	}
 	in, all := b.inBundles()
-	for _, g := range list {
+	for i, g := range list {
 		slabs := g.slabs.Load()
 		if slabs == nil {
 			if all > 0 && in[g.id] == all {
@@ -119,7 +127,7 @@ func (b *book) settledIn(ctx context.Context) (out map[sets.Slab][]*group, size 
 		}
 		// Four bytes a device, or a bit for each that there may be.
 		n := int64(len(*slabs))
-		size += min(4*g.msg.Target, n*sets.SlabSize/8) + n*cellOverhead/2
+		size += min(4*targets[i], n*sets.SlabSize/8) + n*cellOverhead/2
 	}
 	return out, size, nil
 }

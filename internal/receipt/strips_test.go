@@ -7,11 +7,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
+	"github.com/herald-push/herald/internal/sets"
 )
 
 // stripped lets nothing stay in memory, and has bundles made at once.
@@ -314,6 +316,72 @@ func TestBundledMessages(t *testing.T) {
 			}
 			if got := s.bundles(); got != c.want {
 				t.Errorf("the bundles are %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// Bundles are made, and made anew, while devices report and ask, and folds go on:
+// nobody is told that a message waits which it has received.
+func TestStripsAtOnce(t *testing.T) {
+	for name, bytes := range map[string]int64{"nothing in memory": 1, "deltas in memory": 40_000} {
+		t.Run(name, func(t *testing.T) {
+			memory := stripped
+			memory.bytes = bytes
+			s := newStriped(t, memory, 50)
+			defer s.end(false)
+			done := make(chan struct{})
+			var others sync.WaitGroup
+			for _, do := range []func(context.Context) error{
+				s.ledger.Bundle,
+				func(ctx context.Context) error { return s.ledger.Fold(ctx, true) },
+			} {
+				others.Go(func() {
+					for {
+						if err := do(context.Background()); err != nil {
+							t.Error(err)
+						}
+						select {
+						case <-done:
+							return
+						default:
+						}
+					}
+				})
+			}
+			var reporting sync.WaitGroup
+			now := s.clock()
+			for d, o := range s.ords {
+				reporting.Go(func() {
+					for i, m := range s.list {
+						if i%3 != d%3 {
+							continue
+						}
+						if err := s.ledger.Apply(context.Background(), app, record.Event{Msg: m.ID, State: herald.StateReceived, Set: sets.New(o), Time: now, Via: "receipt"}); err != nil {
+							t.Error(err)
+						}
+						if got := s.waiting(o); slices.Contains(got, m.ID) {
+							t.Errorf("message %s waits for device %d, which has received it", m.ID, o)
+						}
+					}
+				})
+			}
+			reporting.Wait()
+			close(done)
+			others.Wait()
+			for d, o := range s.ords {
+				for i, m := range s.list {
+					if i%3 == d%3 {
+						s.want[o] = slices.DeleteFunc(s.want[o], func(id herald.MessageID) bool { return id == m.ID })
+					}
+				}
+			}
+			s.fold()
+			s.restart(false)
+			for _, o := range s.ords {
+				if got := s.waiting(o); fmt.Sprint(got) != fmt.Sprint(s.want[o]) {
+					t.Errorf("for device %d wait %v, want %v", o, got, s.want[o])
+				}
 			}
 		})
 	}

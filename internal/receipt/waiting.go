@@ -95,14 +95,30 @@ func (b *book) candidates(o herald.Ordinal, after, upto herald.Pos) (out []*grou
 	return out
 }
 
+// foldsMet is how many folds may end while it is found out who waits until that is
+// given as it is.
+const foldsMet = 8
+
 // waitFor leaves of group messages those that wait for a device. One whose
 // states are damaged is left out: it must not hold up the others.
 func (b *book) waitFor(ctx context.Context, o herald.Ordinal, list []*group) (out []*group, err error) {
+	for range foldsMet {
+		since := b.ledger.cache.since(b)
+		out, err = b.waitSince(ctx, o, list, since)
+		if len(out) == 0 || err != nil || b.ledger.cache.since(b) == since {
+			break
+		}
+		// What was not in the record when it was read may have left memory since.
+	}
+	return out, err
+}
+
+// waitSince does so, if no fold ends meanwhile.
+func (b *book) waitSince(ctx context.Context, o herald.Ordinal, list []*group, since uint64) (out []*group, err error) {
 	slab, cache := sets.SlabOf(o), b.ledger.cache
 	yes := make([]bool, len(list))
 	var missing []*group
 	at := map[*group]int{}
-	since := cache.since(b)
 	b.mu.RLock()
 	for i, g := range list {
 		c, waits, d := cache.find(cellKey{b, g.id, g.slabOf(o)})
