@@ -65,12 +65,12 @@ func (b *book) fold(ctx context.Context, always bool) error {
 	cells := b.takeCells(&f)
 	stretches := b.direct.take(&f)
 	batches := b.tail[:n:n]
-	stale, gone := b.stripChanges(&f)
 	b.mu.Unlock()
 	b.applying.Unlock()
 
-	// What the chunks get now must not be missing in strips. Bits may be there
-	// before their fold: the log has them too until then.
+	stale, gone := b.stripChanges(&f)
+	// What the chunks get is taken out of strips first. Either may be ahead of the
+	// fold: the log has it too until then.
 	err := b.writeStripChanges(ctx, stale, gone)
 	if err == nil {
 		err = b.ledger.store.AddToChunks(ctx, b.app, f.Added)

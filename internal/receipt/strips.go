@@ -132,11 +132,7 @@ func (b *book) byStrips(ctx context.Context, o herald.Ordinal, since uint64, lis
 		return list, nil, nil, err
 	}
 	for _, g := range list {
-		v, n := w.of(g.id)
-		if g.ended.Load() {
-			v, n = unsaid, nil // nothing is taken out for it any more
-		}
-		switch v {
+		switch v, n := w.of(g.id); v {
 		case unsaid:
 			if n != nil { // the strip is damaged
 				n.asked.Add(1)
@@ -155,17 +151,25 @@ func (b *book) byStrips(ctx context.Context, o herald.Ordinal, since uint64, lis
 
 // stripChanges gives what a fold changes of the strips: the bundles of which more
 // is stale, and the bits that go. The chunks that it replaces are stale in
-// memory from now on. b.mu and b.folding are held.
+// memory from now on. b.folding is held, so that the bundles stay as they are.
 func (b *book) stripChanges(f *record.Fold) (stale []*bundle, done []record.Strip) {
 	if len(b.bundles) == 0 {
 		return nil, nil
 	}
+	replaced := map[*bundle]uint64{}
 	for _, c := range f.Chunks {
 		if n, i := b.changed(c); n != nil {
-			n.Stale |= 1 << i
-			if n.noted != n.Stale && !slices.Contains(stale, n) {
-				stale = append(stale, n)
-			}
+			replaced[n] |= 1 << i
+		}
+	}
+	b.mu.Lock()
+	for n, messages := range replaced {
+		n.Stale |= messages
+	}
+	b.mu.Unlock()
+	for n := range replaced {
+		if n.noted != n.Stale {
+			stale = append(stale, n)
 		}
 	}
 	type strip struct{ n, block uint64 }
@@ -187,9 +191,9 @@ func (b *book) stripChanges(f *record.Fold) (stale []*bundle, done []record.Stri
 }
 
 // changed finds the bundle of a message, and its place there, for a chunk by which
-// it waits for fewer devices; nil if it waits for nobody any more.
+// it waits for fewer devices.
 func (b *book) changed(c record.Chunk) (*bundle, int) {
-	if g := b.byID[c.Msg]; g == nil || g.ended.Load() || !bit(c.State).done() {
+	if c.Msg == 0 || !bit(c.State).done() {
 		return nil, 0
 	}
 	return b.bundleOf(c.Msg, sets.Slab(c.Index))
