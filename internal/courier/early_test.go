@@ -14,7 +14,9 @@ import (
 func TestEarlyReport(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		var c *Courier
+		begun := make(chan struct{})
 		w.add("fcm", true, func(sent) (provider.Result, error) {
+			<-begun
 			if err := c.Reports(t.Context(), app, "fcm", []provider.Report{{Reference: "r1,r2", State: herald.StateReceived}}); err != nil {
 				t.Error(err)
 			}
@@ -26,6 +28,7 @@ func TestEarlyReport(t *testing.T) {
 		var stop func()
 		c, stop = w.start()
 		defer stop()
+		close(begun) // c is there
 		w.over(time.Minute)
 		if n := w.states(herald.StateReceived); n != 1 || len(w.attempts) != 1 || w.attempts[0].State != herald.StateReceived {
 			t.Errorf("%d received, attempts %+v", n, w.attempts)
