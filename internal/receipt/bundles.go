@@ -103,33 +103,46 @@ func (b *book) settledIn(ctx context.Context) (out map[sets.Slab][]*group, size 
 	if len(list) < b.ledger.bundling.least {
 		return out, 0, nil
 	}
-	in, all := b.inBundles()
+	in, reached := b.inBundles()
+	widest, err := b.slabsOf(ctx, list[slices.Index(targets, slices.Max(targets))])
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, slab := range widest {
+		reached[slab] = true
+	}
 	for i, g := range list {
-		slabs := g.slabs.Load()
-		if slabs == nil {
-			if all > 0 && in[g.id] == all {
-				continue // of an earlier run: to list its slabs would be work for nothing
-			}
-			err := paced(ctx, func() error {
-				found, err := b.targetSlabs(ctx, g)
-				slabs = &found
-				return err
-			})
-			if unreadable(err) {
-				continue
-			}
-			if err != nil {
-				return nil, 0, err
-			}
+		if g.slabs.Load() == nil && widest != nil && in[g.id] == len(reached) {
+			continue // of an earlier run, which was not cut short: to list its slabs would be work for nothing
 		}
-		for _, slab := range *slabs {
+		slabs, err := b.slabsOf(ctx, g)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, slab := range slabs {
 			out[slab] = append(out[slab], g)
 		}
 		// Four bytes a device, or a bit for each that there may be.
-		n := int64(len(*slabs))
+		n := int64(len(slabs))
 		size += min(4*targets[i], n*sets.SlabSize/8) + n*cellOverhead/2
 	}
 	return out, size, nil
+}
+
+// slabsOf is targetSlabs at the speed of who makes bundles; nil of a message that
+// cannot be read.
+func (b *book) slabsOf(ctx context.Context, g *group) (out []sets.Slab, err error) {
+	if known := g.slabs.Load(); known != nil {
+		return *known, nil
+	}
+	err = paced(ctx, func() error {
+		out, err = b.targetSlabs(ctx, g)
+		return err
+	})
+	if unreadable(err) {
+		return nil, nil
+	}
+	return out, err
 }
 
 // hasBundles reports whether any message is in a bundle.
@@ -150,21 +163,22 @@ func (b *book) bundled(g *group, slab sets.Slab) bool {
 	return n != nil
 }
 
-// inBundles counts in how many slabs messages are in a bundle, and how many slabs
-// have any.
-func (b *book) inBundles() (in map[herald.MessageID]int, slabs int) {
+// inBundles counts in how many slabs messages are in a bundle, and gives the slabs
+// that have any.
+func (b *book) inBundles() (in map[herald.MessageID]int, slabs map[sets.Slab]bool) {
 	b.mu.RLock()
-	all := slices.Collect(maps.Values(b.bundles))
+	all := maps.Clone(b.bundles)
 	b.mu.RUnlock()
-	in = map[herald.MessageID]int{}
-	for _, list := range all {
+	in, slabs = map[herald.MessageID]int{}, map[sets.Slab]bool{}
+	for slab, list := range all {
+		slabs[slab] = true
 		for _, n := range list {
 			for _, id := range n.Msgs {
 				in[id]++
 			}
 		}
 	}
-	return in, len(all)
+	return in, slabs
 }
 
 // loose leaves of messages those that are in no bundle of a slab.

@@ -95,12 +95,12 @@ func (b *book) lookUp(ctx context.Context, who asker, list []*group) (pinned []*
 	if err != nil {
 		return nil
 	}
-	several = slices.DeleteFunc(several, func(g *group) bool { return slices.Contains(sure, g) })
-	several = append(several, done...) // which state it has is not remembered
 	found = append(found, sure...)
 	for _, g := range found {
 		is[g] = bitTarget // and neither received nor ended
 	}
+	several = slices.DeleteFunc(several, func(g *group) bool { return is[g] != 0 })
+	several = append(several, done...) // which state it has is not remembered
 	if b.standing(ctx, who, several, is) != nil || b.standingIn(ctx, who.slab, who.ord, found, record.WhoWasSent, is) != nil ||
 		b.standingWhole(ctx, who, one, is) != nil {
 		return nil

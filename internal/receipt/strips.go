@@ -25,7 +25,7 @@ type bundle struct {
 	asked         atomic.Int64 // how often chunks were read all the same
 }
 
-// bundleSize is about what memory a bundle takes.
+// size is about what memory a bundle takes.
 func (n *bundle) size() int64 { return 120 + 8*int64(len(n.Msgs)) }
 
 // place finds a message in a bundle.

@@ -27,7 +27,7 @@ const (
 // Bundle is some messages for which there are strips in one slab.
 type Bundle struct {
 	Slab sets.Slab
-	N    uint64             // of the slab; never used for other messages
+	N    uint64             // of the app; its strips bear it
 	Msgs []herald.MessageID // ascending, at most BundleSize
 	// Stale has a bit for each message that may have been received, or have ended,
 	// for more devices than the strips say. For those that are left, what they
