@@ -20,6 +20,9 @@ type LiveStore interface {
 	// PutOffStep gives a leased step back until a time. One that is not held any
 	// more answers conflict.
 	PutOffStep(ctx context.Context, s record.RouteStep, until time.Time) error
+	// LastRelease is the highest position of the log that has a release; 0 if none
+	// has. The head of the log may be beyond it: what changes sets has positions too.
+	LastRelease(ctx context.Context, app herald.AppKey) (herald.Pos, error)
 	// PlanSteps lists the releases that the plan of a message has made.
 	PlanSteps(ctx context.Context, app herald.AppKey, id herald.MessageID) ([]record.PlanStep, error)
 	// GoLive takes releases of a held message to connections, each at a place in

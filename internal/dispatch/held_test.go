@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"path/filepath"
@@ -45,7 +46,10 @@ func (b *bench) again(online ...herald.Ordinal) {
 // turn plans what is due, and waits until what follows is handed over.
 func (b *bench) turn() {
 	b.t.Helper()
-	b.must(b.d.planDue(b.t.Context()))
+	ctx, stop := context.WithTimeout(b.t.Context(), time.Minute) // it may wait for ever
+	defer stop()
+	b.must(b.d.planDue(ctx))
+	b.must(ctx.Err())
 	b.reach()
 }
 
@@ -116,6 +120,7 @@ func TestLiveLater(t *testing.T) {
 		m := b.sendBy(target(ords...), route(live(10*time.Second, "")))
 		b.wantLive("at its release", m, ords, nil, nil)
 		b.report(m.ID, herald.StateReceived, ords[1]) // somebody told it
+		b.devices(1)                                  // which has a place in the log behind all releases
 		b.pass(9 * time.Second)
 		b.turn()
 		b.again(ords[0], ords[1])

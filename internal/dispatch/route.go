@@ -262,11 +262,10 @@ func (d *Dispatcher) handedOver(ctx context.Context, m *record.Message) error {
 	}
 	upto := m.Pos
 	if m.Planned() {
-		head, err := d.c.Registry.Head(ctx, m.App)
-		if err != nil {
+		var err error
+		if upto, err = d.c.Routes.Live.LastRelease(ctx, m.App); err != nil {
 			return err
 		}
-		upto = head.Pos
 	}
 	if err := f.reach(ctx, upto); err != nil {
 		return err

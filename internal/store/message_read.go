@@ -274,6 +274,16 @@ func (db *DB) Releases(ctx context.Context, app herald.AppKey, after herald.Pos,
 	return out, nil
 }
 
+// LastRelease is the highest position of the log that has a release; 0 if none
+// has.
+func (db *DB) LastRelease(ctx context.Context, app herald.AppKey) (pos herald.Pos, err error) {
+	a, err := db.apps.id(app)
+	if err != nil {
+		return 0, err
+	}
+	return pos, wrap(db.readers.QueryRowContext(ctx, "SELECT COALESCE(MAX(pos), 0) FROM release_log WHERE app = ?", a).Scan(&pos))
+}
+
 // ByCollapseKey lists the messages that have a collapse key and have not
 // ended, oldest first.
 func (db *DB) ByCollapseKey(ctx context.Context, app herald.AppKey, key string) ([]herald.MessageID, error) {

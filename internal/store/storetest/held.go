@@ -12,6 +12,7 @@ import (
 
 // Held takes messages that their routes have kept from connections to them.
 type Held interface {
+	LastRelease(ctx context.Context, app herald.AppKey) (herald.Pos, error)
 	StepsBefore(ctx context.Context, s record.RouteStep) (planning []int, asking bool, err error)
 	PutOffStep(ctx context.Context, s record.RouteStep, until time.Time) error
 	GoLive(ctx context.Context, s record.RouteStep, m *record.Message, list []record.LiveRelease) error
@@ -132,6 +133,9 @@ func (f *fixture) goesLive(t *testing.T, m *record.Message, begun herald.Pos, wi
 	if list, err := f.Releases(f.ctx, appA, 0, 10); err != nil || len(list) != 0 {
 		t.Errorf("releases are left: %v %v", list, err)
 	}
+	if last, err := f.LastRelease(f.ctx, appA); err != nil || last != 0 {
+		t.Errorf("the last release is at %d, %v", last, err)
+	}
 	if p, err := f.PlanSlab(f.ctx, appA, m.ID, sets.SlabOf(without)); err != nil || len(p) != 0 {
 		t.Errorf("of the plan %v is left, %v", p, err)
 	}
@@ -145,6 +149,10 @@ func (f *fixture) wantLive(t *testing.T, m *record.Message, begun herald.Pos, wi
 		t.Fatalf("the releases are %+v", releases)
 	}
 	same(t, "ranges", releases[0].Ranges, ranges)
+	f.register(appA, 9) // which has a place in the log as well
+	last, err := f.LastRelease(f.ctx, appA)
+	f.must(err)
+	same(t, "the last release", last, releases[0].Pos)
 	made, err := f.PlanSteps(f.ctx, appA, m.ID)
 	f.must(err)
 	if len(made) != 1 || made[0].Pos != begun || made[0].Live != releases[0].Pos {
