@@ -197,6 +197,23 @@ func (s *state) accept(m *message, e expression, now time.Time) {
 	m.release(now, false)
 }
 
+// end takes what the node says to have ended of devices that were removed before
+// the message came to them: it does so with the next step at the latest, and
+// before it if that is when it goes through its last releases after a start.
+func (m *message) end(gone int64) {
+	for _, x := range m.of {
+		if x.end == herald.StateDeviceGone {
+			gone--
+		}
+	}
+	for _, x := range m.of {
+		if gone > 0 && x.gone && x.open() {
+			x.finish(herald.StateDeviceGone)
+			gone--
+		}
+	}
+}
+
 // withdraw is a withdrawal that was confirmed.
 func (m *message) withdraw(now time.Time) {
 	m.withdrawn, m.ended = true, now
