@@ -69,6 +69,7 @@ type Dispatcher struct {
 	wg       sync.WaitGroup
 	due      chan struct{} // capacity 1: something falls due now
 	routes   chan struct{} // capacity 1: a step of a route may
+	turns    *routeTurns
 
 	mu        sync.Mutex
 	followers map[herald.AppKey]*follower
@@ -99,7 +100,7 @@ func New(ctx context.Context, c Config) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1)}
+	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1), turns: newRouteTurns()}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return d, nil
 }

@@ -48,7 +48,7 @@ func (b *bench) turn() {
 	b.t.Helper()
 	ctx, stop := context.WithTimeout(b.t.Context(), time.Minute) // it may wait for ever
 	defer stop()
-	b.must(b.d.planDue(ctx))
+	b.planned(ctx)
 	b.must(ctx.Err())
 	b.reach()
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -125,16 +124,14 @@ func usable(list []record.Credential, s *herald.RouteStep) (out []record.Credent
 
 const (
 	routeLease = time.Minute
-	// routePage is how many steps are leased at once, routesAtOnce of how many is
-	// asked at the same time who is to be reached.
-	routePage    = 256
-	routesAtOnce = 32
+	routePage  = 256 // steps are leased at once
 )
 
 // keepRoutes makes errands of steps that fall due, until the dispatcher is closed.
 func (d *Dispatcher) keepRoutes() {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
+	defer d.turns.wait()
 	for {
 		d.report("planning steps of routes", d.planDue(d.ctx))
 		select {
@@ -156,6 +153,7 @@ func (d *Dispatcher) routed(m *record.Message) {
 	}
 }
 
+// planDue has the steps planned that are due. It does not wait for that.
 func (d *Dispatcher) planDue(ctx context.Context) error {
 	for more := true; more && ctx.Err() == nil; {
 		now := d.c.Now()
@@ -167,21 +165,14 @@ func (d *Dispatcher) planDue(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		places := make(chan struct{}, routesAtOnce)
-		var wg sync.WaitGroup
 		for _, steps := range byMessage(list) {
-			places <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-places }()
-				for _, s := range steps {
-					err := d.planStep(ctx, s)
-					if herald.CodeOf(err) != herald.CodeConflict { // else somebody else has it
-						d.report("planning a step of the route of message "+s.Msg.String(), err)
-					}
+			d.turns.add(steps, func(s record.RouteStep) {
+				err := d.planStep(ctx, s)
+				if herald.CodeOf(err) != herald.CodeConflict { // else somebody else has it
+					d.report("planning a step of the route of message "+s.Msg.String(), err)
 				}
 			})
 		}
-		wg.Wait()
 		more = len(list) == routePage
 	}
 	return nil
@@ -229,18 +220,7 @@ func (d *Dispatcher) planStep(ctx context.Context, s record.RouteStep) error {
 	if wait, err := p.waits(ctx); err != nil || wait {
 		return err
 	}
-	switch {
-	case p.step.Channel == herald.ChannelLive:
-		err = p.connections(ctx)
-	case p.step.Channel.PerRecipient():
-		err = p.people(ctx)
-	default:
-		err = p.devices(ctx)
-	}
-	if err == nil && named && !p.made && !p.before && p.step.Channel != herald.ChannelLive {
-		err = p.nobody(ctx)
-	}
-	if err != nil {
+	if err := d.renewed(ctx, s, func() error { return p.plan(ctx, named) }); err != nil {
 		return err
 	}
 	faults.Point("planned_route")
@@ -251,6 +231,22 @@ func (d *Dispatcher) planStep(ctx context.Context, s record.RouteStep) error {
 		d.c.Routes.OnErrands()
 	}
 	return nil
+}
+
+// plan does it.
+func (p *planning) plan(ctx context.Context, named bool) (err error) {
+	switch {
+	case p.step.Channel == herald.ChannelLive:
+		return p.connections(ctx)
+	case p.step.Channel.PerRecipient():
+		err = p.people(ctx)
+	default:
+		err = p.devices(ctx)
+	}
+	if err == nil && named && !p.made && !p.before {
+		err = p.nobody(ctx)
+	}
+	return err
 }
 
 // handedOver waits until a message has gone to whoever is connected, as far as it

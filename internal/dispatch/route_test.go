@@ -51,10 +51,17 @@ func (b *bench) sendBy(t Target, route *herald.Route, change ...func(*herald.Mes
 	return m
 }
 
+// planned plans what is due of routes.
+func (b *bench) planned(ctx context.Context) {
+	b.t.Helper()
+	b.must(b.d.planDue(ctx))
+	b.d.turns.wait()
+}
+
 // errands plans what is due, and gives the errands in words.
 func (b *bench) errands() (out []string) {
 	b.t.Helper()
-	b.must(b.d.planDue(b.t.Context()))
+	b.planned(b.t.Context())
 	lanes, _, err := b.db.ErrandLanes(b.t.Context(), b.clock().Add(time.Hour))
 	b.must(err)
 	for _, l := range lanes {
@@ -296,7 +303,7 @@ func TestPlannedAgain(t *testing.T) {
 			m := b.sendBy(to(d.Ord, alone), route(step))
 			whole := b.d.c.Routes.Store
 			b.d.c.Routes.Store = unfinished{whole}
-			b.must(b.d.planDue(t.Context()))
+			b.planned(t.Context())
 			b.d.c.Routes.Store = whole
 			b.pass(2 * routeLease)
 			if list := b.errands(); len(list) != 1 {
