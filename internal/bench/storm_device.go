@@ -12,75 +12,25 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/client"
 	"github.com/herald-push/herald/internal/wire"
 )
 
 // stormDevice is a device with as little around its socket as can be, so that
 // many of them fit beside a server on one machine. One goroutine runs it.
 type stormDevice struct {
-	id     herald.RegistrationID
-	token  string
-	host   string
-	want   int           // distinct messages after which it is done
-	done   chan struct{} // closed then
-	got    map[string]bool
-	twice  int
-	probes *probes // of a device that is measured
-}
-
-// probes gathers how long messages took.
-type probes struct {
-	mu   sync.Mutex
-	list []time.Duration
-}
-
-func (p *probes) add(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.list = append(p.list, d)
-}
-
-// take gives the p99 of what was added since the last call.
-func (p *probes) take() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := quantile(p.list, 0.99)
-	p.list = nil
-	return out
-}
-
-// probe sends messages to single connected devices, at a pace, with the time in
-// them. Each is sent by a goroutine of its own: what takes long must not make
-// the pace slower.
-func (s *storm) probe(ctx context.Context, here []*stormDevice, failed chan<- error) {
-	tick := time.NewTicker(time.Second / time.Duration(s.Rate))
-	defer tick.Stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		wg.Go(func() {
-			_, err := s.client.Send(ctx, client.Message{
-				Audience: herald.Audience{RegistrationIDs: []herald.RegistrationID{here[i%len(here)].id}},
-				Data:     json.RawMessage(fmt.Sprintf(`{"sent_ns":"%d"}`, time.Now().UnixNano())), TTL: client.TTL(stormProbeTTL),
-			})
-			if err != nil && ctx.Err() == nil {
-				select {
-				case failed <- err:
-				default:
-				}
-			}
-		})
-	}
+	id    herald.RegistrationID
+	token string
+	host  string
+	want  int           // distinct messages after which it is done
+	done  chan struct{} // closed then
+	got   map[string]bool
+	twice int
+	// Of a device that is measured:
+	probes   *probes
+	arrivals arrivals
 }
 
 // run connects and acknowledges what comes until ctx ends.
@@ -164,7 +114,14 @@ func (d *stormDevice) open(ctx context.Context) (net.Conn, *bufio.Reader, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	r := bufio.NewReaderSize(conn, 4096)
+	var from io.Reader = conn
+	if d.probes != nil {
+		if d.arrivals, err = stampArrivals(conn); err != nil {
+			return nil, nil, errors.Join(err, conn.Close())
+		}
+		from = d.arrivals
+	}
+	r := bufio.NewReaderSize(from, 4096)
 	_, err = fmt.Fprintf(conn, "GET /v1/live/ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer %s\r\n\r\n", d.host, d.token)
 	if err == nil {
@@ -218,7 +175,7 @@ func (d *stormDevice) take(frame []byte) string {
 	}
 	id := text(frame, `"id":"`)
 	if ns, err := strconv.ParseInt(text(frame, `"sent_ns":"`), 10, 64); err == nil {
-		d.probes.add(time.Since(time.Unix(0, ns)))
+		d.probes.add(d.arrivals.last().Sub(time.Unix(0, ns)))
 		return id
 	}
 	if d.got[id] {

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -71,4 +74,56 @@ func giveWay(pid int) {
 			}
 		}
 	}
+}
+
+// stamped is a TCP connection that is read with the time stamps of the kernel:
+// SO_TIMESTAMPNS of socket(7), which stands for the last segment of a read.
+type stamped struct {
+	raw syscall.RawConn
+	at  time.Time
+	oob [64]byte
+}
+
+func stampArrivals(c net.Conn) (arrivals, error) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil, errors.New("bench: only of TCP it is known when bytes came")
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) })
+	return &stamped{raw: raw}, errors.Join(err, set)
+}
+
+func (s *stamped) last() time.Time { return s.at }
+
+func (s *stamped) Read(p []byte) (n int, err error) {
+	var oobn int
+	var failed error
+	err = s.raw.Read(func(fd uintptr) bool {
+		n, oobn, _, _, failed = unix.Recvmsg(int(fd), p, s.oob[:], 0)
+		return !errors.Is(failed, unix.EAGAIN)
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case failed != nil:
+		return 0, os.NewSyscallError("recvmsg", failed)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	s.at = time.Now() // of what has no stamp
+	list, err := unix.ParseSocketControlMessage(s.oob[:oobn])
+	if err != nil {
+		return n, err
+	}
+	for _, m := range list {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) == 16 {
+			s.at = time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return n, nil
 }

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"net"
 	"os/exec"
 	"syscall"
 	"time"
@@ -22,3 +23,19 @@ func unprivileged(*exec.Cmd, string) error { return nil }
 func ownGroup() *syscall.SysProcAttr { return nil }
 
 func giveWay(int) {}
+
+// stamped is a connection that is read with the time at which that was.
+type stamped struct {
+	net.Conn
+	at time.Time
+}
+
+func stampArrivals(c net.Conn) (arrivals, error) { return &stamped{Conn: c}, nil }
+
+func (s *stamped) last() time.Time { return s.at }
+
+func (s *stamped) Read(p []byte) (n int, err error) {
+	n, err = s.Conn.Read(p)
+	s.at = time.Now()
+	return n, err
+}
