@@ -20,7 +20,13 @@ func (w *world) drained(within time.Duration) (open []string) {
 	w.calm.Store(true)
 	waiting := w.stored()
 	var wait time.Duration
+	var stirred time.Time
+	tagged := false
 	for deadline := time.Now().Add(within); ; <-time.After(wait) {
+		if time.Since(stirred) > time.Second {
+			stirred, tagged = time.Now(), !tagged
+			w.stir(tagged)
+		}
 		if len(waiting) > oneByOne {
 			wait = 2 * time.Second // an export is work for the server
 			views := w.export()
@@ -40,6 +46,19 @@ func (w *world) drained(within time.Duration) (open []string) {
 				open = append(open, p.ID)
 			}
 			return open
+		}
+	}
+}
+
+// stir puts a tag on a device of each app, or takes it off, so that the log has
+// something behind the last release: nobody may wait for a release at its head.
+func (w *world) stir(tagged bool) {
+	for app := range w.apps {
+		for _, d := range w.list(app) {
+			if !d.removed.Load() {
+				w.alter(w.ctx, d, "tag:stir", tagged, "stir")
+				break
+			}
 		}
 	}
 }
