@@ -1,6 +1,6 @@
 // Package faults holds what the tests under test/faults need inside the
 // server: places at which the process can be made to end, a clock that can be
-// set forward, a disk that can lose its power, fill up and fail, and defects
+// set forward, a disk that can lose its power, fill up and fail, a memory without room, and defects
 // that can be planted, so that the checker of docs/guarantees.md is seen to
 // find them.
 //

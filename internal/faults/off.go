@@ -13,5 +13,8 @@ func Now() time.Time { return time.Now() }
 // Synchronous is the SQLite setting of that name.
 func Synchronous() string { return "FULL" }
 
+// Cramped reports whether the server is to keep next to nothing in memory.
+func Cramped() bool { return false }
+
 // Disk puts a layer under the files of the database.
 func Disk() {}

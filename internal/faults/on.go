@@ -15,6 +15,9 @@ const (
 	pointEnv = "FAULTS_POINT" // NAME:N, end the process at the N-th pass of a point
 	clockEnv = "FAULTS_CLOCK" // a duration by which the clock is ahead
 	syncEnv  = "FAULTS_SYNC"  // OFF or NORMAL in place of FULL
+	// Not empty: memory has room for next to nothing, and what is for large records
+	// is done for small ones.
+	crampedEnv = "FAULTS_CRAMPED"
 )
 
 var passes struct {
@@ -59,3 +62,6 @@ func Synchronous() string {
 	}
 	return "FULL"
 }
+
+// Cramped reports whether the server is to keep next to nothing in memory.
+func Cramped() bool { return os.Getenv(crampedEnv) != "" }

@@ -39,6 +39,10 @@ type Config struct {
 	// and stored in one piece; it must not change. 0 means 8,192, which is also
 	// the most, -1 none.
 	Small int64
+	// BundleLeast is of how many messages strips are made, and BundleAfter how old
+	// these are: see Bundle. 0 means 32 and ten minutes; a negative time none.
+	BundleLeast int
+	BundleAfter time.Duration
 	// Observe, if set, is told how many deliveries came to a state.
 	Observe func(state herald.DeliveryState, n int64)
 	Log     *slog.Logger
@@ -88,6 +92,12 @@ func New(c Config) *Ledger {
 	if c.Small == 0 || c.Small > smallGroup {
 		c.Small = smallGroup
 	}
+	if c.BundleLeast == 0 {
+		c.BundleLeast = bundleLeast
+	}
+	if c.BundleAfter == 0 {
+		c.BundleAfter = bundleAfter
+	}
 	if c.Plans == nil {
 		c.Plans = noPlans{}
 	}
@@ -96,7 +106,7 @@ func New(c Config) *Ledger {
 		store: c.Store, messages: NewCatalog(c.Messages), source: c.Messages, deadAt: c.DeadAt, observe: c.Observe,
 		log: c.Log, now: c.Now, ctx: ctx, stop: stop, books: map[herald.AppKey]*book{},
 		cache: newCache(c.Memory), tallied: &tallied{most: int(c.Memory / 16 / tallySize)}, small: c.Small,
-		plans: plans{store: c.Plans}, bundling: bundling{bundleLeast, bundleAfter},
+		plans: plans{store: c.Plans}, bundling: bundling{c.BundleLeast, max(c.BundleAfter, 0)},
 	}
 }
 

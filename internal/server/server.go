@@ -139,10 +139,14 @@ func (s *Server) build(ctx context.Context) (err error) {
 	if err := s.openSecrets(ctx); err != nil {
 		return err
 	}
-	s.ledger = receipt.New(receipt.Config{
+	states := receipt.Config{
 		Store: s.store, Messages: s.store, Plans: s.store, DeadAt: s.registry.DeadAt, Memory: s.cfg.Memory.Sets, Log: s.log, Now: faults.Now,
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
-	})
+	}
+	if faults.Cramped() {
+		states.Memory, states.Small, states.BundleLeast, states.BundleAfter = 64<<10, -1, 4, -1
+	}
+	s.ledger = receipt.New(states)
 	s.backlog = offline.New(offline.Config{Store: s.store, Ledger: s.ledger, Registry: s.registry, Now: faults.Now})
 	s.retained = retained.New(retained.Config{Store: s.store, Log: s.log, Now: faults.Now, Most: s.cfg.MQTT.Retained})
 	s.failures = admission.NewFailures(s.cfg.Limits.AddressRate)
@@ -324,13 +328,17 @@ func (s *Server) keepHouse(ctx context.Context) {
 // bundle has what no cache has room for written by devices, too. It is behind
 // keepHouse, because it may take long.
 func (s *Server) bundle(ctx context.Context) {
-	minute := time.NewTicker(time.Minute)
-	defer minute.Stop()
+	every := time.Minute
+	if faults.Cramped() {
+		every = time.Second / 4
+	}
+	again := time.NewTicker(every)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-minute.C:
+		case <-again.C:
 		}
 		if err := s.ledger.Bundle(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "writing who waits by devices failed; trying again in a minute", "error", err)

@@ -2,12 +2,16 @@ package faults_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/herald-push/herald"
 )
 
 // load lets everybody act for a time, while disturb does its worst, which ends
@@ -121,6 +125,40 @@ func TestKill(t *testing.T) {
 	w.conclude(e, before)
 	e.hold(t)
 	w.tell(t, e)
+}
+
+// TestKillWithStrips kills the server while it keeps who waits by devices, too,
+// because memory has room for next to nothing.
+func TestKillWithStrips(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, planted(t), "FAULTS_CRAMPED=1")
+	n.mustStart()
+	w := newWorld(t, n, seed(t), size{devices: 6, sdk: 1, pace: 8 * time.Millisecond})
+	w.joinCrowd(t, herald.MaxDirect+100)
+	before := n.load()
+	w.begin()
+	w.load(4, w.killing(w.random("kill", 0), 6, 2*time.Second))
+	e := w.gather(w.drained(patience), 20_000)
+	w.conclude(e, before)
+	e.hold(t)
+	w.tell(t, e)
+	if bundles := countBundles(t, n.data); bundles < 4 {
+		t.Errorf("%d bundles: what is tried was not there", bundles)
+	}
+}
+
+// countBundles reads the files of a server that has stopped.
+func countBundles(t *testing.T, data string) (n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(filepath.Join(data, "herald.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM strip_bundle").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestKillWhileMigrating kills the server again and again while it makes its
