@@ -208,10 +208,9 @@ func TestScheduleAfterACrash(t *testing.T) {
 	if err != nil || len(jobs) != 1 || jobs[0].Kind != record.JobSchedule {
 		t.Fatalf("jobs %v, %v", jobs, err)
 	}
-	b.restart()
 	b.due()
 	b.wantRuns(s.ID, "")
-	b.pass(leaseFor)
+	b.restart()
 	b.due()
 	b.wantRuns(s.ID, "12:01 sent")
 	b.must(b.d.fireJob(t.Context(), jobs[0]))

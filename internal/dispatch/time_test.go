@@ -105,13 +105,13 @@ func TestScheduledAfterACrash(t *testing.T) {
 	if err != nil || len(jobs) != 1 {
 		t.Fatalf("jobs %v, %v", jobs, err)
 	}
-	b.restart()
 	b.follow()
 	b.must(b.d.releaseDue(t.Context()))
 	if got := b.message(m.ID).State; got != herald.MessageScheduled {
 		t.Fatalf("it was released under the lease of another: %s", got)
 	}
-	b.pass(leaseFor)
+	b.restart()
+	b.follow()
 	b.must(b.d.releaseDue(t.Context()))
 	b.reach()
 	// The late owner is refused, and that is no error.

@@ -97,8 +97,8 @@ func (a *appIDs) all() []int64 {
 	return out
 }
 
-// Open opens or makes a database, brings its schema up to date, and removes
-// what a crash has left half written.
+// Open opens or makes a database, brings its schema up to date, removes
+// what a crash has left half written, and ends the leases of who had it open.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -119,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if db.w.keeper != nil {
 		db.w.keeper.Start(func() bool { return db.w.failed.err() == nil }, db.w.fail)
 	}
-	if err := db.removeDrafts(ctx); err != nil {
+	if err := errors.Join(db.removeDrafts(ctx), db.endLeases(ctx)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil

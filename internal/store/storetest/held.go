@@ -127,6 +127,9 @@ func (f *fixture) goesLive(t *testing.T, m *record.Message, begun herald.Pos, wi
 
 	_, err = f.EndMessage(f.ctx, appA, m.ID, herald.MessageExpired, f.clock())
 	f.must(err)
+	refused(t, f.GoLive(f.ctx, later[0], m, nil), herald.CodeConflict) // of the run before
+	later, err = f.LeaseRouteSteps(f.ctx, now.Add(time.Second), time.Minute, 9)
+	f.must(err)
 	f.must(f.GoLive(f.ctx, later[0], m, []record.LiveRelease{{Step: begun + 1}}))
 	_, err = f.Purge(f.ctx, f.clock(), f.clock().Add(time.Hour), 10)
 	f.must(err)

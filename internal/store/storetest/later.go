@@ -36,6 +36,38 @@ func (f *fixture) wantNext(want time.Time) {
 	}
 }
 
+// testLeasesEnd: what an earlier run has leased is nobody's when the record is
+// opened again, and whoever is still about it is kept out.
+func testLeasesEnd(t *testing.T, f *fixture) {
+	m := f.message()
+	m.Due, m.Target, m.State = f.clock().Add(time.Second), -1, herald.MessageScheduled
+	f.accept(m)
+	later := f.message()
+	later.Due, later.Target, later.State = f.clock().Add(time.Minute), -1, herald.MessageScheduled
+	f.accept(later)
+	f.routed(record.StepAfter{Step: 1}, record.StepAfter{Step: 2, After: time.Minute})
+	steps := func() []record.RouteStep {
+		list, err := f.LeaseRouteSteps(f.ctx, f.clock().Add(time.Second), time.Minute, 9)
+		f.must(err)
+		return list
+	}
+	jobs, before := f.lease(m.Due, 9), steps()
+	if len(jobs) != 1 || len(before) != 1 || len(f.lease(m.Due, 9)) != 0 || len(steps()) != 0 {
+		t.Fatalf("leased: %+v, %+v", jobs, before)
+	}
+	f.restart()
+	refused(t, f.PlanStep(f.ctx, before[0], nil, true), herald.CodeConflict)
+	again, after := f.lease(m.Due, 9), steps()
+	if len(again) != 1 || again[0].ID != jobs[0].ID || again[0].Fence <= jobs[0].Fence || !again[0].Due.Equal(jobs[0].Due) {
+		t.Errorf("of the job %+v there is %+v", jobs, again)
+	}
+	if len(after) != 1 || after[0].ID != before[0].ID || after[0].Fence <= before[0].Fence || !after[0].Due.Equal(before[0].Due) {
+		t.Errorf("of the step %+v there is %+v", before, after)
+	}
+	f.must(f.PlanStep(f.ctx, after[0], nil, true))
+	f.wantNext(later.Due)
+}
+
 func testScheduled(t *testing.T, f *fixture) {
 	f.wantNext(time.Time{})
 	m := f.schedule()

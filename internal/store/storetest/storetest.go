@@ -138,6 +138,7 @@ func Run(t *testing.T, open Open) {
 		{"plans refuse", testPlansRefuse},
 		{"held messages go live", testHeld},
 		{"held messages end", testHeldEnds},
+		{"leases end with who had them", testLeasesEnd},
 		{"schedules and erasure", testScheduleErased},
 		{"expired", testExpired},
 		{"purge", testPurge},
