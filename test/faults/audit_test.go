@@ -115,7 +115,9 @@ func (w *world) gather(open []string, maxTraces int) *evidence {
 	}
 	e.gatherViews(pushes)
 	for _, id := range open {
-		e.stuck = append(e.stuck, w.stuck(e.byID[id])...)
+		if len(e.stuck) < fewStuck { // each is tried for seconds
+			e.stuck = append(e.stuck, w.stuck(e.byID[id])...)
+		}
 	}
 	e.gatherTraces(pushes, maxTraces)
 	for app := range w.apps {
@@ -160,6 +162,9 @@ func (e *evidence) gatherViews(pushes []*push) {
 		}
 	})
 }
+
+// fewStuck is of how many deliveries about it is looked why they are open.
+const fewStuck = 10
 
 // stuck says for whom a push waits when nothing moves any more, and whether it
 // comes over a new connection.
