@@ -83,28 +83,53 @@ type probeCallers struct {
 type probeCaller struct {
 	conn net.Conn
 	r    *bufio.Reader
+	used time.Time // when it had its last answer
 }
+
+// freshFor is how long a connection is used again: a server closes those that ask
+// for nothing.
+const freshFor = 30 * time.Second
 
 func newProbeCallers(host string, s Seeded) *probeCallers {
 	basic := base64.StdEncoding.EncodeToString([]byte(string(s.AppKey) + ":" + s.MasterSecret))
-	p := &probeCallers{host: host, head: "POST /v1/messages HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Basic " + basic + "\r\nContent-Type: application/json\r\n"}
-	return p
+	return &probeCallers{host: host, head: "POST /v1/messages HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Basic " + basic + "\r\nContent-Type: application/json\r\n"}
 }
 
 func (p *probeCallers) take(ctx context.Context) (*probeCaller, error) {
-	p.mu.Lock()
-	if n := len(p.idle); n > 0 {
-		c := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
+	if c := p.fresh(); c != nil {
 		return c, nil
 	}
-	p.mu.Unlock()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.host)
 	if err != nil {
 		return nil, err
 	}
-	return &probeCaller{conn, bufio.NewReader(conn)}, nil
+	return &probeCaller{conn: conn, r: bufio.NewReader(conn)}, nil
+}
+
+// fresh takes the connection that was used last, if that is not long ago; else
+// none of them is of use any more.
+func (p *probeCallers) fresh() *probeCaller {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	c := p.idle[n-1]
+	if time.Since(c.used) > freshFor {
+		p.drop()
+		return nil
+	}
+	p.idle = p.idle[:n-1]
+	return c
+}
+
+// drop closes the connections that nobody uses; p.mu is held.
+func (p *probeCallers) drop() {
+	for _, c := range p.idle {
+		_ = c.conn.Close()
+	}
+	p.idle = nil
 }
 
 // send sends a message with the time in it to a device, and reads the answer.
@@ -118,9 +143,10 @@ func (p *probeCallers) send(ctx context.Context, to herald.RegistrationID) (err 
 			_ = c.conn.Close() // the error is what matters
 			return
 		}
+		c.used = time.Now()
 		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.idle = append(p.idle, c)
-		p.mu.Unlock()
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Now()) })
 	defer stop()
@@ -147,7 +173,5 @@ func (p *probeCallers) send(ctx context.Context, to herald.RegistrationID) (err 
 func (p *probeCallers) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.idle {
-		_ = c.conn.Close()
-	}
+	p.drop()
 }

@@ -71,9 +71,6 @@ const renewEvery = routeLease / 3
 // meanwhile. A lease that is lost, or cannot be renewed, is found where the step is
 // written to.
 func (d *Dispatcher) renewed(ctx context.Context, s record.RouteStep, f func() error) error {
-	if d.c.Routes.Live == nil {
-		return f()
-	}
 	ctx, stop := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
 	defer renewing.Wait()

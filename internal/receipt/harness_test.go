@@ -273,16 +273,21 @@ func (w *world) pass(d time.Duration) time.Time {
 	return w.now
 }
 
+// bundleAfter has bundles made of new messages, where the test says of how many.
+func (l limits) bundleAfter() time.Duration {
+	if l.bundle > 0 {
+		return -1
+	}
+	return 0
+}
+
 func (w *world) open() {
 	w.t.Helper()
 	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(w.dir, "herald.db"), Now: w.clock, Inline: w.memory.inline})
 	w.must(err)
 	w.db, w.faulty = db, &faulty{DB: db, tried: make(chan struct{}, 1)}
 	w.ledger = receipt.New(receipt.Config{Store: w.faulty, Messages: w.faulty, Now: w.clock, DeadAt: w.deadAt,
-		Memory: w.memory.bytes, Small: w.memory.small})
-	if w.memory.bundle > 0 {
-		w.ledger.BundleOf(w.memory.bundle, 0)
-	}
+		Memory: w.memory.bytes, Small: w.memory.small, BundleLeast: w.memory.bundle, BundleAfter: w.memory.bundleAfter()})
 }
 
 func (w *world) load() { w.t.Helper(); w.must(w.ledger.Load(context.Background(), app)) }

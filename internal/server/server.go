@@ -143,7 +143,7 @@ func (s *Server) build(ctx context.Context) (err error) {
 		Store: s.store, Messages: s.store, Plans: s.store, DeadAt: s.registry.DeadAt, Memory: s.cfg.Memory.Sets, Log: s.log, Now: faults.Now,
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
 	}
-	if faults.Cramped() {
+	if faults.Cramped() { // who waits is kept by devices from the first messages on
 		states.Memory, states.Small, states.BundleLeast, states.BundleAfter = 64<<10, -1, 4, -1
 	}
 	s.ledger = receipt.New(states)

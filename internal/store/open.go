@@ -119,8 +119,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if db.w.keeper != nil {
 		db.w.keeper.Start(func() bool { return db.w.failed.err() == nil }, db.w.fail)
 	}
-	if err := errors.Join(db.removeDrafts(ctx), db.endLeases(ctx)); err != nil {
+	if err := db.removeDrafts(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if err := db.endLeases(ctx); err != nil {
+		db.cfg.Log.Warn("store: leases of the run before could not be ended; what they are of waits until they end by themselves", "error", err)
 	}
 	return db, nil
 }

@@ -1,12 +1,15 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/record"
@@ -106,6 +109,38 @@ func TestDraftsAreRemoved(t *testing.T) {
 	wantCount(t, db, 0, "SELECT COUNT(*) FROM target_draft")
 	_, err = db.Message(t.Context(), app, 1)
 	must(t, err)
+}
+
+// TestLeasesThatStay: a record in which leases cannot be ended opens all the same,
+// and says so.
+func TestLeasesThatStay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "herald.db")
+	db, err := openFile(t.Context(), path)
+	must(t, err)
+	must(t, db.CreateApp(t.Context(), record.App{Key: app}))
+	a := message(1)
+	a.Due, a.State = time.Now().Add(time.Second), herald.MessageScheduled
+	_, err = db.Accept(t.Context(), a)
+	must(t, err)
+	jobs, err := db.LeaseJobs(t.Context(), a.Due, time.Minute, 9)
+	must(t, err)
+	must(t, db.write(t.Context(), func(tx *tx) error {
+		_, err := tx.exec("CREATE TRIGGER refused BEFORE UPDATE ON job BEGIN SELECT RAISE(ABORT, 'no'); END")
+		return err
+	}))
+	must(t, db.Close())
+	var logged bytes.Buffer
+	db, err = Open(t.Context(), Config{Driver: driver.New(driver.Config{Path: path}), Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	if len(jobs) != 1 || !strings.Contains(logged.String(), "leases of the run before could not be ended") {
+		t.Errorf("leased %+v, and the log says %q", jobs, logged.String())
+	}
+	again, err := db.LeaseJobs(t.Context(), a.Due, time.Minute, 9)
+	must(t, err)
+	if len(again) != 0 {
+		t.Errorf("leased twice: %+v", again)
+	}
 }
 
 func TestOrdinalsRunOut(t *testing.T) {

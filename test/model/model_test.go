@@ -80,6 +80,7 @@ type message struct {
 	withdrawn bool
 	local     time.Time // to be released when clocks show it; zero: at once
 	of        map[*device]*delivery
+	again     bool // the node has started since it was accepted
 }
 
 // release is what a plan does: who is connected is sent the message.
@@ -87,6 +88,7 @@ func (m *message) release(now time.Time, restarted bool) {
 	if m.local.IsZero() || !m.ended.IsZero() {
 		return
 	}
+	m.again = m.again || restarted
 	step := restarted
 	for d, x := range m.of {
 		if x.held && !m.local.Add(-d.east).After(now) {
@@ -201,6 +203,9 @@ func (s *state) accept(m *message, e expression, now time.Time) {
 // the message came to them: it does so with the next step at the latest, and
 // before it if that is when it goes through its last releases after a start.
 func (m *message) end(gone int64) {
+	if !m.again {
+		return
+	}
 	for _, x := range m.of {
 		if x.end == herald.StateDeviceGone {
 			gone--
