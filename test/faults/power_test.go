@@ -226,6 +226,13 @@ func TestFailedSync(t *testing.T) {
 // said for a while that it is not ready.
 func (w *world) refusing(t *testing.T) {
 	t.Helper()
+	defer func() {
+		if t.Failed() { // it was seen once, and nobody knows of what it came
+			said := w.n.out.from(0)
+			t.Logf("%d pushes were refused, and %d times it was not ready; it runs: %v; the last that it said:\n%s",
+				w.refusals(), w.unready(), w.n.alive(), said[max(0, len(said)-8000):])
+		}
+	}()
 	until(t, "writes are refused, and the server says that it is not ready", func() bool {
 		return w.refusals() > 3 && w.unready() > 3
 	})
