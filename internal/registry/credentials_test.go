@@ -3,6 +3,7 @@ package registry_test
 import (
 	"encoding/base64"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,8 @@ import (
 	"github.com/herald-push/herald/internal/registry"
 )
 
-// flips gives a text with each bit flipped in turn, and some other damage.
+// flips gives a text with each bit flipped in turn, and some other damage. A
+// short MAC may have no small letters: then capitals are no damage, left out.
 func flips(s string) []string {
 	out := []string{"", s[1:], s[:len(s)-1], s + "A", s + ".", "." + s, strings.Replace(s, ".", "..", 1), strings.ToUpper(s), s + "\n", " " + s}
 	for i := range len(s) {
@@ -22,7 +24,7 @@ func flips(s string) []string {
 			out = append(out, string(b))
 		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(b string) bool { return b == s })
 }
 
 func TestMaster(t *testing.T) {
