@@ -209,12 +209,13 @@ func (b *audienceBench) dense(ctx context.Context) error {
 	if b.Dense == 0 {
 		return nil
 	}
-	r := b.p.stream(ofExpression, 1<<43)
+	r, others := b.p.stream(ofExpression, 1<<43), watchTheft()
 	alone, err := timed(max(200, b.Pushes), func(int) error { return b.one(ctx, &r) })
 	b.report("another caller, alone", alone)
 	if err != nil {
 		return err
 	}
+	before, _ := others.next()
 	stop, ended := make(chan struct{}), make(chan error, 1)
 	var beside []time.Duration
 	go func() {
@@ -236,8 +237,10 @@ func (b *audienceBench) dense(ctx context.Context) error {
 	list, err := timed(b.Dense, func(i int) error { return b.send(ctx, b.p.Dense(i)) })
 	close(stop)
 	err = errors.Join(err, <-ended)
+	during, told := others.next()
 	b.report("accept, dense expression", list)
 	b.report("another caller, beside them", beside)
 	b.printf("%-34s %v\n", "its p99 grew by", (quantile(beside, 0.99) - quantile(alone, 0.99)).Round(10*time.Microsecond))
+	b.printf("%-34s %s\n", "processors that others had", both(before, during, told))
 	return err
 }

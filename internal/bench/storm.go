@@ -44,6 +44,10 @@ type StormResult struct {
 	Clients   time.Duration // of the devices that came back; 0 likewise
 	Before    time.Duration // p99 from sending to arrival, at a connected device
 	During    time.Duration
+	// StolenBefore and StolenDuring are what part of the processors' time the
+	// machine below gave to others; Told is false where that is not known.
+	StolenBefore, StolenDuring float64
+	Told                       bool
 }
 
 const (
@@ -195,12 +199,14 @@ func (s *storm) blow(ctx context.Context, away, here []*stormDevice) (err error)
 	}
 	defer func() { err = errors.Join(err, s.mass.stop()) }()
 	wg.Go(func() { s.probe(ctx, here, failed) })
+	others := watchTheft()
 	select {
 	case <-time.After(s.Calm):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	s.result.Before = p.take()
+	s.result.StolenBefore, _ = others.next()
 	used, begun := s.server.cpu(), time.Now()
 	came := make(chan error, 1)
 	wg.Go(func() { came <- s.mass.run(ctx, away, s.Pending, s.Dials) })
@@ -213,6 +219,7 @@ func (s *storm) blow(ctx context.Context, away, here []*stormDevice) (err error)
 	}
 	s.result.Wall = time.Since(begun)
 	s.result.During = p.take()
+	s.result.StolenDuring, s.result.Told = others.next()
 	if err := s.counted(ctx); err != nil {
 		return err
 	}
@@ -279,6 +286,7 @@ func (s *storm) print() {
 	}
 	s.printf("%-34s p99 %v before, %v during: %.1f times\n", "to those who were connected", r.Before.Round(ms/100), r.During.Round(ms/100),
 		float64(r.During)/float64(max(r.Before, 1)))
+	s.printf("%-34s %s\n", "processors that others had", both(r.StolenBefore, r.StolenDuring, r.Told))
 	if m := s.server.memory(); m.ok {
 		s.printf("%-34s %d MiB at most\n", "memory of the server", m.peak>>20)
 	}

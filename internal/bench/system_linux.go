@@ -28,6 +28,9 @@ func processClock(pid int) (time.Duration, bool) {
 	return time.Duration(ts.Nano()), true
 }
 
+// procStat tells how the processors spent their time; see stolen.
+func procStat() ([]byte, error) { return os.ReadFile("/proc/stat") }
+
 // openFiles is how many descriptors a process may have at most; 0 where that is not known.
 func openFiles() int {
 	var l unix.Rlimit

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"errors"
 	"net"
 	"os/exec"
 	"syscall"
@@ -11,6 +12,9 @@ import (
 
 // processClock is for systems that tell the time of another process.
 func processClock(int) (time.Duration, bool) { return 0, false }
+
+// procStat is for systems that have one.
+func procStat() ([]byte, error) { return nil, errors.ErrUnsupported }
 
 // openFiles is for systems where load commands run.
 func openFiles() int { return 0 }
