@@ -3,7 +3,9 @@ package driver
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,10 +44,17 @@ const catchUps = 2
 // connection of its own and beside the commits. The writer would do it within a
 // commit, and all callers would wait for a write of some thousand pages and
 // their sync. What is left to the writer is to begin the log anew, which only
-// it can; by then nearly all of it has been moved.
+// it can; by then nearly all of it has been moved, and synced.
 type checkpointer struct {
 	d    *Driver
 	pool *sql.DB
+	// file is the database, to be synced: SQLite does that only when it has moved
+	// the whole log, which beside commits is next to never. What was moved in a
+	// minute would be left to the sync for which the writer waits.
+	//
+	// It is closed after all connections: closing any descriptor of a file ends the
+	// locks that the process has on it (POSIX, fcntl).
+	file *os.File
 	hint chan struct{} // there was a commit
 	quit chan struct{}
 	done chan struct{}
@@ -54,7 +63,12 @@ type checkpointer struct {
 	restart atomic.Bool
 	trusted func() bool
 	failed  func(error)
+	// sync syncs the file; tests put a failing disk here.
+	sync func() error
 }
+
+// errSync marks an error of a sync, after which the disk is not trusted.
+var errSync = errors.New("sqlite: syncing the database")
 
 func (c *checkpointer) open(d *Driver) (err error) {
 	c.d, c.hint = d, make(chan struct{}, 1)
@@ -64,7 +78,19 @@ func (c *checkpointer) open(d *Driver) (err error) {
 		return fmt.Errorf("sqlite: opening %s: %w", d.path, err)
 	}
 	c.pool.SetMaxOpenConns(1)
+	if c.file, err = os.OpenFile(d.path, os.O_RDWR, 0); err != nil { // Windows syncs only what may be written
+		return fmt.Errorf("sqlite: opening %s: %w", d.path, err)
+	}
+	c.sync = c.file.Sync
 	return nil
+}
+
+// close ends what open began; nobody has the database open any more.
+func (c *checkpointer) close() error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
 }
 
 // Start begins to move what is committed.
@@ -123,7 +149,7 @@ func (c *checkpointer) look() error {
 	}
 	length, moved, err := checkpoint(c.pool, "NOOP")
 	if err == nil && length-moved >= movedAfter {
-		length, moved, err = checkpoint(c.pool, "PASSIVE")
+		length, moved, err = c.move()
 	}
 	// Each time there were fewer commits meanwhile, until there is next to nothing
 	// to move.
@@ -131,12 +157,23 @@ func (c *checkpointer) look() error {
 		if length, moved, err = checkpoint(c.pool, "NOOP"); err != nil || length-moved < restartedAt {
 			break
 		}
-		length, moved, err = checkpoint(c.pool, "PASSIVE")
+		length, moved, err = c.move()
 	}
 	if err == nil && length >= restartedAfter && length-moved < movedAfter {
 		c.restart.Store(true)
 	}
 	return err
+}
+
+// move moves what waits, and syncs it.
+func (c *checkpointer) move() (length, moved int, err error) {
+	length, moved, err = checkpoint(c.pool, "PASSIVE")
+	if err == nil && faults.Synchronous() == "FULL" {
+		if err = c.sync(); err != nil {
+			err = fmt.Errorf("%w: %w", errSync, err)
+		}
+	}
+	return length, moved, err
 }
 
 // Between moves the rest of a long log, after which the next commit begins it
@@ -155,7 +192,7 @@ func (d *Driver) Between(writer *sql.Conn) error {
 // must stop. A sync of the database that failed must not be repeated any more
 // than one of the log: the pages that it lost are in neither then.
 func (c *checkpointer) distrust(err error) error {
-	if c.d.Kind(err) != dialect.Broken {
+	if c.d.Kind(err) != dialect.Broken && !errors.Is(err, errSync) {
 		c.d.cfg.Log.Warn("sqlite: the log was not moved into the database; trying again", "error", err)
 		return nil
 	}

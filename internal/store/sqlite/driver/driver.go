@@ -124,7 +124,7 @@ func (d *Driver) Close() error {
 			errs = append(errs, pool.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.c.close())...)
 }
 
 // SQL gives the statement as it is.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -82,6 +83,77 @@ func TestCheckpointer(t *testing.T) {
 		t.Fatal("a long log is not to begin anew")
 	}
 	write(func(length, _ int) bool { return length < restartedAfter })
+}
+
+// fill commits until so many pages wait.
+func fill(t *testing.T, d *Driver, conn *sql.Conn, most int) {
+	t.Helper()
+	for {
+		length, moved, err := checkpoint(d.c.pool, "NOOP")
+		must(t, err)
+		if length-moved >= most {
+			return
+		}
+		_, err = conn.ExecContext(t.Context(), "INSERT INTO receipt_log (app, n, batch, crc) SELECT 1, COALESCE(MAX(n), 0) + 1, zeroblob(800000), 0 FROM receipt_log")
+		must(t, err)
+	}
+}
+
+// TestSynced: what is moved is synced each time, and not left to the sync for
+// which the writer waits; a sync that fails is the last one.
+func TestSynced(t *testing.T) {
+	d, conn := opened(t)
+	syncs, broken := 0, error(nil)
+	synced := d.c.sync
+	d.c.sync = func() error {
+		syncs++
+		return errors.Join(broken, synced())
+	}
+	d.c.trusted = func() bool { return true }
+	must(t, d.c.look())
+	if syncs != 0 {
+		t.Errorf("%d syncs with nothing moved", syncs)
+	}
+	for n := range 3 {
+		fill(t, d, conn, movedAfter)
+		must(t, d.c.look())
+		if syncs != n+1 {
+			t.Errorf("moved %d times, with %d syncs", n+1, syncs)
+		}
+	}
+
+	broken = errors.New("input/output error")
+	fill(t, d, conn, movedAfter)
+	failed := make(chan error, 1)
+	var trusted atomic.Bool
+	trusted.Store(true)
+	d.Start(trusted.Load, func(err error) {
+		trusted.Store(false)
+		failed <- err
+	})
+	d.Committed()
+	if err := <-failed; !errors.Is(err, broken) || !strings.Contains(err.Error(), "syncing the database") {
+		t.Errorf("the disk failed with %v", err)
+	}
+	d.Committed()
+	d.Stop()
+	if syncs != 4 {
+		t.Errorf("%d syncs, some of them after one that failed", syncs)
+	}
+}
+
+// TestClose: the file that is synced is closed with the database, and who has not
+// opened it has nothing to close.
+func TestClose(t *testing.T) {
+	d := New(Config{Path: filepath.Join(t.TempDir(), "herald.db")})
+	must(t, d.Close())
+	_, conn, err := d.Open(t.Context())
+	must(t, err)
+	must(t, d.c.sync())
+	must(t, errors.Join(conn.Close(), d.Close()))
+	if err := d.c.sync(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a sync after the end says %v", err)
+	}
 }
 
 // TestDistrust: a disk that fails while pages are moved is not trusted any
