@@ -49,8 +49,8 @@ type checkpointer struct {
 	d    *Driver
 	pool *sql.DB
 	// file is the database, to be synced: SQLite does that only when it has moved
-	// the whole log, which beside commits is next to never. What was moved in a
-	// minute would be left to the sync for which the writer waits.
+	// the whole log, which is rare beside commits. What was moved since the log
+	// began would be left to the sync for which the writer waits.
 	//
 	// It is closed after all connections: closing any descriptor of a file ends the
 	// locks that the process has on it (POSIX, fcntl).
