@@ -227,7 +227,7 @@ func TestFailedSync(t *testing.T) {
 func (w *world) refusing(t *testing.T) {
 	t.Helper()
 	defer func() {
-		if t.Failed() { // it was seen once, and nobody knows of what it came
+		if t.Failed() { // as was seen once, with nothing that told why
 			said := w.n.out.from(0)
 			t.Logf("%d pushes were refused, and %d times it was not ready; it runs: %v; the last that it said:\n%s",
 				w.refusals(), w.unready(), w.n.alive(), said[max(0, len(said)-8000):])

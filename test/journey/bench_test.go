@@ -25,11 +25,11 @@ func TestBenchCommands(t *testing.T) {
 		{"bench audience --settle 1ms --estimates 50 --pushes 3 --dense 2 --changes 2000 --returns 3 --data " + folder, []string{
 			`^200000 devices, 1[78]\d{4} alive; 200 tags, 1000 small tags; 10 live messages$`, `^ready after +\d`,
 			`^estimate, nested expression +p50 .*\(50 calls\)$`, `^accept, all +p50 .*\(3 calls\)$`,
-			`^accept, dense expression +p50 .*\(2 calls\)$`, `^tags put on devices, in bulk .*\(2000 in `,
+			`^accept, dense expression +p50 .*\(2 calls\)$`, `^processors that others had +\S`, `^tags put on devices, in bulk .*\(2000 in `,
 			`^devices bound to aliases .*\(200 in `, `^connect, away for all +p50 .*\(3 calls\)$`,
 		}},
 		{"bench storm --devices 200 --pending 4 --connected 3 --rate 20 --calm 200ms", []string{
-			`^delivered +800 of 800, 0 of them twice$`, `^to those who were connected +p99 `,
+			`^delivered +800 of 800, 0 of them twice$`, `^to those who were connected +p99 `, `^processors that others had +\S`,
 		}},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

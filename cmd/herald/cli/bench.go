@@ -100,8 +100,8 @@ func (c *command) benchStorm() *cobra.Command {
 		Short: "Measure many devices that come back at once",
 		Long: "Start a server on a new data folder, let messages wait for many devices, half of them to each alone and half to all,\n" +
 			"and let all devices connect at once. Measure when everything is delivered, the processor time of the server, and\n" +
-			"how long messages to devices that were connected already take before and meanwhile. This process and the server\n" +
-			"need a file descriptor for each device.",
+			"how long messages to devices that were connected already take before and meanwhile, and what part of the processors\n" +
+			"other machines on the same hardware had. This process and the server need a file descriptor for each device.",
 		Args: cobra.NoArgs,
 		RunE: does(func(ctx context.Context, _ []string) (err error) {
 			r.Out = c.Out
