@@ -41,8 +41,9 @@ type capWindow struct {
 	per    time.Duration
 	groups []capGroup // oldest first
 	direct map[herald.Ordinal][]time.Time
-	hits   int // in direct, about
-	swept  int // what hits was after they were looked through last
+	upto   herald.Pos // of the last message that is counted
+	hits   int        // in direct, about
+	swept  int        // what hits was after they were looked through last
 }
 
 // capGroup is a message to many devices, and who got it.
@@ -71,14 +72,18 @@ func (d *Dispatcher) capRules(m *record.Message) (of, all []record.CapRule) {
 }
 
 // keepToCaps is capped for a message that has come to its turn. If it fails the
-// message goes out all the same: one too many is better than none.
-func (d *Dispatcher) keepToCaps(ctx context.Context, m *record.Message) {
+// message goes out all the same, because one too many is better than none; but
+// not while the database cannot be reached.
+func (d *Dispatcher) keepToCaps(ctx context.Context, m *record.Message) error {
 	if m.State != herald.MessageSending {
-		return
+		return nil
 	}
-	if err := d.capped(ctx, m); err != nil {
-		d.c.Log.ErrorContext(ctx, "dispatch: a message went out without regard to frequency caps", "app", m.App, "message", m.ID, "error", err)
+	err := d.capped(ctx, m)
+	if err == nil || d.c.Store.Lost(err) {
+		return err
 	}
+	d.c.Log.ErrorContext(ctx, "dispatch: a message went out without regard to frequency caps", "app", m.App, "message", m.ID, "error", err)
+	return nil
 }
 
 // capped ends a message at once, as rejected, for devices that have had as many
@@ -89,7 +94,7 @@ func (d *Dispatcher) capped(ctx context.Context, m *record.Message) error {
 		return nil
 	}
 	w, err := d.capWindow(ctx, m, all)
-	if err != nil {
+	if err != nil || m.Pos <= w.upto {
 		return err
 	}
 	target, err := d.c.Ledger.NotRejected(ctx, m)
@@ -191,6 +196,7 @@ func (d *Dispatcher) logAt(ctx context.Context, app herald.AppKey, before herald
 
 // add notes who gets a message.
 func (w *capWindow) add(m *record.Message, got *sets.Set) {
+	w.upto = max(w.upto, m.Pos)
 	if m.IsDirect() {
 		for o := range got.All() {
 			w.direct[o] = append(w.direct[o], m.Due)

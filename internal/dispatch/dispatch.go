@@ -70,6 +70,7 @@ type Dispatcher struct {
 	due      chan struct{} // capacity 1: something falls due now
 	routes   chan struct{} // capacity 1: a step of a route may
 	turns    *routeTurns
+	pause    time.Duration // firstPause, but for tests
 
 	mu        sync.Mutex
 	followers map[herald.AppKey]*follower
@@ -100,7 +101,7 @@ func New(ctx context.Context, c Config) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1), turns: newRouteTurns()}
+	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1), turns: newRouteTurns(), pause: firstPause}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return d, nil
 }

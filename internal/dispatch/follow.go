@@ -3,163 +3,12 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"sync"
-	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
-
-// pollEvery is how often a follower looks at the log although nobody woke it:
-// hints may get lost where they cross a network.
-const pollEvery = 5 * time.Second
-
-// follower reads the log of one app in order.
-type follower struct {
-	d    *Dispatcher
-	app  herald.AppKey
-	wake chan struct{}
-
-	mu    sync.Mutex    // guards what follows
-	pos   herald.Pos    // releases up to here are handed over
-	moved chan struct{} // closed when pos moves; nil if nobody waits for it
-	// While whole is true, fresh has every release that the log got since it was
-	// read to its end. There may be some in it that were read as well.
-	whole bool
-	fresh []record.Release
-	size  int // about how many bytes fresh holds
-}
-
-// Sizes of what a follower keeps so that it need not read it.
-const (
-	maxFresh   = 32 << 20 // bytes
-	groupFresh = 16 << 10 // bytes that a group message counts for, beside its body
-)
-
-// note keeps a release that the log has got.
-func (f *follower) note(m *record.Message) {
-	size := 1024 + len(m.Body) + 4*len(m.Direct)
-	if m.Group != nil {
-		size += groupFresh
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.size += size; !f.whole || f.size > maxFresh {
-		f.whole, f.fresh, f.size = false, nil, 0
-		return
-	}
-	f.fresh = append(f.fresh, record.Release{Pos: m.Pos, Kind: record.ReleaseMessage, Msg: m, At: m.Accepted})
-}
-
-// lose forgets what was kept: the log has got something else, and is read.
-func (f *follower) lose() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.whole, f.fresh, f.size = false, nil, 0
-}
-
-func (f *follower) rouse() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// next gives the releases that follow, and whether there may be more.
-func (f *follower) next(ctx context.Context) (list []record.Release, more bool, err error) {
-	const page = 256
-	f.mu.Lock()
-	after := f.pos
-	if f.whole {
-		list, f.fresh, f.size = f.fresh, nil, 0
-		f.mu.Unlock()
-		return list, len(list) > 0, nil
-	}
-	// What the log got before this is read now; what it gets from here on is
-	// kept, unless this is not its end yet.
-	f.whole = true
-	f.mu.Unlock()
-	list, err = f.d.c.Store.Releases(ctx, f.app, after, page)
-	if err != nil || len(list) == page {
-		f.lose()
-	}
-	return list, len(list) == page, err
-}
-
-func (f *follower) run() {
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	for {
-		for f.step(f.d.ctx) {
-		}
-		select {
-		case <-f.d.ctx.Done():
-			return
-		case <-f.wake:
-		case <-ticker.C:
-			f.lose()
-		}
-	}
-}
-
-// step hands over one page of releases and tells whether there may be more.
-func (f *follower) step(ctx context.Context) bool {
-	list, more, err := f.next(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			f.d.c.Log.ErrorContext(ctx, "dispatch: the log could not be read; trying again", "app", f.app, "error", err)
-		}
-		return false
-	}
-	for _, r := range list {
-		if ctx.Err() != nil {
-			return false
-		}
-		if r.Pos <= f.pos { // only this goroutine moves it
-			continue
-		}
-		if r.Msg == nil {
-			// The store has said that it is damaged. What follows it goes on.
-			f.d.c.Ledger.Advance(f.app, r.Pos)
-		} else if err := f.d.release(ctx, r); err != nil && ctx.Err() == nil {
-			// Whoever was not reached has it in the backlog.
-			f.d.c.Log.ErrorContext(ctx, "dispatch: a release was not handed over to everybody", "app", f.app, "message", r.Msg.ID, "error", err)
-		}
-		f.mu.Lock()
-		f.pos = r.Pos
-		if f.moved != nil {
-			close(f.moved)
-			f.moved = nil
-		}
-		f.mu.Unlock()
-	}
-	return more
-}
-
-// reach waits until the releases up to a position are handed over.
-func (f *follower) reach(ctx context.Context, pos herald.Pos) error {
-	for {
-		f.mu.Lock()
-		if f.pos >= pos {
-			f.mu.Unlock()
-			return nil
-		}
-		if f.moved == nil {
-			f.moved = make(chan struct{})
-		}
-		moved := f.moved
-		f.mu.Unlock()
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-f.d.ctx.Done():
-			return herald.Errorf(herald.CodeDraining, "Repeat the call.", "the server is stopping")
-		}
-	}
-}
 
 // release does what one entry of the log asks. The order matters to sessions
 // that are connecting: first the states know the release, then the backlog
@@ -179,7 +28,9 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 	}
 	m := r.Msg
 	d.c.Ledger.Track(m)
-	d.keepToCaps(ctx, m)
+	if err := d.keepToCaps(ctx, m); err != nil {
+		return err
+	}
 	d.c.Ledger.Advance(m.App, r.Pos)
 	if m.State != herald.MessageSending {
 		d.c.Ledger.Ended(m)
@@ -187,7 +38,9 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 	}
 	d.gone(m)
 	d.rebound(m)
-	d.replaceOlder(ctx, m, nil)
+	if err := d.replaceOlder(ctx, m, nil); err != nil {
+		return err
+	}
 	return d.goesOut(ctx, m, r.Pos, nil)
 }
 
@@ -265,14 +118,17 @@ func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error 
 }
 
 // replaceOlder is collapse for a message that is released. What goes wrong is said
-// and holds up nothing.
-func (d *Dispatcher) replaceOlder(ctx context.Context, m *record.Message, some *sets.Set) {
+// and holds up nothing, unless the database cannot be reached.
+func (d *Dispatcher) replaceOlder(ctx context.Context, m *record.Message, some *sets.Set) error {
 	if m.CollapseKey == "" {
-		return
+		return nil
 	}
-	if err := d.collapse(ctx, m, some); err != nil {
-		d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
+	err := d.collapse(ctx, m, some)
+	if err == nil || d.c.Store.Lost(err) {
+		return err
 	}
+	d.c.Log.ErrorContext(ctx, "dispatch: older messages with the same collapse key were not replaced", "app", m.App, "message", m.ID, "error", err)
+	return nil
 }
 
 // collapse replaces older messages with the same collapse key, on the devices

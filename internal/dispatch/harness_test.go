@@ -73,6 +73,7 @@ type bench struct {
 	refusal  error                    // or why it cannot be evaluated
 	routes   func(*bench) RouteConfig // nil: there is only the live channel
 	made     Request                  // what an occurrence of a schedule comes to, unless refusal says why not
+	broken   *broken                  // if not nil, it stands before the record
 	dense    bool                     // targets are kept slab by slab, however small
 
 	mu  sync.Mutex // guards now
@@ -127,7 +128,15 @@ func (b *bench) open() {
 	b.must(err)
 	b.registry = registry.New(registry.Config{Store: b.db, ServerKey: make([]byte, 32), Now: b.clock})
 	b.must(b.registry.Load(b.t.Context()))
-	b.ledger = receipt.New(receipt.Config{Store: b.db, Messages: b.db, Plans: b.db, DeadAt: b.registry.DeadAt, Now: b.clock, Small: -int64(b.inline())})
+	var store interface {
+		Store
+		receipt.Store
+	} = b.db
+	if b.broken != nil {
+		b.broken.DB = b.db
+		store = b.broken
+	}
+	b.ledger = receipt.New(receipt.Config{Store: store, Messages: b.db, Plans: b.db, DeadAt: b.registry.DeadAt, Now: b.clock, Small: -int64(b.inline())})
 	b.outlet = &outlet{ledger: b.ledger, online: sets.New(), inside: make(chan struct{}, 1)}
 	var routes RouteConfig
 	if b.routes != nil {
@@ -135,7 +144,7 @@ func (b *bench) open() {
 	}
 	b.d, err = New(b.t.Context(), Config{
 		Routes: routes,
-		Store:  b.db, Ledger: b.ledger, Registry: b.registry, Outlets: []Outlet{b.outlet}, Now: b.clock,
+		Store:  store, Ledger: b.ledger, Registry: b.registry, Outlets: []Outlet{b.outlet}, Now: b.clock,
 		Evaluate: func(context.Context, herald.AppKey, herald.Audience) (Target, error) { return b.target, b.refusal },
 		Make:     func(context.Context, *record.Schedule, time.Time) (Request, error) { return b.made, b.refusal },
 	})

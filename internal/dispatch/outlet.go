@@ -40,3 +40,13 @@ type Recaller interface {
 type Presence interface {
 	Online(app herald.AppKey) *sets.Set
 }
+
+// Rereader is an add-on of an outlet that gives a device releases as they come,
+// once it has given it what waited in the backlog.
+//
+// Reread says that what was released up to a position was not handed over as a
+// whole: whoever is here gets nothing that comes after it before what the backlog
+// has up to it.
+type Rereader interface {
+	Reread(app herald.AppKey, pos herald.Pos)
+}

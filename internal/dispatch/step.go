@@ -121,7 +121,9 @@ func (d *Dispatcher) advance(ctx context.Context, s *record.Step, part int, most
 // releasePlan takes a message that will be released in steps into the states.
 func (d *Dispatcher) releasePlan(ctx context.Context, r record.Release) error {
 	d.c.Ledger.Track(r.Msg)
-	d.keepToCaps(ctx, r.Msg)
+	if err := d.keepToCaps(ctx, r.Msg); err != nil {
+		return err
+	}
 	d.c.Ledger.Advance(r.Msg.App, r.Pos)
 	if r.Msg.State != herald.MessageSending {
 		d.c.Ledger.Ended(r.Msg)
@@ -131,7 +133,7 @@ func (d *Dispatcher) releasePlan(ctx context.Context, r record.Release) error {
 	if len(r.Ranges) > 0 { // it is whole: this is its only step as well
 		d.c.Ledger.TrackStep(r.Msg, record.PlanStep{Pos: r.Pos, At: r.At, Ranges: r.Ranges})
 		d.rebound(r.Msg)
-		d.replaceOlder(ctx, r.Msg, nil)
+		return d.replaceOlder(ctx, r.Msg, nil)
 	}
 	return nil
 }
@@ -152,7 +154,9 @@ func (d *Dispatcher) releaseStep(ctx context.Context, r record.Release) error {
 	if err != nil {
 		return err
 	}
-	d.replaceOlder(ctx, m, some)
+	if err := d.replaceOlder(ctx, m, some); err != nil {
+		return err
+	}
 	if m.Held() {
 		return nil // it goes to connections when its route says so
 	}

@@ -139,8 +139,16 @@ type PlanStore interface {
 	ChangePlan(ctx context.Context, app herald.AppKey, id herald.MessageID, c record.PlanChange) (record.Plan, herald.Pos, error)
 }
 
+// Reachable is a store that may be out of reach for a while.
+type Reachable interface {
+	// Lost reports whether an error of the store says that its database cannot be
+	// reached, or has ended the connection: the same may succeed when it is back.
+	Lost(err error) bool
+}
+
 // Store is all that dispatch needs of the record.
 type Store interface {
+	Reachable
 	ScheduleStore
 	ScheduleReader
 	MessageStore

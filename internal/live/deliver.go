@@ -185,6 +185,37 @@ func (s *Session) offer(e *encoder, f Frame) offered {
 	return deferred
 }
 
+// Reread has the sessions of an app read the backlog, because a release up to a
+// position was not offered to all whom it is for. Until then they take nothing
+// that comes after it.
+func (h *Hub) Reread(key herald.AppKey, pos herald.Pos) {
+	a := h.lookup(key)
+	if a == nil {
+		return
+	}
+	var ords [fanOutPart]uint32
+	var list []*Session
+	for some := range h.Online(key).Batches(ords[:]) {
+		list = a.sessions(some, list[:0])
+		for _, s := range list {
+			s.reread(pos)
+		}
+	}
+}
+
+func (s *Session) reread(pos herald.Pos) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateLive && s.state != stateReplaying && s.state != stateOpening || pos <= s.high {
+		return
+	}
+	s.busy().missed = max(s.task.missed, pos)
+	if s.state == stateLive {
+		s.state = stateReplaying
+		s.codec.hub.pool.push(s)
+	}
+}
+
 // wants reports whether a release may go to the session's device: a message
 // that was sent by alias is not for who was bound to it later. s.mu is held.
 func (s *Session) wants(kind record.ReleaseKind, m *record.Message) bool {

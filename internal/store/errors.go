@@ -28,6 +28,13 @@ func (db *DB) kind(err error) dialect.Kind {
 	return db.driver.Kind(err)
 }
 
+// Lost reports whether an error says that the database server cannot be reached,
+// or has ended the connection: the same may succeed when it is back. It is false
+// for a file, which has nowhere to go.
+func (db *DB) Lost(err error) bool {
+	return db.w.link.remote != nil && db.kind(err) == dialect.Lost
+}
+
 // shared reports whether the error is about the database, not about the
 // operation that met it: repeating operations one by one would not help.
 func (db *DB) shared(err error) bool {

@@ -59,6 +59,14 @@ type remoteFixture struct {
 	proxy  *servers.Proxy
 }
 
+// lost checks that an error is known for one of a database that is away.
+func (f *remoteFixture) lost(what string, err error, want bool) {
+	f.t.Helper()
+	if f.Lost(err) != want {
+		f.t.Errorf("%s: %v is taken for one of a database that is away: %t", what, err, !want)
+	}
+}
+
 // refusedAway checks the answer while the database cannot be used.
 func refusedAway(t *testing.T, what string, err error) {
 	t.Helper()
@@ -150,14 +158,23 @@ func testGone(t *testing.T, f *remoteFixture) {
 	for range 3 {
 		_, err := f.Accept(f.ctx, f.message(1))
 		refusedAway(t, "write", err)
+		f.lost("write", err, true)
 		_, err = f.Head(f.ctx, appA)
 		refusedAway(t, "read", err)
+		f.lost("read", err, true)
+		_, err = f.Releases(f.ctx, appA, 0, 10)
+		f.lost("the log", err, true)
+		err = f.Cells(f.ctx, appA, 0, []herald.MessageID{1}, true, func(record.Chunk) error { return nil })
+		f.lost("cells", err, true)
 		refusedAway(t, "probe", f.Probe(f.ctx))
 	}
 	f.proxy.Mend()
 	f.eventually("probe", func() error { return f.Probe(f.ctx) })
 	f.accept(f.message(1))
 	f.wantHead(appA, 2)
+	_, err := f.EndMessage(f.ctx, appA, 1, herald.MessageWithdrawn, f.clock())
+	f.lost("a refusal", err, false)
+	f.lost("nothing", nil, false)
 }
 
 func testSlow(_ *testing.T, f *remoteFixture) {
