@@ -71,6 +71,7 @@ type Dispatcher struct {
 	routes   chan struct{} // capacity 1: a step of a route may
 	turns    *routeTurns
 	pause    time.Duration // firstPause, but for tests
+	patience time.Duration // patience, but for tests
 
 	mu        sync.Mutex
 	followers map[herald.AppKey]*follower
@@ -101,7 +102,7 @@ func New(ctx context.Context, c Config) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1), turns: newRouteTurns(), pause: firstPause}
+	d := &Dispatcher{c: c, ids: herald.NewIDs(c.Node, max(last, schedule)), followers: map[herald.AppKey]*follower{}, due: make(chan struct{}, 1), routes: make(chan struct{}, 1), turns: newRouteTurns(), pause: firstPause, patience: patience}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return d, nil
 }

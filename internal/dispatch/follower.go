@@ -20,6 +20,9 @@ const (
 	// mostTries is how often in a row a release is tried of which not everything
 	// can be read or written although the database can be reached: some 12 s.
 	mostTries = 8
+	// patience is how long who waits for a follower waits if the record fails it:
+	// as long as for a commit whose answer was lost.
+	patience = 8 * time.Second
 )
 
 // follower reads the log of one app in order.
@@ -34,6 +37,7 @@ type follower struct {
 	mu    sync.Mutex    // guards what follows
 	pos   herald.Pos    // releases up to here are handed over
 	moved chan struct{} // closed when pos moves; nil if nobody waits for it
+	why   error         // the record has failed it, and it has not come on since
 	// While whole is true, fresh has every release that the log got since it was
 	// read to its end. There may be some in it that were read as well.
 	whole bool
@@ -108,7 +112,7 @@ func (f *follower) run() {
 		wake, pause := f.wake, pollEvery
 		if err != nil {
 			// Whoever wakes it has nothing to say about the record.
-			wake, pause = nil, min(f.d.pause<<min(f.failed-1, 16), pollEvery)
+			wake, pause = nil, min(f.d.pause<<min(max(f.failed-1, 0), 16), pollEvery)
 		}
 		timer.Reset(pause)
 		select {
@@ -127,7 +131,7 @@ func (f *follower) run() {
 func (f *follower) step(ctx context.Context) (more bool, err error) {
 	list, more, err := f.next(ctx)
 	if err != nil {
-		f.failed++
+		f.fails(err)
 		if ctx.Err() == nil {
 			f.d.c.Log.ErrorContext(ctx, "dispatch: the log could not be read; trying again", "app", f.app, "error", err)
 		}
@@ -141,19 +145,28 @@ func (f *follower) step(ctx context.Context) (more bool, err error) {
 			continue
 		}
 		if err := f.handOver(ctx, r); err != nil {
-			f.failed++
+			f.fails(err)
 			return false, err
 		}
 		f.mu.Lock()
-		f.pos = r.Pos
+		f.pos, f.failed, f.why = r.Pos, 0, nil
 		if f.moved != nil {
 			close(f.moved)
 			f.moved = nil
 		}
 		f.mu.Unlock()
 	}
-	f.failed = 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed, f.why = 0, nil
 	return more, nil
+}
+
+func (f *follower) fails(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed++
+	f.why = err
 }
 
 // handOver does what a release asks. With an error it is to be done again, which
@@ -201,13 +214,20 @@ func (d *Dispatcher) reread(app herald.AppKey, pos herald.Pos) {
 	}
 }
 
-// reach waits until the releases up to a position are handed over.
+// reach waits until the releases up to a position are handed over, or the record
+// has failed the follower for a while.
 func (f *follower) reach(ctx context.Context, pos herald.Pos) error {
-	for {
+	give := time.NewTicker(f.d.patience)
+	defer give.Stop()
+	for asked := false; ; {
 		f.mu.Lock()
 		if f.pos >= pos {
 			f.mu.Unlock()
 			return nil
+		}
+		if asked && f.why != nil {
+			defer f.mu.Unlock()
+			return f.why
 		}
 		if f.moved == nil {
 			f.moved = make(chan struct{})
@@ -216,6 +236,8 @@ func (f *follower) reach(ctx context.Context, pos herald.Pos) error {
 		f.mu.Unlock()
 		select {
 		case <-moved:
+		case <-give.C:
+			asked = true
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-f.d.ctx.Done():

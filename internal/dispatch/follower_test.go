@@ -194,3 +194,32 @@ func TestCapsWhileTheRecordFails(t *testing.T) {
 		t.Errorf("the third is not refused for %v, %v", got.Ordinals(), err)
 	}
 }
+
+// TestWithdrawWhileTheRecordFails: who withdraws is not kept waiting for as long as
+// the database is away, and when it is back may repeat the call.
+func TestWithdrawWhileTheRecordFails(t *testing.T) {
+	b := newBrokenBench(t)
+	b.d.patience = time.Microsecond
+	o := b.devices(2)
+	b.online(o...)
+	m := b.accept(toGroup(o...))
+	b.reach()
+	b.broken.breaks("log", errAway, 1<<30)
+	if _, err := b.d.Withdraw(t.Context(), b.app, m.ID); !errors.Is(err, errAway) {
+		t.Errorf("while the database is away: %v", err)
+	}
+	b.broken.breaks("", nil, 0)
+	b.d.patience = time.Minute
+	b.reach()
+	b.wantStates(m.ID, map[herald.Ordinal]herald.DeliveryState{o[0]: herald.StateUnconfirmed})
+	if _, err := b.d.Withdraw(t.Context(), b.app, m.ID); herald.CodeOf(err) != herald.CodeConflict {
+		t.Errorf("withdrawn again: %v", err)
+	}
+	notice := false
+	for _, h := range b.outlet.handed() {
+		notice = notice || h.Kind == record.ReleaseWithdraw && h.Set.Contains(o[0])
+	}
+	if !notice {
+		t.Error("nobody was told that it was withdrawn")
+	}
+}
