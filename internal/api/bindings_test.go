@@ -131,7 +131,7 @@ func TestBindInterrupted(t *testing.T) {
 		t.Fatalf("before the start it is %s", got)
 	}
 	for range 2 { // it may be done again
-		w.must(w.s.Devices.FinishRebindings(ctx))
+		w.must(w.s.Devices.FinishRebindings(ctx, w.a))
 	}
 	for _, x := range []struct {
 		name string

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/live"
-	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
 	"github.com/herald-push/herald/internal/sets"
@@ -53,11 +51,14 @@ func (s *Devices) Register(ctx context.Context, p Principal, r RegisterRequest) 
 		q.Platform = herald.PlatformOther
 	}
 	d, token, created, err := s.c.Registry.Register(ctx, q)
+	if err != nil && alias != nil {
+		return RegisterAnswer{}, s.unsure(app, err)
+	}
 	if err != nil {
 		return RegisterAnswer{}, err
 	}
 	if alias != nil && !created {
-		if err := s.rebound(ctx, d); err != nil {
+		if err := s.rebound(ctx, d.App, sets.New(d.Ord), d.BoundPos); err != nil {
 			return RegisterAnswer{}, err
 		}
 	}
@@ -212,14 +213,6 @@ func encodeAttributes(m map[string]string) ([]byte, error) {
 	return b, nil
 }
 
-// rebound ends what waits for a device by an alias that it has lost, and tells
-// its sessions. The change is durable already.
-func (s *Devices) rebound(ctx context.Context, d record.Device) error {
-	faults.Point("bound")
-	s.c.Presence.Rebind(d.App, d.Ord, d.BoundPos)
-	return s.c.Backlog.Rebound(ctx, d.App, sets.New(d.Ord), d.BoundPos)
-}
-
 // mayRead and mayWrite check a call about one device: a device may see and
 // change itself.
 func (p Principal) mayRead(id herald.RegistrationID) error {
@@ -361,11 +354,14 @@ func (s *Devices) Update(ctx context.Context, p Principal, id herald.Registratio
 		return DeviceView{}, err
 	}
 	d, err := s.c.Registry.Update(ctx, p.App, id, patch)
+	if err != nil && patch.Alias != nil {
+		return DeviceView{}, s.unsure(p.App, err)
+	}
 	if err != nil {
 		return DeviceView{}, err
 	}
 	if patch.Alias != nil {
-		if err := s.rebound(ctx, d); err != nil {
+		if err := s.rebound(ctx, d.App, sets.New(d.Ord), d.BoundPos); err != nil {
 			return DeviceView{}, err
 		}
 	}
@@ -382,9 +378,7 @@ func (s *Devices) Remove(ctx context.Context, p Principal, id herald.Registratio
 	}
 	d, err := s.c.Registry.Remove(ctx, p.App, id)
 	if err != nil {
-		return err
+		return s.unsure(p.App, err)
 	}
-	faults.Point("removed")
-	s.c.Presence.Disconnect(p.App, d.Ord, live.Reason{Code: live.CloseBadToken, Text: "the device was removed"})
-	return s.c.Backlog.Gone(ctx, offline.Device{App: p.App, Ord: d.Ord, ID: id}, d.BoundPos)
+	return s.retired(ctx, d)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/live"
 	"github.com/herald-push/herald/internal/offline"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/registry"
@@ -36,12 +35,13 @@ type Frames interface {
 // message of the app, so that only a back end may ask for it.
 //
 // That it has begun is durable before anything goes: when it is interrupted,
-// calling again finishes it, and so does the next start.
+// calling again finishes it, and the server does so by itself, at the latest at
+// the next start.
 func (s *Devices) Erase(ctx context.Context, p Principal, id herald.RegistrationID) error {
 	if err := p.may(ScopeDevicesWrite); err != nil {
 		return err
 	}
-	return s.eraseDevice(ctx, p.App, id)
+	return s.unsure(p.App, s.eraseDevice(context.WithoutCancel(ctx), p.App, id))
 }
 
 func (s *Devices) eraseDevice(ctx context.Context, app herald.AppKey, id herald.RegistrationID) error {
@@ -95,7 +95,7 @@ func (s *Devices) finishErasure(ctx context.Context, e record.Erasure) error {
 	if err != nil {
 		return err
 	}
-	s.c.Presence.Disconnect(e.App, e.Ord, live.Reason{Code: live.CloseBadToken, Text: "the device was removed"})
+	s.away(e.App, e.Ord)
 	removed := app.RemovedSince(0)
 	if i := slices.IndexFunc(removed, func(r registry.Removal) bool { return r.Ord == e.Ord }); i >= 0 {
 		if err := s.c.Backlog.Gone(ctx, offline.Device{App: e.App, Ord: e.Ord, ID: e.ID}, removed[i].Pos); err != nil {
@@ -113,18 +113,14 @@ func (s *Devices) finishErasure(ctx context.Context, e record.Erasure) error {
 	return s.erase(ctx, e)
 }
 
-// FinishErasures finishes the erasures that were interrupted. It is for the
-// start of a server.
-func (s *Devices) FinishErasures(ctx context.Context) error {
-	var errs []error
-	for _, app := range s.c.Registry.Apps() {
-		list, err := s.c.Messages.Erasures(ctx, app)
-		errs = append(errs, err)
-		for _, e := range list {
-			err := s.eraseDevice(ctx, app, e.ID)
-			if herald.CodeOf(err) != herald.CodeNotFound { // a call has finished it meanwhile
-				errs = append(errs, err)
-			}
+// FinishErasures finishes the erasures of an app that were interrupted.
+func (s *Devices) FinishErasures(ctx context.Context, app herald.AppKey) error {
+	list, err := s.c.Messages.Erasures(ctx, app)
+	errs := []error{err}
+	for _, e := range list {
+		err := s.eraseDevice(ctx, app, e.ID)
+		if herald.CodeOf(err) != herald.CodeNotFound { // a call has finished it meanwhile
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

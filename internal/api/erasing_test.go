@@ -14,7 +14,7 @@ func TestEraseInterrupted(t *testing.T) {
 	for _, removed := range []bool{false, true} {
 		for name, finish := range map[string]func(*world, herald.RegistrationID) error{
 			"called again": func(w *world, id herald.RegistrationID) error { return w.s.Devices.Erase(w.t.Context(), w.masterA, id) },
-			"started":      func(w *world, _ herald.RegistrationID) error { return w.s.Devices.FinishErasures(w.t.Context()) },
+			"started":      func(w *world, _ herald.RegistrationID) error { return w.s.Devices.FinishErasures(w.t.Context(), w.a) },
 		} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorld(t)
@@ -39,7 +39,7 @@ func TestEraseInterrupted(t *testing.T) {
 				if err := w.s.Devices.Erase(ctx, w.masterA, anna.Device); code(err) != herald.CodeNotFound {
 					t.Errorf("after it is finished: %v", err)
 				}
-				w.must(w.s.Devices.FinishErasures(ctx))
+				w.must(w.s.Devices.FinishErasures(ctx, w.a))
 			})
 		}
 	}

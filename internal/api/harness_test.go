@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type hub struct {
 	mu     sync.Mutex // guards what follows
 	online map[seat]bool
 	told   []string
+	then   func() // called with what sessions are told, if it is not nil
 	handed map[herald.MessageID]int
 }
 
@@ -51,6 +53,9 @@ func (h *hub) note(format string, args ...any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.told = append(h.told, fmt.Sprintf(format, args...))
+	if h.then != nil {
+		h.then()
+	}
 }
 
 // heard reports whether something was noted.
@@ -131,6 +136,43 @@ type world struct {
 	now time.Time
 
 	path string // of the database
+
+	backlog    broken
+	unfinished []herald.AppKey // as the service has said
+}
+
+// broken is a record in which what waits cannot be read while away is set.
+type broken struct {
+	*sqlite.DB
+	away atomic.Bool
+}
+
+func (b *broken) fails() error {
+	if b.away.Load() {
+		return herald.Errorf(herald.CodeStorageUnavailable, "Wait.", "the database is away")
+	}
+	return nil
+}
+
+func (b *broken) EntryDevices(ctx context.Context, app herald.AppKey, first, last herald.Ordinal) (*sets.Set, error) {
+	if err := b.fails(); err != nil {
+		return nil, err
+	}
+	return b.DB.EntryDevices(ctx, app, first, last)
+}
+
+func (b *broken) EntryMessages(ctx context.Context, app herald.AppKey, ord herald.Ordinal, after herald.Pos, limit int) ([]record.EntryMessage, error) {
+	if err := b.fails(); err != nil {
+		return nil, err
+	}
+	return b.DB.EntryMessages(ctx, app, ord, after, limit)
+}
+
+func (b *broken) AliasEntries(ctx context.Context, app herald.AppKey, ords *sets.Set, before herald.Pos, now time.Time) ([]record.AliasEntry, error) {
+	if err := b.fails(); err != nil {
+		return nil, err
+	}
+	return b.DB.AliasEntries(ctx, app, ords, before, now)
 }
 
 // noVendors is what an app has of vendors, as far as dispatch is concerned.
@@ -181,7 +223,8 @@ func worldWith(t *testing.T, have dispatch.Vendors) *world {
 	w.ledger = receipt.New(receipt.Config{Store: w.db, Messages: w.db, Plans: w.db, DeadAt: w.registry.DeadAt, Now: clock})
 	w.hub = &hub{ledger: w.ledger, online: map[seat]bool{}, handed: map[herald.MessageID]int{}}
 	w.topics = &topicHub{subscribed: map[seatedTopic]*sets.Set{}}
-	backlog := offline.New(offline.Config{Store: w.db, Ledger: w.ledger, Registry: w.registry, Now: clock})
+	w.backlog.DB = w.db
+	backlog := offline.New(offline.Config{Store: &w.backlog, Ledger: w.ledger, Registry: w.registry, Now: clock})
 	evaluator := audience.New(audience.Config{Registry: w.registry, Online: w.hub.Online, Subscribers: w.topics.Subscribers, Now: clock})
 	w.d, err = dispatch.New(ctx, dispatch.Config{
 		Store: w.db, Ledger: w.ledger, Registry: w.registry, Outlets: []dispatch.Outlet{everything{w.hub}}, Evaluate: api.Evaluate(evaluator), Now: clock,
@@ -194,6 +237,7 @@ func worldWith(t *testing.T, have dispatch.Vendors) *world {
 	w.s = api.New(api.Config{
 		Registry: w.registry, Audience: evaluator, Dispatch: w.d, Ledger: w.ledger, Backlog: backlog, Presence: w.hub,
 		Subscriptions: w.topics, Messages: w.db, Webhooks: w.webhooks(clock), Vault: w.vault(clock), Audits: w.db, Groups: w.db, Templates: w.db, Retained: w.retained(clock), Sessions: w.persistent(clock), Attempts: w.db, Environments: vendors, Now: clock,
+		Unfinished: func(app herald.AppKey) { w.unfinished = append(w.unfinished, app) },
 	})
 	for _, key := range []*herald.AppKey{&w.a, &w.b} {
 		row, _, err := w.registry.CreateApp(ctx, "test")

@@ -2,11 +2,9 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/herald-push/herald"
-	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -295,23 +293,9 @@ func (s *Devices) ChangeAlias(ctx context.Context, p Principal, a herald.Alias, 
 func (s *Devices) bind(ctx context.Context, app herald.AppKey, list []record.Binding, whole bool) (record.Bound, error) {
 	b, err := s.c.Registry.Bind(ctx, app, list, whole)
 	if err != nil || b.Pos == 0 {
-		return b, err
+		return b, s.unsure(app, err)
 	}
-	faults.Point("bound")
-	for o := range b.Changed.All() {
-		s.c.Presence.Rebind(app, o, b.Pos)
-	}
-	return b, s.c.Backlog.Rebound(ctx, app, b.Changed, b.Pos)
-}
-
-// FinishRebindings ends what waits by aliases that were lost before a crash. It
-// is for the start of a server.
-func (s *Devices) FinishRebindings(ctx context.Context) error {
-	var errs []error
-	for _, app := range s.c.Registry.Apps() {
-		errs = append(errs, s.c.Backlog.FinishRebindings(ctx, app))
-	}
-	return errors.Join(errs...)
+	return b, s.rebound(ctx, app, b.Changed, b.Pos)
 }
 
 // DeleteAlias unbinds all devices of an alias and forgets it.

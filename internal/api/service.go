@@ -70,8 +70,12 @@ type Config struct {
 	// Environments gives those that a vendor has, the default first, and whether
 	// there is a driver for it. nil means that there is none for any.
 	Environments func(vendor herald.Vendor) (list []string, known bool)
-	Log          *slog.Logger
-	Now          func() time.Time
+	// Unfinished is told that what follows from a change of a device of an app has
+	// not been done: [Devices.FinishChanges] does it later. It does not block. nil:
+	// the next start does it.
+	Unfinished func(app herald.AppKey)
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Service is what callers may ask, in parts.

@@ -365,12 +365,14 @@ const maxRebindings = 4096
 // before a start: a crash may have come between a change and what follows from
 // it. Until then nothing is sent to the wrong person, because the device's row
 // is asked; but what waits would count as pending until the device connects.
-func (b *Backlog) FinishRebindings(ctx context.Context, app herald.AppKey) error {
+// tell is told of each first: which devices, and at which position.
+func (b *Backlog) FinishRebindings(ctx context.Context, app herald.AppKey, tell func(ords *sets.Set, at herald.Pos)) error {
 	list, err := b.store.Rebindings(ctx, app, maxRebindings)
 	if err != nil {
 		return err
 	}
 	for _, r := range list {
+		tell(r.Ords, r.Pos)
 		if err := b.Rebound(ctx, app, r.Ords, r.Pos); err != nil {
 			return err
 		}

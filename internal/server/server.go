@@ -46,6 +46,7 @@ type Server struct {
 	registry   *registry.Registry
 	ledger     *receipt.Ledger
 	backlog    *offline.Backlog
+	unfinished *unfinished
 	retained   *retained.Keeper
 	topics     *topiclog.Log
 	evaluator  *audience.Evaluator
@@ -84,7 +85,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Server, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, folder: f}
+	s := &Server{cfg: cfg, log: log, folder: f, unfinished: newUnfinished()}
 	if err := s.parseProxies(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -194,33 +195,15 @@ func (s *Server) build(ctx context.Context) (err error) {
 	s.service = api.New(api.Config{
 		Registry: s.registry, Audience: s.evaluator, Dispatch: d, Ledger: s.ledger, Backlog: s.backlog, Webhooks: s.webhooks, Vault: s.vault,
 		Presence: s.hub, Subscriptions: s.hub, Messages: s.store, Audits: s.store, Groups: s.store, Templates: s.store, Retained: s.retained, Sessions: s.topics, Attempts: s.store,
-		Environments: environments(providers()), Log: s.log, Now: faults.Now,
+		Environments: environments(providers()), Unfinished: s.unfinished.note, Log: s.log, Now: faults.Now,
 	})
 	s.health = newHealth(s.store.Probe, s.metrics.Ready)
 	if err := d.Start(ctx); err != nil {
 		return err
 	}
-	return s.finishRemovals(ctx)
-}
-
-// maxRemovals is how many removals of an app may have been under way at a
-// crash: as many as one commit takes.
-const maxRemovals = 512
-
-// finishRemovals ends what waits for the devices that were removed last: a
-// crash may have come between a removal and what follows from it, and nobody
-// removes a device twice.
-func (s *Server) finishRemovals(ctx context.Context) error {
 	for _, key := range s.registry.Apps() {
-		app, err := s.registry.App(key)
-		if err != nil {
+		if err := s.service.Devices.FinishRemovals(ctx, key); err != nil {
 			return err
-		}
-		list := app.RemovedSince(0)
-		for _, r := range list[max(0, len(list)-maxRemovals):] {
-			if err := s.backlog.Gone(ctx, offline.Device{App: key, Ord: r.Ord}, r.Pos); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -257,12 +240,13 @@ func (s *Server) Run(ctx context.Context) error {
 	wg.Go(func() { s.webhooks.Run(hubCtx) })
 	wg.Go(func() { s.courier.Run(hubCtx) })
 	wg.Go(func() { s.sealAnew(hubCtx) })
-	wg.Go(func() {
-		if err := s.service.Devices.FinishRebindings(hubCtx); err != nil && hubCtx.Err() == nil {
-			s.log.ErrorContext(hubCtx, "what waited by aliases that were lost before the start ends when their devices connect", "error", err)
-		}
-		if err := s.service.Devices.FinishErasures(hubCtx); err != nil && hubCtx.Err() == nil {
-			s.log.ErrorContext(hubCtx, "an erasure that was interrupted is not finished; ask for it again", "error", err)
+	wg.Go(func() { s.finish(hubCtx) })
+	wg.Go(func() { // what a crash has interrupted
+		for _, key := range s.registry.Apps() {
+			err := errors.Join(s.service.Devices.FinishRebindings(hubCtx, key), s.service.Devices.FinishErasures(hubCtx, key))
+			if err != nil && hubCtx.Err() == nil {
+				s.unfinished.note(key)
+			}
 		}
 	})
 
