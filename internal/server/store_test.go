@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/herald-push/herald"
 	"github.com/herald-push/herald/internal/config"
@@ -66,6 +67,7 @@ func TestDatabaseServer(t *testing.T) {
 		return status == http.StatusOK
 	})
 	n.send(`{"audience":"all","notification":{"title":"three"}}`)
+	n.finishes(p)
 	n.end()
 
 	for range 2 { // the second time there is no key of the first
@@ -83,6 +85,33 @@ func TestDatabaseServer(t *testing.T) {
 		t.Error("the folder is fresh")
 	}
 	n.end()
+}
+
+// finishes has a device removed without what follows from it, which is done when
+// the database is back.
+func (n *node) finishes(p *servers.Proxy) {
+	n.t.Helper()
+	var d struct {
+		ID herald.RegistrationID `json:"registration_id"`
+	}
+	if status := n.call("POST", "/v1/devices", "", map[string]any{}, &d); status/100 != 2 {
+		n.t.Fatalf("registering answered %d", status)
+	}
+	id := n.send(`{"audience":{"registration_ids":["` + string(d.ID) + `"]},"notification":{"title":"four"}}`).ID
+	if _, err := n.srv.registry.Remove(n.t.Context(), n.app.AppKey, d.ID); err != nil {
+		n.t.Fatal(err)
+	}
+	p.Cut()
+	n.srv.unfinished.note(n.app.AppKey)
+	<-time.After(firstRest + firstRest/2) // long enough for it to have been tried in vain
+	p.Mend()
+	var body string
+	n.until("what waits for the device has ended", func() bool {
+		var m struct{ Counts herald.Counts }
+		n.call("GET", "/v1/messages/"+id.String(), "", nil, &m)
+		body = fmt.Sprint(m.Counts)
+		return m.Counts.States[herald.StateDeviceGone] == 1
+	}, &body)
 }
 
 // post sends a message and gives the answer.

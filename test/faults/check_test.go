@@ -3,6 +3,7 @@ package faults_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,10 +56,24 @@ func (e *evidence) check() map[int][]string {
 	return broken
 }
 
+// complaints gives the last warnings and errors of the server, but for those
+// that its callers were told.
+func (e *evidence) complaints() (list []string) {
+	for line := range strings.Lines(e.output) {
+		if (strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`)) && !strings.Contains(line, `"msg":"request failed"`) {
+			list = append(list, strings.TrimSpace(line))
+		}
+	}
+	return list[max(0, len(list)-50):]
+}
+
 // hold fails the test where an invariant is broken.
 func (e *evidence) hold(t *testing.T) {
 	t.Helper()
 	broken := e.check()
+	if list := e.complaints(); len(broken) > 0 && len(list) > 0 {
+		t.Logf("the server has complained:\n\t%s", strings.Join(list, "\n\t"))
+	}
 	for _, i := range invariants {
 		if wrong := broken[i.number]; len(wrong) > 0 {
 			if i.number == 2 {

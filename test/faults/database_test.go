@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,58 +27,77 @@ type database struct {
 	columns string
 }
 
+var databases = map[string]database{
+	"PostgreSQL": {
+		start: servers.Postgres, store: "postgres", driver: "pgx", direct: (*servers.Server).PostgresDSN,
+		dsn: func(p *servers.Proxy) string {
+			return fmt.Sprintf("postgres://herald@127.0.0.1:%d/postgres?sslmode=disable", p.Port())
+		},
+		columns: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
+	},
+	"MariaDB": {
+		start: servers.MariaDB, store: "mysql", driver: "mysql", direct: func(s *servers.Server) string { return s.MariaDBDSN("herald") },
+		dsn:     func(p *servers.Proxy) string { return fmt.Sprintf("root@tcp(127.0.0.1:%d)/herald", p.Port()) },
+		columns: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'herald'",
+	},
+}
+
 // TestDatabase has the database killed, stopped, out of reach and slow while
 // everybody is busy, and the server killed beside that, and holds it to every
-// invariant afterwards.
+// invariant afterwards. In its long form it does so round after round for a
+// quarter of the time of a soak, with each database.
 func TestDatabase(t *testing.T) {
 	t.Parallel()
-	for name, d := range map[string]database{
-		"PostgreSQL": {
-			start: servers.Postgres, store: "postgres", driver: "pgx", direct: (*servers.Server).PostgresDSN,
-			dsn: func(p *servers.Proxy) string {
-				return fmt.Sprintf("postgres://herald@127.0.0.1:%d/postgres?sslmode=disable", p.Port())
-			},
-			columns: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'",
-		},
-		"MariaDB": {
-			start: servers.MariaDB, store: "mysql", driver: "mysql", direct: func(s *servers.Server) string { return s.MariaDBDSN("herald") },
-			dsn:     func(p *servers.Proxy) string { return fmt.Sprintf("root@tcp(127.0.0.1:%d)/herald", p.Port()) },
-			columns: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'herald'",
-		},
-	} {
+	total := long(t) / 4
+	for name, d := range databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := servers.Need(t, d.start)
-			t.Cleanup(func() {
-				if err := server.Remove(); err != nil {
-					t.Error(err)
-				}
-			})
-			if d.store == "mysql" {
-				execute(t, d.driver, server.MariaDBDSN(""), "CREATE DATABASE herald")
-			}
-			p := servers.NewProxy(t, server)
+			var f figures
 			s := seed(t)
-			n := newNode(t, plain(t), "HERALD_STORE__DRIVER="+d.store, "HERALD_STORE__DSN="+d.dsn(p))
-			n.inspect = func() []string {
-				db, err := sql.Open(d.driver, d.direct(server))
-				if err != nil {
-					return []string{err.Error()}
-				}
-				defer db.Close()
-				return inspectTables(context.Background(), db, true, d.columns)
+			began := time.Now()
+			for i := 0; i == 0 || time.Since(began) < total && !t.Failed(); i++ {
+				t.Run(strconv.Itoa(i), func(t *testing.T) { d.round(t, &f, s+uint64(i), total > 0) })
 			}
-			n.mustStart()
-			w := newWorld(t, n, s, size{devices: 6, sdk: 1, pace: 10 * time.Millisecond})
-			before := n.load()
-			w.begin()
-			w.load(4, w.troubling(w.random("database", 0), server, p))
-			e := w.gather(w.drained(patience), 20_000)
-			w.conclude(e, before)
-			e.hold(t)
-			w.tell(t, e)
+			f.tell(t, s)
 		})
 	}
+}
+
+// round is one world on a new database.
+func (d *database) round(t *testing.T, f *figures, s uint64, big bool) {
+	server := servers.Need(t, d.start)
+	t.Cleanup(func() {
+		if err := server.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if d.store == "mysql" {
+		execute(t, d.driver, server.MariaDBDSN(""), "CREATE DATABASE herald")
+	}
+	p := servers.NewProxy(t, server)
+	n := newNode(t, plain(t), "HERALD_STORE__DRIVER="+d.store, "HERALD_STORE__DSN="+d.dsn(p))
+	n.inspect = func() []string {
+		db, err := sql.Open(d.driver, d.direct(server))
+		if err != nil {
+			return []string{err.Error()}
+		}
+		defer db.Close()
+		return inspectTables(context.Background(), db, true, d.columns)
+	}
+	n.mustStart()
+	w := newWorld(t, n, s, size{devices: 6, sdk: 1, pace: 10 * time.Millisecond})
+	before := n.load()
+	w.begin()
+	times := 1
+	if big {
+		times = 6
+	}
+	w.load(4, w.troubling(w.random("database", 0), server, p, times))
+	e := w.gather(w.drained(drainFor(big)), 20_000)
+	w.conclude(e, before)
+	e.hold(t)
+	f.add(e)
+	w.tell(t, e)
 }
 
 func execute(t *testing.T, driver, dsn, statement string) {
@@ -91,8 +112,8 @@ func execute(t *testing.T, driver, dsn, statement string) {
 	}
 }
 
-// troubling does to a database what may happen to one.
-func (w *world) troubling(r *rand.Rand, s *servers.Server, p *servers.Proxy) func(context.Context) {
+// troubling does to a database what may happen to one, some times over.
+func (w *world) troubling(r *rand.Rand, s *servers.Server, p *servers.Proxy, times int) func(context.Context) {
 	try := func(steps ...func() error) {
 		for _, step := range steps {
 			if err := step(); err != nil {
@@ -101,7 +122,7 @@ func (w *world) troubling(r *rand.Rand, s *servers.Server, p *servers.Proxy) fun
 		}
 	}
 	return func(context.Context) {
-		for _, trouble := range []func(){
+		for _, trouble := range slices.Repeat([]func(){
 			func() { try(s.Kill, s.Start) },
 			func() { p.Lose(servers.LoseAnswer) },
 			func() { p.Cut(); w.pause(500 * time.Millisecond); p.Mend() },
@@ -110,7 +131,7 @@ func (w *world) troubling(r *rand.Rand, s *servers.Server, p *servers.Proxy) fun
 			func() { w.n.kill(); w.j.life("kill", 0); w.restart() },
 			func() { try(s.Stop, s.Start) },
 			func() { p.Cut(); w.n.kill(); w.j.life("kill", 0); p.Mend(); w.restart() },
-		} {
+		}, times) {
 			w.pause(200*time.Millisecond + time.Duration(r.IntN(400))*time.Millisecond)
 			trouble()
 			for end := time.Now().Add(patience); w.n.ready() != http.StatusOK && w.ctx.Err() == nil; w.pause(20 * time.Millisecond) {
