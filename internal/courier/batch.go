@@ -260,6 +260,9 @@ func (j *errand) judge(o *outcomes, c *call, lease *provider.Lease) {
 		a = attemptOf(record.FateUnknown, err)
 	case err.Kind == provider.Unregistered:
 		a = attemptOf(record.FateFailed, err)
+		if faults.Planted("asks_gone") {
+			break
+		}
 		o.marks = append(o.marks, func(ctx context.Context) error {
 			return j.c.c.Addresses.InvalidateAddress(ctx, c.address, codeOf(err), now, err.Since)
 		})

@@ -32,7 +32,7 @@ var invariants = []invariant{
 	{9, "order as promised", inOrder},
 	{10, "nothing too late or too early", inTime},
 	{11, "one key, one message", oneKeyOneMessage},
-	// 12, no call after a vendor's "unregistered": there is no vendor yet.
+	// 12, no call after a vendor's "unregistered": TestGoneAddresses, which has a vendor.
 	{13, "storage is whole", storageIsWhole},
 	{14, "resources return", resourcesReturn},
 	{15, "no panic and no secret", noPanicNoSecret},

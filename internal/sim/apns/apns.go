@@ -69,6 +69,13 @@ func (s *Service) Remove(token string, at time.Time) {
 	s.gone[token] = at
 }
 
+// Return has a device have the app again, with the token that it had.
+func (s *Service) Return(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.gone, token)
+}
+
 // Spoil has a token be of the other environment.
 func (s *Service) Spoil(token string) {
 	s.mu.Lock()
