@@ -102,7 +102,7 @@ func TestGoneAddresses(t *testing.T) {
 }
 
 func goneAddresses(t *testing.T, planted string) []string {
-	const devices, rounds = 600, 2 // more than a batch
+	const devices, rounds = 700, 2 // more than a batch
 	var ahead atomic.Int64
 	c := newClientele(t, &ahead, devices, 0)
 	service, ok := c.apple.vendor.(*apns.Service)
@@ -137,7 +137,7 @@ func goneAddresses(t *testing.T, planted string) []string {
 			c.call(http.MethodPost, "/v1/devices", map[string]any{"addresses": []map[string]string{{"vendor": "apns", "token": token}}}, nil)
 		}
 		d.begins()
-		c.apple.allow(550)
+		c.apple.allow(530)
 		var sent struct{ ID herald.MessageID }
 		c.call(http.MethodPost, "/v1/messages", map[string]any{
 			"audience": "all", "notification": map[string]string{"title": "Hello"},
