@@ -72,8 +72,8 @@ func (s *Devices) eraseDevice(ctx context.Context, app herald.AppKey, id herald.
 	if err := s.erase(ctx, e); err != nil {
 		return err
 	}
-	if _, err := s.c.Registry.Remove(ctx, app, id); err != nil {
-		return err
+	if _, err := s.c.Registry.Remove(ctx, app, id); err != nil && herald.CodeOf(err) != herald.CodeNotFound {
+		return err // not_found: an erasure that was interrupted is finished meanwhile
 	}
 	return s.finishErasure(ctx, e)
 }
