@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +208,15 @@ func TestAlive(t *testing.T) {
 	srv.Close()
 	if alive(t.Context(), address) || alive(t.Context(), "not an address") {
 		t.Error("alive")
+	}
+}
+
+func TestLowDisk(t *testing.T) {
+	n, err := freeSpace(t.TempDir())
+	if got := LowDisk(t.TempDir()); got != (err == nil && n < lowDisk) {
+		t.Errorf("with %d bytes free (%v): %t", n, err, got)
+	}
+	if LowDisk(filepath.Join(t.TempDir(), "none")) {
+		t.Error("a folder that is not there has a full disk")
 	}
 }

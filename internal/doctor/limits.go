@@ -30,6 +30,13 @@ func (s System) diskSpace(path string) Finding {
 	return ok(check, "%s free", size(n))
 }
 
+// LowDisk reports whether the disk of a folder has so little room that it is
+// warned of; false where the system does not tell.
+func LowDisk(folder string) bool {
+	n, err := freeSpace(folder)
+	return err == nil && n < lowDisk
+}
+
 func (s System) descriptors(connections int) Finding {
 	const check = "open files"
 	soft, hard, err := s.Descriptors()

@@ -2,8 +2,10 @@ package receipt
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/herald-push/herald"
@@ -30,6 +32,18 @@ const (
 type bundling struct {
 	least int
 	after time.Duration
+	room  func() bool
+	full  atomic.Bool // there was none
+}
+
+// hasRoom reports whether the disk has room, and says when it has none any more.
+func (b *bundling) hasRoom(log *slog.Logger) bool {
+	full := !b.room()
+	if full && !b.full.Swap(full) {
+		log.Warn("receipt: who waits is not written by devices, because the disk is nearly full: devices that come back to many messages take longer")
+	}
+	b.full.Store(full)
+	return !full
 }
 
 // Bundle makes strips for messages of which the cache has no room for who waits:
@@ -75,6 +89,9 @@ func (b *book) bundle(ctx context.Context) error {
 			return err
 		}
 		for loose := b.loose(slab, slabs[slab]); len(loose) >= b.ledger.bundling.least; {
+			if !b.ledger.bundling.hasRoom(b.ledger.log) {
+				return nil
+			}
 			some := loose[:min(len(loose), record.BundleSize)]
 			loose = loose[len(some):]
 			if err := paced(ctx, func() error { return b.makeBundle(ctx, slab, some) }); err != nil {
@@ -212,7 +229,8 @@ func paced(ctx context.Context, do func() error) error {
 }
 
 // renew makes bundles of a slab anew of which too much is stale, and drops those
-// whose messages have ended, but for a few, which come into another.
+// whose messages have ended, but for a few, which come into another, and those of
+// which not everything was written.
 func (b *book) renew(ctx context.Context, slab sets.Slab) error {
 	b.mu.RLock()
 	list := b.bundles[slab]
@@ -254,14 +272,15 @@ func (b *book) makeBundle(ctx context.Context, slab sets.Slab, list []*group) er
 	b.lastBundle++
 	n := &bundle{Bundle: record.Bundle{Slab: slab, N: b.lastBundle, Msgs: slices.Sorted(maps.Keys(cells))}}
 	b.mu.Unlock()
-	if err := b.ledger.store.PutBundle(ctx, b.app, n.Bundle, strips(n.Msgs, cells)); err != nil {
-		return err
+	err = b.ledger.store.PutBundle(ctx, b.app, n.Bundle, strips(n.Msgs, cells))
+	if err != nil {
+		n.Msgs = nil // what was written of it is dropped
 	}
 	b.mu.Lock()
 	b.bundles[slab] = append(slices.Clip(b.bundles[slab]), n) // who reads has the list of before
 	b.mu.Unlock()
 	b.ledger.cache.reserve(n.size())
-	return nil
+	return err
 }
 
 // remake writes the strips of a bundle anew, for those of its messages that have

@@ -58,8 +58,9 @@ type world struct {
 	faulty *faulty
 	memory limits
 
-	mu  sync.Mutex // guards now
-	now time.Time
+	mu   sync.Mutex // guards now
+	now  time.Time
+	full bool // the disk has no room for strips
 }
 
 // limits are bounds that are far lower than those of a server.
@@ -287,7 +288,8 @@ func (w *world) open() {
 	w.must(err)
 	w.db, w.faulty = db, &faulty{DB: db, tried: make(chan struct{}, 1)}
 	w.ledger = receipt.New(receipt.Config{Store: w.faulty, Messages: w.faulty, Now: w.clock, DeadAt: w.deadAt,
-		Memory: w.memory.bytes, Small: w.memory.small, BundleLeast: w.memory.bundle, BundleAfter: w.memory.bundleAfter()})
+		Memory: w.memory.bytes, Small: w.memory.small, BundleLeast: w.memory.bundle, BundleAfter: w.memory.bundleAfter(),
+		Room: func() bool { return !w.full }})
 }
 
 func (w *world) load() { w.t.Helper(); w.must(w.ledger.Load(context.Background(), app)) }

@@ -43,6 +43,9 @@ type Config struct {
 	// these are: see Bundle. 0 means 32 and ten minutes; a negative time none.
 	BundleLeast int
 	BundleAfter time.Duration
+	// Room says whether the disk has room for strips, which the record can do
+	// without. nil means that it has.
+	Room func() bool
 	// Observe, if set, is told how many deliveries came to a state.
 	Observe func(state herald.DeliveryState, n int64)
 	Log     *slog.Logger
@@ -98,6 +101,9 @@ func New(c Config) *Ledger {
 	if c.BundleAfter == 0 {
 		c.BundleAfter = bundleAfter
 	}
+	if c.Room == nil {
+		c.Room = func() bool { return true }
+	}
 	if c.Plans == nil {
 		c.Plans = noPlans{}
 	}
@@ -106,7 +112,7 @@ func New(c Config) *Ledger {
 		store: c.Store, messages: NewCatalog(c.Messages), source: c.Messages, deadAt: c.DeadAt, observe: c.Observe,
 		log: c.Log, now: c.Now, ctx: ctx, stop: stop, books: map[herald.AppKey]*book{},
 		cache: newCache(c.Memory), tallied: &tallied{most: int(c.Memory / 16 / tallySize)}, small: c.Small,
-		plans: plans{store: c.Plans}, bundling: bundling{c.BundleLeast, max(c.BundleAfter, 0)},
+		plans: plans{store: c.Plans}, bundling: bundling{least: c.BundleLeast, after: max(c.BundleAfter, 0), room: c.Room},
 	}
 }
 

@@ -30,7 +30,7 @@ func (n *bundle) size() int64 { return 120 + 8*int64(len(n.Msgs)) }
 
 // place finds a message in a bundle.
 func (n *bundle) place(id herald.MessageID) (int, bool) {
-	if id < n.Msgs[0] || id > n.Msgs[len(n.Msgs)-1] {
+	if len(n.Msgs) == 0 || id < n.Msgs[0] || id > n.Msgs[len(n.Msgs)-1] {
 		return 0, false
 	}
 	return slices.BinarySearch(n.Msgs, id)

@@ -241,6 +241,58 @@ func TestStripsDamaged(t *testing.T) {
 	})
 }
 
+// No strips are made while the disk has no room for them.
+func TestStripsWithoutRoom(t *testing.T) {
+	s := newStriped(t, stripped, 40)
+	defer s.end(false)
+	s.full = true
+	for range 2 {
+		s.bundle()
+	}
+	if got := s.bundles(); got != "map[]" {
+		t.Errorf("the bundles are %s", got)
+	}
+	s.check("on a full disk", true)
+	s.full = false
+	s.bundle()
+	s.check("with room", false)
+}
+
+// What was written of a bundle that was cut short goes, and harms nobody until
+// then; its number is not given again.
+func TestStripsCutShort(t *testing.T) {
+	s := newStriped(t, stripped, 40)
+	defer s.end(false)
+	s.bundle()
+	cut := record.Bundle{Slab: 1, N: 50}
+	var strip [record.StripsInSlab]*sets.Set
+	for i := range strip {
+		strip[i] = sets.Range(record.StripSize * record.BundleSize)
+	}
+	s.must(s.db.PutBundle(t.Context(), app, record.Bundle{Slab: 1, N: 50, Msgs: []herald.MessageID{1}}, strip))
+	s.must(s.db.ChangeStrips(t.Context(), app, []record.Bundle{cut}, nil))
+	s.restart(false)
+	s.check("cut short", false)
+	for range 3 {
+		m := s.message(group, 0, s.ords...)
+		for _, o := range s.ords {
+			s.want[o] = append(s.want[o], m.ID)
+		}
+	}
+	s.bundle()
+	if got := s.bundles(); got != "map[0:[40 3] 1:[40 3] 2:[40 3]]" {
+		t.Errorf("the bundles are %s", got)
+	}
+	s.check("with others", false)
+	list, err := s.db.Bundles(t.Context(), app)
+	s.must(err)
+	for _, n := range list {
+		if len(n.Msgs) == 3 && n.N <= cut.N {
+			t.Errorf("the number %d is given again", n.N)
+		}
+	}
+}
+
 // While the disk is away nothing changes, and nobody is told what is not so.
 func TestStripsWithoutDisk(t *testing.T) {
 	s := newStriped(t, stripped, 40)

@@ -28,7 +28,7 @@ const (
 type Bundle struct {
 	Slab sets.Slab
 	N    uint64             // of the app; its strips bear it
-	Msgs []herald.MessageID // ascending, at most BundleSize
+	Msgs []herald.MessageID // ascending, at most BundleSize; none: its strips are not all written
 	// Stale has a bit for each message that may have been received, or have ended,
 	// for more devices than the strips say. For those that are left, what they
 	// say is all that the chunks have.
@@ -69,7 +69,7 @@ func AppendBundle(b []byte, of Bundle) []byte {
 
 // ParseBundle reads what AppendBundle wrote.
 func ParseBundle(b []byte) (out Bundle, err error) {
-	if len(b) < 16 || len(b) > 8+8*BundleSize || len(b)%8 != 0 {
+	if len(b) < 8 || len(b) > 8+8*BundleSize || len(b)%8 != 0 {
 		return out, fmt.Errorf("record: %d bytes are not a bundle", len(b))
 	}
 	list := make([]herald.MessageID, 0, len(b)/8-1)

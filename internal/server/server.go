@@ -16,6 +16,7 @@ import (
 	"github.com/herald-push/herald/internal/config"
 	"github.com/herald-push/herald/internal/courier"
 	"github.com/herald-push/herald/internal/dispatch"
+	"github.com/herald-push/herald/internal/doctor"
 	"github.com/herald-push/herald/internal/edge"
 	"github.com/herald-push/herald/internal/edge/certs"
 	"github.com/herald-push/herald/internal/egress"
@@ -143,6 +144,9 @@ func (s *Server) build(ctx context.Context) (err error) {
 	states := receipt.Config{
 		Store: s.store, Messages: s.store, Plans: s.store, DeadAt: s.registry.DeadAt, Memory: s.cfg.Memory.Sets, Log: s.log, Now: faults.Now,
 		Observe: func(state herald.DeliveryState, n int64) { s.metrics.Delivered(state, n) },
+	}
+	if s.cfg.Store.Driver == config.StoreSQLite && !faults.Cramped() { // of a database server's disk nobody here knows
+		states.Room = func() bool { return !doctor.LowDisk(s.cfg.Data) }
 	}
 	if faults.Cramped() { // who waits is kept by devices from the first messages on
 		states.Memory, states.Small, states.BundleLeast, states.BundleAfter = 64<<10, -1, 4, -1

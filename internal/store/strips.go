@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/herald-push/herald"
+	"github.com/herald-push/herald/internal/faults"
 	"github.com/herald-push/herald/internal/record"
 	"github.com/herald-push/herald/internal/sets"
 )
@@ -45,14 +46,19 @@ func (db *DB) Bundles(ctx context.Context, app herald.AppKey) (out []record.Bund
 
 // PutBundle writes the strips of a bundle, by their blocks within the slab, and
 // then the bundle, which is found from then on. If it was there, with the same
-// messages, nobody sees more than both say meanwhile.
+// messages, nobody sees more than both say meanwhile. If it was not, it is there
+// without messages until the strips are: so they are found again after a crash.
 func (db *DB) PutBundle(ctx context.Context, app herald.AppKey, of record.Bundle, strips [record.StripsInSlab]*sets.Set) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
+	if err := db.writeLater(ctx, func(t *tx) error { return t.beginBundle(a, of) }); err != nil {
+		return err
+	}
 	first := record.BlockOf(sets.FirstOf(of.Slab))
 	for at := 0; at < len(strips); at += stripsAtOnce {
+		faults.Point("bundling")
 		part := make([][]byte, stripsAtOnce)
 		for i := range part {
 			if part[i], err = record.AppendSet(nil, strips[at+i]); err != nil {
@@ -81,6 +87,16 @@ func (t *tx) putStrip(app int64, block, n uint64, b []byte) error {
 	return err
 }
 
+// beginBundle writes a bundle without messages, unless it is there.
+func (t *tx) beginBundle(app int64, of record.Bundle) error {
+	var n int64
+	there, err := t.row("SELECT n FROM strip_bundle WHERE app = ? AND slab = ? AND n = ?", []any{app, int64(of.Slab), int64(of.N)}, &n)
+	if err != nil || there {
+		return err
+	}
+	return t.putBundle(app, record.Bundle{Slab: of.Slab, N: of.N})
+}
+
 func (t *tx) putBundle(app int64, of record.Bundle) error {
 	b := record.AppendBundle(nil, of)
 	_, err := t.exec(`INSERT INTO strip_bundle (app, slab, n, msgs, crc) VALUES (?, ?, ?, ?, ?)
@@ -89,16 +105,13 @@ func (t *tx) putBundle(app int64, of record.Bundle) error {
 	return err
 }
 
-// DropBundle deletes a bundle and its strips.
+// DropBundle deletes the strips of a bundle, and then the bundle: so that they are
+// found again after a crash.
 func (db *DB) DropBundle(ctx context.Context, app herald.AppKey, slab sets.Slab, n uint64) error {
 	a, err := db.apps.id(app)
 	if err != nil {
 		return err
 	}
-	err = db.writeLater(ctx, func(t *tx) error {
-		_, err := t.exec("DELETE FROM strip_bundle WHERE app = ? AND slab = ? AND n = ?", a, int64(slab), int64(n))
-		return err
-	})
 	first := record.BlockOf(sets.FirstOf(slab))
 	for at := uint64(0); at < record.StripsInSlab && err == nil; at += stripsAtOnce {
 		err = db.writeLater(ctx, func(t *tx) error {
@@ -107,7 +120,13 @@ func (db *DB) DropBundle(ctx context.Context, app herald.AppKey, slab sets.Slab,
 			return err
 		})
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return db.writeLater(ctx, func(t *tx) error {
+		_, err := t.exec("DELETE FROM strip_bundle WHERE app = ? AND slab = ? AND n = ?", a, int64(slab), int64(n))
+		return err
+	})
 }
 
 // StripsOf gives what the strips of a device have of it: for each bundle that has

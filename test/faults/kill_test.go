@@ -131,13 +131,19 @@ func TestKill(t *testing.T) {
 // because memory has room for next to nothing.
 func TestKillWithStrips(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, planted(t), "FAULTS_CRAMPED=1")
+	// The first end is in the middle of a bundle.
+	n := newNode(t, planted(t), "FAULTS_CRAMPED=1", "FAULTS_POINT=bundling:40")
 	n.mustStart()
 	w := newWorld(t, n, seed(t), size{devices: 6, sdk: 1, pace: 8 * time.Millisecond})
 	w.joinCrowd(t, herald.MaxDirect+100)
 	before := n.load()
 	w.begin()
-	w.load(4, w.killing(w.random("kill", 0), 6, 2*time.Second))
+	w.load(4, func(ctx context.Context) {
+		w.crash(t, "bundling:40", false)
+		n.env = []string{"FAULTS_CRAMPED=1"}
+		w.restart()
+		w.killing(w.random("kill", 0), 5, 2*time.Second)(ctx)
+	})
 	e := w.gather(w.drained(patience), 20_000)
 	w.conclude(e, before)
 	e.hold(t)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/herald-push/herald/internal/record"
+
 	_ "modernc.org/sqlite" // the driver, to look into the files without the server
 )
 
@@ -111,6 +113,7 @@ var orphans = []orphan{
 	{"subscriptions without a session", "SELECT COUNT(*) FROM topic_sub x LEFT JOIN topic_session s ON s.app = x.app AND s.client = x.client WHERE s.client IS NULL"},
 	{"shares without a session", "SELECT COUNT(*) FROM topic_share x LEFT JOIN topic_session s ON s.app = x.app AND s.client = x.client WHERE s.client IS NULL"},
 	{"topic entries at the position of a release", "SELECT COUNT(*) FROM topic_log x JOIN release_log r ON r.app = x.app AND r.pos = x.pos"},
+	{"strips without a bundle", fmt.Sprintf("SELECT COUNT(*) FROM strip x LEFT JOIN strip_bundle b ON b.app = x.app AND b.n = x.n AND x.block >= %[1]d * b.slab AND x.block < %[1]d * (b.slab + 1) WHERE b.n IS NULL", record.StripsInSlab)},
 	{"receipts past the head of their log", "SELECT COUNT(*) FROM receipt_log l JOIN receipt_head h ON h.app = l.app WHERE l.n > h.last OR l.n <= h.upto"},
 }
 
