@@ -109,6 +109,7 @@ func Run(t *testing.T, open Open) {
 		{"accept dense group", testAcceptDense},
 		{"cells", testCells},
 		{"strips", testStrips},
+		{"strips cut short", testStripsCutShort},
 		{"accept concurrently", testAcceptConcurrently},
 		{"accept refuses", testAcceptRefuses},
 		{"accept all", testAcceptAll},

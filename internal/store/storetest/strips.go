@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"testing"
@@ -45,6 +47,57 @@ func strips(word uint64, ords ...herald.Ordinal) (out [record.StripsInSlab]*sets
 		}
 	}
 	return out
+}
+
+// shortLived is a context that ends after it was asked some times.
+type shortLived struct {
+	context.Context
+	left int
+}
+
+func (c *shortLived) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// testStripsCutShort: of a bundle of which not all is written, or not all is gone,
+// the record knows.
+func testStripsCutShort(t *testing.T, f *fixture) {
+	b := record.Bundle{Slab: 3, N: 7, Msgs: []herald.MessageID{1, 2}}
+	list := strips(3, 3<<16, 3<<16+5000)
+	want := func(when string, want ...record.Bundle) {
+		t.Helper()
+		f.restart()
+		got, err := f.Bundles(f.ctx, appA)
+		f.must(err)
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: the bundles are %v, want %v", when, got, want)
+		}
+	}
+	short := func(times int) context.Context { return &shortLived{context.WithoutCancel(f.ctx), times} }
+	if err := f.PutBundle(short(2), appA, b, list); !errors.Is(err, context.Canceled) {
+		t.Errorf("it is written: %v", err)
+	}
+	want("written in part", record.Bundle{Slab: 3, N: 7, Msgs: []herald.MessageID{}})
+	f.must(f.PutBundle(f.ctx, appA, b, list))
+	want("written", b)
+	b.Stale = 1
+	f.must(f.ChangeStrips(f.ctx, appA, []record.Bundle{b}, nil))
+	if err := f.PutBundle(short(2), appA, b, list); !errors.Is(err, context.Canceled) {
+		t.Errorf("it is written anew: %v", err)
+	}
+	want("written anew in part", b)
+	if err := f.DropBundle(short(2), appA, b.Slab, b.N); !errors.Is(err, context.Canceled) {
+		t.Errorf("it is gone: %v", err)
+	}
+	want("gone in part", b)
+	f.must(f.DropBundle(f.ctx, appA, b.Slab, b.N))
+	want("gone")
+	if got := f.stripsOf(3 << 16); len(got) > 0 {
+		t.Errorf("strips are left: %v", got)
+	}
 }
 
 func testStrips(t *testing.T, f *fixture) {
