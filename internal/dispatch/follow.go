@@ -37,8 +37,7 @@ func (d *Dispatcher) release(ctx context.Context, r record.Release) error {
 		return nil // it ended before it came to its turn; a notice follows
 	}
 	d.gone(m)
-	d.rebound(m)
-	if err := d.replaceOlder(ctx, m, nil); err != nil {
+	if err := errors.Join(d.rebound(ctx, m, r.Pos), d.replaceOlder(ctx, m, nil)); err != nil {
 		return err
 	}
 	return d.goesOut(ctx, m, r.Pos, nil)
@@ -81,18 +80,30 @@ func (d *Dispatcher) gone(m *record.Message) {
 // rebound ends a message by alias for devices whose alias changed between the
 // evaluation of its audience and now. A change that is noted after this ends
 // the message itself, which is among the released ones by then: see
-// offline.Backlog.Rebound.
-func (d *Dispatcher) rebound(m *record.Message) {
+// offline.Backlog.Rebound. That ends one to many devices also where it is to be
+// released later. Of one to few the record is asked, if it was evaluated so long
+// ago that not all changes since are in memory; what was released before the start
+// has been looked at by that.
+func (d *Dispatcher) rebound(ctx context.Context, m *record.Message, pos herald.Pos) error {
 	if !m.ByAlias {
-		return
+		return nil
 	}
 	app, err := d.c.Registry.App(m.App)
 	if err != nil {
-		return
+		return nil //nolint:nilerr // the app is gone, and its devices with it
 	}
-	if lost := app.BoundSince(m.EvalPos, m.Direct); !lost.Empty() {
+	lost, known := app.BoundSince(m.EvalPos, m.Direct)
+	if !known && m.IsDirect() && pos > app.Loaded() {
+		after, err := d.c.Registry.BoundAfter(ctx, m.App, m.EvalPos)
+		if err != nil {
+			return err
+		}
+		lost = sets.Intersect(after, sets.New(m.Direct...))
+	}
+	if !lost.Empty() {
 		d.c.Ledger.Report(m.App, record.Event{Msg: m.ID, State: herald.StateRebound, Set: lost, Time: d.c.Now(), Via: "server"})
 	}
+	return nil
 }
 
 func (d *Dispatcher) releaseNotice(ctx context.Context, r record.Release) error {

@@ -158,7 +158,9 @@ func (d *Dispatcher) releaseLive(ctx context.Context, r record.Release) error {
 		return nil
 	}
 	d.gone(m)
-	d.rebound(m)
+	if err := d.rebound(ctx, m, r.Pos); err != nil {
+		return err
+	}
 	some, err := d.c.Ledger.StepSet(ctx, m, r.Ranges)
 	if err != nil {
 		return err

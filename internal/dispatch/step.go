@@ -132,8 +132,7 @@ func (d *Dispatcher) releasePlan(ctx context.Context, r record.Release) error {
 	d.gone(r.Msg)
 	if len(r.Ranges) > 0 { // it is whole: this is its only step as well
 		d.c.Ledger.TrackStep(r.Msg, record.PlanStep{Pos: r.Pos, At: r.At, Ranges: r.Ranges})
-		d.rebound(r.Msg)
-		return d.replaceOlder(ctx, r.Msg, nil)
+		return errors.Join(d.rebound(ctx, r.Msg, r.Pos), d.replaceOlder(ctx, r.Msg, nil))
 	}
 	return nil
 }
@@ -149,7 +148,9 @@ func (d *Dispatcher) releaseStep(ctx context.Context, r record.Release) error {
 		return nil
 	}
 	d.gone(m)
-	d.rebound(m)
+	if err := d.rebound(ctx, m, r.Pos); err != nil {
+		return err
+	}
 	some, err := d.c.Ledger.StepSet(ctx, m, r.Ranges)
 	if err != nil {
 		return err

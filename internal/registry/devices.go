@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -59,6 +60,9 @@ func (r *Registry) Register(ctx context.Context, q RegisterRequest) (d record.De
 	}
 	d, created, err = r.store.Register(ctx, reg)
 	if err != nil {
+		if q.Alias != nil {
+			app.unsure(err)
+		}
 		return d, "", false, err
 	}
 	if q.Alias != nil && !created {
@@ -133,8 +137,12 @@ func (r *Registry) Update(ctx context.Context, key herald.AppKey, id herald.Regi
 		}
 	}
 	d, err := r.store.UpdateDevice(ctx, key, id, p)
-	if err == nil && p.Alias != nil {
+	switch {
+	case p.Alias == nil:
+	case err == nil:
 		app.noteBind(sets.New(d.Ord), d.BoundPos, r.now())
+	default:
+		app.unsure(err)
 	}
 	return d, err
 }
@@ -259,6 +267,9 @@ func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 	defer a.mu.Unlock()
 	b := recentBind{pos, now}
 	a.binding = max(a.binding, pos)
+	if a.whole == noPos && pos > 0 {
+		a.whole = pos // what was not known was made before it
+	}
 	if ords.Len() > fewBinds {
 		a.rebound = append(a.rebound, manyBinds{b, ords})
 		return
@@ -269,6 +280,20 @@ func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 			a.bound[o] = b
 		}
 	}
+}
+
+// noPos is above every log position.
+const noPos = ^herald.Pos(0)
+
+// unsure takes the error of a change of an alias: it may have been made all the
+// same, and is not noted then.
+func (a *App) unsure(err error) {
+	if herald.CodeOf(err) != herald.CodeStorageUnavailable {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.whole = noPos
 }
 
 // boundLately gives the position of the last change of a device's alias, if it
@@ -388,12 +413,15 @@ func (r *Registry) writeSeen(ctx context.Context, key herald.AppKey, app *App, n
 	app.mu.Lock()
 	seen := app.seen
 	app.seen, app.leaving = sets.New(), seen
-	for o, b := range app.bound {
-		if now.Sub(b.at) > bindMemory {
-			delete(app.bound, o)
+	old := func(b recentBind) bool {
+		if now.Sub(b.at) <= bindMemory {
+			return false
 		}
+		app.whole = max(app.whole, b.pos)
+		return true
 	}
-	app.rebound = slices.DeleteFunc(app.rebound, func(b manyBinds) bool { return now.Sub(b.at) > bindMemory })
+	maps.DeleteFunc(app.bound, func(_ herald.Ordinal, b recentBind) bool { return old(b) })
+	app.rebound = slices.DeleteFunc(app.rebound, func(b manyBinds) bool { return old(b.recentBind) })
 	app.mu.Unlock()
 	if seen.Empty() {
 		return nil

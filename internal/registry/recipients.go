@@ -46,7 +46,10 @@ func (r *Registry) Bind(ctx context.Context, key herald.AppKey, list []record.Bi
 		return record.Bound{Changed: sets.New()}, err
 	}
 	b, err := r.store.BindDevices(ctx, key, list, whole)
-	if err == nil && b.Pos != 0 {
+	switch {
+	case err != nil:
+		app.unsure(err)
+	case b.Pos != 0:
 		app.noteBind(b.Changed, b.Pos, r.now())
 	}
 	return b, err

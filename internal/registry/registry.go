@@ -77,7 +77,10 @@ type App struct {
 	bound    map[herald.Ordinal]recentBind // alias changes of the last minutes
 	rebound  []manyBinds                   // those of many devices at once
 	binding  herald.Pos                    // the last of them, and of all before
-	removed  []Removal                     // by position
+	loaded   herald.Pos                    // the head when the app was loaded
+	// whole: every change of an alias after it is in bound or rebound.
+	whole   herald.Pos
+	removed []Removal // by position
 }
 
 // Key is the app's key. Who keeps it keeps nothing else, as he might with the key
@@ -158,6 +161,7 @@ func (r *Registry) loadApp(ctx context.Context, row record.App) (*App, error) {
 	app := &App{
 		key: row.Key, Index: sets.NewIndex(0, head.NextOrd), Epoch: head.Epoch, keys: keys, row: row, useAlias: row.Settings.Topics.UseAlias(),
 		apiKeys: map[string]record.APIKey{}, routes: map[string]*record.NamedRoute{}, seen: sets.New(), leaving: sets.New(), bound: map[herald.Ordinal]recentBind{},
+		loaded: head.Pos, whole: head.Pos,
 	}
 	var upto herald.Pos
 	err = r.store.SetChunks(ctx, row.Key, func(c record.SetChunk) error {
@@ -223,11 +227,11 @@ func (a *App) RemovedSince(pos herald.Pos) []Removal {
 	return a.removed[i:len(a.removed):len(a.removed)]
 }
 
-// BoundSince gives the devices whose alias changed after a log position, as far
-// as that was noted in the last minutes: those among a list, or all if it is
-// nil.
-func (a *App) BoundSince(pos herald.Pos, among []herald.Ordinal) *sets.Set {
-	out := sets.New()
+// BoundSince gives the devices whose alias changed after a log position: those
+// among a list, or all if it is nil. known is false if some may be missing, which
+// only the record knows: the position is long ago, or before the app was loaded.
+func (a *App) BoundSince(pos herald.Pos, among []herald.Ordinal) (out *sets.Set, known bool) {
+	out = sets.New()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -250,8 +254,11 @@ func (a *App) BoundSince(pos herald.Pos, among []herald.Ordinal) *sets.Set {
 			}
 		}
 	}
-	return out
+	return out, pos >= a.whole
 }
+
+// Loaded is the head of the app's log when it was loaded.
+func (a *App) Loaded() herald.Pos { return a.loaded }
 
 // DeadAt gives the devices that had been removed at a log position.
 func (r *Registry) DeadAt(key herald.AppKey, pos herald.Pos) *sets.Set {
