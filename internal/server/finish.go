@@ -72,21 +72,32 @@ func (s *Server) finish(ctx context.Context) {
 // finishNow reports whether nothing is left that can be done. A write comes first:
 // it finds out what became of a commit whose answer was lost.
 func (s *Server) finishNow(ctx context.Context) bool {
-	var errs []error
-	away := s.store.Probe(ctx)
-	for app := range s.unfinished.take() {
-		err := away
-		if err == nil {
-			err = s.service.Devices.FinishChanges(ctx, app)
-		}
-		if err != nil && !errors.Is(err, record.ErrDamaged) {
+	apps := s.unfinished.take()
+	err := s.store.Probe(ctx)
+	if err != nil {
+		for app := range apps {
 			s.unfinished.note(app)
 		}
-		errs = append(errs, err)
+	} else {
+		err = s.finishApps(ctx, apps)
 	}
-	err := errors.Join(errs...)
 	if err != nil && ctx.Err() == nil {
-		s.log.ErrorContext(ctx, "what waits for devices that were removed, or have another alias, has not ended yet", "error", err)
+		s.log.ErrorContext(ctx, "what waits for devices that were removed, or have another alias, has not ended yet", "apps", len(apps), "error", err)
 	}
 	return err == nil
+}
+
+// finishApps notes those apps again of which something is left, and gives one of
+// the errors.
+func (s *Server) finishApps(ctx context.Context, apps map[herald.AppKey]bool) (last error) {
+	for app := range apps {
+		err := s.service.Devices.FinishChanges(ctx, app)
+		if err == nil {
+			continue
+		}
+		if last = err; !errors.Is(err, record.ErrDamaged) {
+			s.unfinished.note(app)
+		}
+	}
+	return last
 }
