@@ -267,9 +267,6 @@ func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 	defer a.mu.Unlock()
 	b := recentBind{pos, now}
 	a.binding = max(a.binding, pos)
-	if a.whole == noPos && pos > 0 {
-		a.whole = pos // what was not known was made before it
-	}
 	if ords.Len() > fewBinds {
 		a.rebound = append(a.rebound, manyBinds{b, ords})
 		return
@@ -286,7 +283,8 @@ func (a *App) noteBind(ords *sets.Set, pos herald.Pos, now time.Time) {
 const noPos = ^herald.Pos(0)
 
 // unsure takes the error of a change of an alias: it may have been made all the
-// same, and is not noted then.
+// same, and is not noted then. What is in memory is not taken for whole any more,
+// until the next start: who asks reads a few rows of an index.
 func (a *App) unsure(err error) {
 	if herald.CodeOf(err) != herald.CodeStorageUnavailable {
 		return
