@@ -62,9 +62,10 @@ func (s *Devices) away(app herald.AppKey, o herald.Ordinal) {
 }
 
 // FinishChanges does once more what follows from the last removals and changes of
-// aliases of an app, and finishes its erasures. It may be called again.
+// aliases of an app, and finishes its erasures. It may be called again. A commit
+// has to come before it, which finds out what became of those that had no answer.
 func (s *Devices) FinishChanges(ctx context.Context, app herald.AppKey) error {
-	return errors.Join(s.FinishRemovals(ctx, app), s.FinishRebindings(ctx, app), s.FinishErasures(ctx, app))
+	return errors.Join(s.c.Registry.Sure(ctx, app), s.FinishRemovals(ctx, app), s.FinishRebindings(ctx, app), s.FinishErasures(ctx, app))
 }
 
 // FinishRemovals does so for removals: nobody removes a device twice.

@@ -18,7 +18,7 @@ const (
 	// time in a row it waits twice as long, up to pollEvery.
 	firstPause = 100 * time.Millisecond
 	// mostTries is how often in a row a release is tried of which not everything
-	// can be read or written although the database can be reached: some 12 s.
+	// can be read or written although the database can be reached: some 11 s.
 	mostTries = 8
 	// patience is how long who waits for a follower waits if the record fails it:
 	// as long as for a commit whose answer was lost.

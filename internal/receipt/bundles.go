@@ -39,10 +39,9 @@ type bundling struct {
 // hasRoom reports whether the disk has room, and says when it has none any more.
 func (b *bundling) hasRoom(log *slog.Logger) bool {
 	full := !b.room()
-	if full && !b.full.Swap(full) {
+	if was := b.full.Swap(full); full && !was {
 		log.Warn("receipt: who waits is not written by devices, because the disk is nearly full: devices that come back to many messages take longer")
 	}
-	b.full.Store(full)
 	return !full
 }
 

@@ -105,6 +105,17 @@ func TestBoundSinceKnows(t *testing.T) {
 			if known != c.known || known && got.Empty() != c.none {
 				t.Errorf("known: %t, %v", known, got.Ordinals())
 			}
+			if u.lost {
+				must(t, w.Sure(t.Context(), key))
+				now, err := w.Head(t.Context(), key)
+				must(t, err)
+				if _, known := w.app(key).BoundSince(now.Pos, nil); !known {
+					t.Error("of what comes when that is settled it is not known")
+				}
+				if _, known := w.app(key).BoundSince(head.Pos, nil); known != c.known {
+					t.Errorf("of what came before it is said to be known: %t", known)
+				}
+			}
 			got, err = w.BoundAfter(t.Context(), key, head.Pos)
 			if must(t, err); sets.Intersect(got, sets.New(d.Ord)).Empty() != c.none {
 				t.Errorf("the record has %v", got.Ordinals())

@@ -284,7 +284,7 @@ const noPos = ^herald.Pos(0)
 
 // unsure takes the error of a change of an alias: it may have been made all the
 // same, and is not noted then. What is in memory is not taken for whole any more,
-// until the next start: who asks reads a few rows of an index.
+// until [Registry.Sure].
 func (a *App) unsure(err error) {
 	if herald.CodeOf(err) != herald.CodeStorageUnavailable {
 		return
@@ -292,6 +292,29 @@ func (a *App) unsure(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.whole = noPos
+	a.unsures++
+}
+
+// Sure says that of every change whose answer was an error until now the record
+// knows whether it was made. It is for after a commit, which comes behind them.
+func (r *Registry) Sure(ctx context.Context, key herald.AppKey) error {
+	app, err := r.App(key)
+	if err != nil {
+		return err
+	}
+	app.mu.Lock()
+	unsures := app.unsures
+	app.mu.Unlock()
+	head, err := r.store.Head(ctx, key)
+	if err != nil {
+		return err
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if app.whole == noPos && app.unsures == unsures {
+		app.whole = head.Pos // what comes after it is noted
+	}
+	return nil
 }
 
 // boundLately gives the position of the last change of a device's alias, if it

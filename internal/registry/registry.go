@@ -80,6 +80,7 @@ type App struct {
 	loaded   herald.Pos                    // the head when the app was loaded
 	// whole: every change of an alias after it is in bound or rebound.
 	whole   herald.Pos
+	unsures uint64    // how often a change was not known to be made
 	removed []Removal // by position
 }
 

@@ -82,7 +82,7 @@ func (s *Server) finishNow(ctx context.Context) bool {
 		err = s.finishApps(ctx, apps)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.ErrorContext(ctx, "what waits for devices that were removed, or have another alias, has not ended yet", "apps", len(apps), "error", err)
+		s.log.ErrorContext(ctx, "what follows from changes of devices is not done yet", "apps", len(apps), "error", err)
 	}
 	return err == nil
 }
